@@ -1,0 +1,4 @@
+"""Pure: values in, values out. Nothing here asks the time, sleeps, logs, or does I/O.
+
+Instants are integers, UTC milliseconds; durations are integers, milliseconds.
+"""

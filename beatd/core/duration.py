@@ -1,0 +1,68 @@
+"""Durations as people write them, as integer milliseconds."""
+
+import re
+from decimal import Decimal
+from typing import Final
+
+from beatd.errors import ScheduleInvalid
+
+UNIT_MS: Final = {"ms": 1, "s": 1_000, "m": 60_000, "h": 3_600_000, "d": 86_400_000, "w": 604_800_000}
+LONGEST_MS: Final = 366 * 100 * UNIT_MS["d"]
+ACCEPTED: Final = "a number of seconds, or digits with a unit such as 90s, 1h30m, 200ms, 2d, 1w, or ISO 8601 (PT15M)"
+
+_PART = re.compile(r"([0-9]+(?:\.[0-9]+)?)(ms|s|m|h|d|w)")
+_WHOLE = re.compile(r"(?:[0-9]+(?:\.[0-9]+)?(?:ms|s|m|h|d|w))+")
+_ISO = re.compile(
+    r"P(?:(?P<w>[0-9]+(?:\.[0-9]+)?)W)?(?:(?P<d>[0-9]+(?:\.[0-9]+)?)D)?"
+    r"(?:T(?=[0-9])(?:(?P<h>[0-9]+(?:\.[0-9]+)?)H)?(?:(?P<m>[0-9]+(?:\.[0-9]+)?)M)?(?:(?P<s>[0-9]+(?:\.[0-9]+)?)S)?)?"
+)
+
+
+def parse_duration(value: object) -> int:
+    """The duration in milliseconds; a bare number is seconds.
+
+    Raises ScheduleInvalid for anything else, for negative values, for fractions of a millisecond, for quoted digits
+    without a unit (their unit would be a guess), and above a hundred years.
+    """
+    if isinstance(value, bool) or not isinstance(value, int | float | str):
+        raise _refused(value)
+    parts = [(str(value), 1_000)] if isinstance(value, int | float) else _parts(value)
+    total = sum((_number(n, value) * unit for n, unit in parts), Decimal(0))
+    if total != total.to_integral_value():
+        raise ScheduleInvalid(f"{value!r} is finer than a millisecond", hint="the finest duration is 1ms")
+    if not 0 <= total <= LONGEST_MS:
+        raise ScheduleInvalid(f"{value!r} is out of range: a duration lies between 0 and 100 years")
+    return int(total)
+
+
+def format_duration(ms: int) -> str:
+    """The shortest spelling that parse_duration reads back as the same number: 5400000 is ``1h30m``."""
+    rest, out = ms, []
+    for unit in ("w", "d", "h", "m", "s", "ms"):
+        n, rest = divmod(rest, UNIT_MS[unit])
+        if n:
+            out.append(f"{n}{unit}")
+    return "".join(out) or "0s"
+
+
+def _parts(text: str) -> list[tuple[str, int]]:
+    text = text.strip()
+    if len(text) <= 64 and text.isascii():
+        if _WHOLE.fullmatch(text):
+            return [(n, UNIT_MS[unit]) for n, unit in _PART.findall(text)]
+        iso = _ISO.fullmatch(text)
+        if iso and any(iso.groupdict().values()):
+            return [(n, UNIT_MS[unit]) for unit, n in iso.groupdict().items() if n]
+    raise _refused(text)
+
+
+def _number(text: str, value: object) -> Decimal:
+    number = Decimal(text)
+    if not number.is_finite():
+        raise _refused(value)
+    return number
+
+
+def _refused(value: object) -> ScheduleInvalid:
+    hint = f"write {value}s if seconds are meant" if isinstance(value, str) and value.strip().isdigit() else None
+    return ScheduleInvalid(f"{value!r} is not a duration: accepted are {ACCEPTED}", hint=hint)

@@ -1,0 +1,219 @@
+"""An entry: a named periodic task with its schedule and policies, and its definition as stored in Redis.
+
+A definition is self-contained JSON: whoever wrote it has applied defaults, zone, merges and substitution. Its keys
+and spellings are those of an entry in ``schedules.yaml``, plus ``owner``.
+"""
+
+import hashlib
+import json
+import unicodedata
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any, Final, Literal, cast, get_args
+
+from beatd.core.duration import format_duration, parse_duration
+from beatd.core.schedules import SCHEDULE_KEYS, Schedule, parse_schedule
+from beatd.errors import EntryInvalid, ScheduleInvalid
+
+Catchup = Literal["none", "latest", "all"]
+Guarantee = Literal["at_least_once", "at_most_once"]
+
+LONGEST_NAME: Final = 200
+LARGEST_DEFINITION: Final = 128 * 1024
+DEFAULT_QUEUE: Final = "celery"
+DEFAULT_GRACE_MS: Final = 60_000
+MAX_CATCHUP_LIMIT: Final = 1_000  # one call of the fire script carries at most 1,000 messages
+
+
+@dataclass(frozen=True, slots=True)
+class Policy:
+    """What decides whether a slot is fired or skipped. Durations in milliseconds."""
+
+    catchup: Catchup = "latest"
+    catchup_limit: int = 100
+    grace_ms: int = DEFAULT_GRACE_MS
+    deadline_ms: int | None = None
+    jitter_ms: int = 0
+    max_runs: int | None = None
+    guarantee: Guarantee = "at_least_once"
+
+
+@dataclass(frozen=True, slots=True)
+class Entry:
+    """A named periodic task. ``args``, ``kwargs`` and ``options`` hold plain JSON values."""
+
+    name: str
+    task: str
+    schedule: Schedule
+    args: tuple[Any, ...] = ()
+    kwargs: Mapping[str, Any] = field(default_factory=dict)
+    queue: str = DEFAULT_QUEUE
+    options: Mapping[str, Any] = field(default_factory=dict)
+    policy: Policy = Policy()
+    enabled: bool = True
+    owner: str = "api"
+    description: str = ""
+    tags: tuple[str, ...] = ()
+
+    @property
+    def fingerprint(self) -> str:
+        """A hash of all that decides slots: schedule with zone, bounds and anchor, and the jitter."""
+        decides = {"schedule": self.schedule.to_spec(), "jitter": self.policy.jitter_ms}
+        return hashlib.sha256(_json(decides).encode()).hexdigest()[:16]
+
+    def to_definition(self) -> str:
+        """Canonical JSON (sorted keys, no blanks); ``entry_from_definition`` reads it back as an equal entry."""
+        return _json({"task": self.task, **self.schedule.to_spec(), **_filled(self), **_policy_spec(self.policy)})
+
+
+def entry_from_definition(name: str, definition: str | bytes) -> Entry:
+    """Reads a stored definition. Raises EntryInvalid with the reason; never anything else."""
+    if len(definition) > LARGEST_DEFINITION:
+        raise EntryInvalid(f"the definition has {len(definition)} bytes; at most {LARGEST_DEFINITION} are accepted")
+    try:
+        spec = json.loads(definition)
+    except (ValueError, RecursionError) as error:
+        raise EntryInvalid(f"the definition is not JSON: {error}") from error
+    if not isinstance(spec, dict):
+        raise EntryInvalid(f"the definition is {_kind(spec)}; an object is accepted")
+    return entry_from_spec(name, spec)
+
+
+def entry_from_spec(name: str, spec: Mapping[str, Any]) -> Entry:
+    """Builds an entry from decoded keys. Raises EntryInvalid naming the key, what was found and what is accepted."""
+    check_name(name)
+    unknown = sorted(set(spec) - ENTRY_KEYS)
+    if unknown:
+        raise EntryInvalid(f"unknown key {unknown[0]!r}; accepted are {', '.join(sorted(ENTRY_KEYS))}")
+    try:
+        schedule = parse_schedule({k: v for k, v in spec.items() if k in SCHEDULE_KEYS}, name=name)
+        return Entry(name=name, schedule=schedule, policy=_policy(spec), **_content(spec))
+    except ScheduleInvalid as error:
+        raise EntryInvalid(error.message, hint=error.hint) from error
+
+
+def check_name(name: str) -> None:
+    """Raises EntryInvalid unless the name is 1 to 200 printable NFC characters without a blank at either end."""
+    if not 1 <= len(name) <= LONGEST_NAME:
+        raise EntryInvalid(f"an entry's name has 1 to {LONGEST_NAME} characters; found {len(name)}")
+    if name != name.strip() or not name.isprintable():
+        raise EntryInvalid(f"{name!r}: a name is printable and has no blank at either end")
+    if unicodedata.normalize("NFC", name) != name:
+        raise EntryInvalid(f"{name!r} is not in Unicode's composed form (NFC)", hint="normalise it before use")
+
+
+def _content(spec: Mapping[str, Any]) -> dict[str, Any]:
+    return {
+        "task": _text(spec, "task", None),
+        "args": tuple(_typed(spec, "args", list, [])),
+        "kwargs": _typed(spec, "kwargs", dict, {}),
+        "queue": _text(spec, "queue", DEFAULT_QUEUE),
+        "options": _typed(spec, "options", dict, {}),
+        "enabled": _typed(spec, "enabled", bool, True),
+        "owner": _text(spec, "owner", "api"),
+        "description": _typed(spec, "description", str, ""),
+        "tags": tuple(_text({"tags": tag}, "tags", None) for tag in _typed(spec, "tags", list, [])),
+    }
+
+
+def _policy(spec: Mapping[str, Any]) -> Policy:
+    default = Policy()
+    max_runs = spec.get("max_runs")
+    deadline = spec.get("deadline")
+    return Policy(
+        catchup=cast(Catchup, _one_of(spec, "catchup", get_args(Catchup), default.catchup)),
+        catchup_limit=_count(spec, "catchup_limit", default.catchup_limit, MAX_CATCHUP_LIMIT),
+        grace_ms=_duration(spec, "grace", default.grace_ms),
+        deadline_ms=None if deadline is None else _duration(spec, "deadline", 0),
+        jitter_ms=_duration(spec, "jitter", 0),
+        max_runs=None if max_runs is None else _count(spec, "max_runs", 1, 2**53),
+        guarantee=cast(Guarantee, _one_of(spec, "guarantee", get_args(Guarantee), default.guarantee)),
+    )
+
+
+def _policy_spec(policy: Policy) -> dict[str, Any]:
+    spec: dict[str, Any] = {"catchup": policy.catchup, "grace": format_duration(policy.grace_ms)}
+    spec["catchup_limit"] = policy.catchup_limit
+    spec["guarantee"] = policy.guarantee
+    if policy.deadline_ms is not None:
+        spec["deadline"] = format_duration(policy.deadline_ms)
+    if policy.jitter_ms:
+        spec["jitter"] = format_duration(policy.jitter_ms)
+    if policy.max_runs is not None:
+        spec["max_runs"] = policy.max_runs
+    return spec
+
+
+def _filled(entry: Entry) -> dict[str, Any]:
+    content: dict[str, Any] = {
+        "args": list(entry.args),
+        "kwargs": dict(entry.kwargs),
+        "options": dict(entry.options),
+        "description": entry.description,
+        "tags": list(entry.tags),
+    }
+    kept = {key: value for key, value in content.items() if value}
+    return {"queue": entry.queue, "enabled": entry.enabled, "owner": entry.owner, **kept}
+
+
+def _typed(spec: Mapping[str, Any], key: str, kind: type, default: Any) -> Any:
+    value = spec.get(key, default)
+    if not isinstance(value, kind):
+        raise EntryInvalid(f"{key}: found {_kind(value)}; {_KIND_NAMES[kind]} is accepted")
+    return value
+
+
+def _text(spec: Mapping[str, Any], key: str, default: str | None) -> str:
+    if key not in spec and default is None:
+        raise EntryInvalid(f"{key} is missing")
+    value = str(_typed(spec, key, str, default))
+    if not value or not value.isprintable() or value != value.strip():
+        raise EntryInvalid(f"{key}: found {value!r}; a non-empty printable text is accepted")
+    return value
+
+
+def _one_of(spec: Mapping[str, Any], key: str, accepted: tuple[str, ...], default: str) -> str:
+    value = spec.get(key, default)
+    if value not in accepted:
+        raise EntryInvalid(f"{key}: found {value!r}; accepted are {', '.join(accepted)}")
+    return str(value)
+
+
+def _count(spec: Mapping[str, Any], key: str, default: int, most: int) -> int:
+    value = spec.get(key, default)
+    if isinstance(value, bool) or not isinstance(value, int) or not 1 <= value <= most:
+        raise EntryInvalid(f"{key}: found {value!r}; a whole number from 1 to {most} is accepted")
+    return value
+
+
+def _duration(spec: Mapping[str, Any], key: str, default: int) -> int:
+    if key not in spec:
+        return default
+    try:
+        return parse_duration(spec[key])
+    except ScheduleInvalid as error:
+        raise EntryInvalid(f"{key}: {error.message}", hint=error.hint) from error
+
+
+def _kind(value: object) -> str:
+    return _KIND_NAMES.get(type(value), type(value).__name__)
+
+
+def _json(value: object) -> str:
+    return json.dumps(value, ensure_ascii=False, allow_nan=False, sort_keys=True, separators=(",", ":"))
+
+
+_KIND_NAMES: Final[Mapping[type, str]] = {
+    dict: "an object",
+    list: "a list",
+    str: "a text",
+    bool: "true or false",
+    int: "a whole number",
+    float: "a number",
+    type(None): "nothing",
+}
+
+ENTRY_KEYS: Final = SCHEDULE_KEYS | {
+    *("task", "args", "kwargs", "queue", "options", "description", "tags", "enabled", "owner"),
+    *("max_runs", "jitter", "catchup", "catchup_limit", "grace", "deadline", "guarantee"),
+}

@@ -1,0 +1,40 @@
+"""The identity of a fire: task id, jitter and phase, all by hash so that any language computes the same."""
+
+import hashlib
+import uuid
+from typing import Final
+
+# Fixed for ever: task ids of all beatd installations derive from it.
+TASK_ID_NAMESPACE: Final = uuid.UUID("6e0a4b1c-2b0f-5d0e-9a53-0c8f3d7be47d")
+UNIT_SEPARATOR: Final = "\x1f"
+
+
+def name_hash(name: str) -> int:
+    """h(name): the first 8 bytes of SHA-256 of the NFC UTF-8 name, big-endian."""
+    return int.from_bytes(hashlib.sha256(name.encode()).digest()[:8], "big")
+
+
+def jitter_of(name: str, jitter_ms: int) -> int:
+    """The entry's stable offset: h(name) mod jitter, 0 without jitter."""
+    return name_hash(name) % jitter_ms if jitter_ms else 0
+
+
+class TaskIds:
+    """Task ids of one entry: uuid5(TASK_ID_NAMESPACE, namespace US entry US slot in ms).
+
+    Equal to uuid.uuid5, with the hash of all but the slot computed once: an id is needed for every fire.
+    """
+
+    __slots__ = ("_prefix",)
+
+    def __init__(self, namespace: str, entry: str) -> None:
+        text = f"{namespace}{UNIT_SEPARATOR}{entry}{UNIT_SEPARATOR}"
+        self._prefix = hashlib.sha1(TASK_ID_NAMESPACE.bytes + text.encode(), usedforsecurity=False)
+
+    def of(self, slot: int) -> str:
+        """The task id of a slot given in UTC milliseconds."""
+        sha = self._prefix.copy()
+        sha.update(b"%d" % slot)
+        h = sha.hexdigest()
+        variant = "89ab"[int(h[16], 16) & 3]
+        return f"{h[:8]}-{h[8:12]}-5{h[13:16]}-{variant}{h[17:20]}-{h[20:32]}"

@@ -1,0 +1,73 @@
+"""What can go wrong, named by what the caller should do next.
+
+Every error carries a message that says what was found and what is accepted, an optional hint (what to do), and the
+exit code the command line ends with.
+"""
+
+from typing import ClassVar
+
+
+class BeatdError(Exception):
+    """Base of all errors beatd raises on purpose."""
+
+    exit_code: ClassVar[int] = 1
+    code: ClassVar[str] = "error"
+
+    def __init__(self, message: str, *, hint: str | None = None) -> None:
+        super().__init__(message)
+        self.message = message
+        self.hint = hint
+
+
+class ScheduleInvalid(BeatdError, ValueError):
+    """A schedule that can't be read, or that can never fire. Mend the text."""
+
+    exit_code = 3
+    code = "schedule_invalid"
+
+
+class EntryInvalid(BeatdError, ValueError):
+    """An entry's definition that can't be read. Mend the definition."""
+
+    exit_code = 3
+    code = "entry_invalid"
+
+
+class ConfigInvalid(BeatdError):
+    """A configuration that can't be used. Mend the file, flag or variable."""
+
+    exit_code = 3
+    code = "config_invalid"
+
+
+class NotFound(BeatdError):
+    """No entry of that name."""
+
+    exit_code = 4
+    code = "not_found"
+
+
+class Refused(BeatdError):
+    """A conflict: another owner, a lost race, a limit."""
+
+    exit_code = 5
+    code = "refused"
+
+
+class Unreachable(BeatdError):
+    """Redis (or a broker) gave no answer, or an answer that makes work impossible. Try again later."""
+
+    exit_code = 6
+    code = "unreachable"
+
+
+class AccessDenied(Unreachable):
+    """Redis answered, and said no: wrong password, missing right, TLS expected, database refused. Tell a human."""
+
+    code = "access_denied"
+
+
+class LeaseLost(BeatdError):
+    """This process does not hold the lease any more: stop firing, stay a candidate."""
+
+    code = "lease_lost"
