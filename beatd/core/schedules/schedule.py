@@ -19,6 +19,10 @@ class Schedule:
     phase_ms: int
     fast: bool
 
+    @property
+    def kind(self) -> str:
+        return "every"
+
     def next_ms(self, after: int) -> int | None:
         """The first slot strictly after an instant (UTC ms), or None when there is none."""
         return after + self.every_ms - (after - self.phase_ms) % self.every_ms
@@ -30,7 +34,7 @@ class Schedule:
     def count_ms(self, after: int, until: int, at_most: int) -> int:
         """How many slots lie in (after, until], counted no further than at_most."""
         first, last = self.next_ms(after), self.last_ms(until)
-        return 0 if first > last else min(at_most, (last - first) // self.every_ms + 1)
+        return 0 if first is None or last is None or first > last else min(at_most, (last - first) // self.every_ms + 1)
 
     def to_spec(self) -> dict[str, Any]:
         return {"every": format_duration(self.every_ms), **({"fast": True} if self.fast else {})}

@@ -1,0 +1,41 @@
+"""The first slot of an entry that is to be planned."""
+
+from dataclasses import dataclass
+
+from beatd.core.entry import Entry
+from beatd.core.fire import Skip
+from beatd.core.timetable import PlanItem, Stored
+
+
+@dataclass(frozen=True, slots=True)
+class First:
+    """The first moment (slot + jitter, UTC ms), or None when the schedule has none; skips say what was passed over."""
+
+    moment: int | None
+    skips: tuple[Skip, ...] = ()
+
+
+def first_moment(entry: Entry, since: int, last_slot: int, jitter: int, left: int | None) -> First:
+    """The moment of the first slot strictly after `since` and after the last fire, by the entry's schedule.
+
+    An entry that runs once is looked for from one grace earlier, so that an instant just past still fires; one that
+    lies further back is a skip (`past`).
+    """
+    if left == 0:
+        return First(None)
+    once = entry.schedule.kind == "at"
+    start = since - entry.policy.grace_ms if once else since
+    slot = entry.schedule.next_ms(max(start, last_slot))
+    if slot is not None:
+        return First(slot + jitter)
+    missed = entry.schedule.next_ms(last_slot) if once else None
+    return First(None, () if missed is None else (Skip("past", 1, missed, missed),))
+
+
+def plan_item(entry: Entry, stored: Stored) -> PlanItem:
+    """What to tell the plan script about an entry whose score says: plan from instant t (score -t)."""
+    assert stored.score is not None and stored.rev is not None
+    since = int(-float(stored.score))
+    first = first_moment(entry, since, stored.last_slot, stored.jitter, stored.left)
+    verdict = "F" if first.moment is None else str(first.moment)
+    return PlanItem(stored.name, stored.rev, stored.score, verdict, "", first.skips)

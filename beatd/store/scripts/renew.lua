@@ -1,0 +1,16 @@
+-- keys: lease
+-- flags: allow-oom
+-- Renews the lease of exactly this (epoch, owner); never creates the record.
+--
+-- ARGV  epoch, owner, format.
+-- Reply {until, TIME, rn, seq, inc}.
+local bad = wrong_type()
+if bad then return bad end
+local lease = redis.call('HMGET', K_lease, 'epoch', 'owner', 'format', 'until', 'ttl', 'rn', 'seq', 'inc')
+bad = fence(lease, ARGV[1], ARGV[2], ARGV[3])
+if bad then return bad end
+local now = now_ms()
+local till = now + (tonumber(lease[5]) or 0)
+local rn = ms((tonumber(lease[6]) or 0) + 1)
+redis.call('HSET', K_lease, 'until', ms(till), 'rn', rn)
+return { ms(till), ms(now), rn, lease[7] or '0', lease[8] or '' }
