@@ -1,3 +1,20 @@
 """beatd decides when, and puts ready-made task messages on worker queues."""
 
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from beatd.core.schedules import Schedule as Schedule
+    from beatd.core.schedules import parse_schedule as parse_schedule
+
 __version__ = "0.1.0"
+
+_PUBLIC = {"Schedule": "beatd.core.schedules", "parse_schedule": "beatd.core.schedules"}
+
+
+def __getattr__(name: str) -> Any:
+    """Public names are imported when first used, so that ``import beatd`` stays cheap."""
+    if name not in _PUBLIC:
+        raise AttributeError(f"module 'beatd' has no attribute {name!r}")
+    from importlib import import_module
+
+    return getattr(import_module(_PUBLIC[name]), name)

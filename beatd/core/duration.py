@@ -4,6 +4,7 @@ import re
 from decimal import Decimal
 from typing import Final
 
+from beatd.core.shown import shown
 from beatd.errors import ScheduleInvalid
 
 UNIT_MS: Final = {"ms": 1, "s": 1_000, "m": 60_000, "h": 3_600_000, "d": 86_400_000, "w": 604_800_000}
@@ -26,6 +27,8 @@ def parse_duration(value: object) -> int:
     """
     if isinstance(value, bool) or not isinstance(value, int | float | str):
         raise _refused(value)
+    if isinstance(value, int) and abs(value) > LONGEST_MS:  # Python refuses to print a number of thousands of digits
+        raise ScheduleInvalid("a number this large is out of range: a duration lies between 0 and 100 years")
     parts = [(str(value), 1_000)] if isinstance(value, int | float) else _parts(value)
     total = sum((_number(n, value) * unit for n, unit in parts), Decimal(0))
     if total != total.to_integral_value():
@@ -64,5 +67,6 @@ def _number(text: str, value: object) -> Decimal:
 
 
 def _refused(value: object) -> ScheduleInvalid:
-    hint = f"write {value}s if seconds are meant" if isinstance(value, str) and value.strip().isdigit() else None
-    return ScheduleInvalid(f"{value!r} is not a duration: accepted are {ACCEPTED}", hint=hint)
+    digits = isinstance(value, str) and len(value) <= 20 and value.strip().isdigit()
+    hint = f"write {str(value).strip()}s if seconds are meant" if digits else None
+    return ScheduleInvalid(f"{shown(value)} is not a duration: accepted are {ACCEPTED}", hint=hint)

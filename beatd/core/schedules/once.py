@@ -1,0 +1,35 @@
+"""``at``: one slot."""
+
+from dataclasses import dataclass
+from typing import Any, ClassVar, Final
+
+from beatd.core.instant import Moment, read_moment
+from beatd.core.schedules.rule import Kind, Request, Rule
+
+
+@dataclass(frozen=True, slots=True)
+class Once(Rule):
+    """A single instant."""
+
+    moment: Moment
+
+    kind: ClassVar[str] = "at"
+
+    def next_ms(self, after: int) -> int | None:
+        return self.moment.ms if after < self.moment.ms else None
+
+    def last_ms(self, until: int) -> int | None:
+        return self.moment.ms if until >= self.moment.ms else None
+
+    def spec(self) -> dict[str, Any]:
+        return {"at": self.moment.text}
+
+    def words(self) -> str:
+        return f"once, at {self.moment.text.replace('T', ' ')}"
+
+
+def _read(request: Request) -> Rule:
+    return Once(read_moment("at", request.spec["at"], request.zone))
+
+
+KIND: Final = Kind("at", frozenset(), _read)
