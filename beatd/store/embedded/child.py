@@ -27,4 +27,4 @@ def end_with(parent: int) -> None:
 if __name__ == "__main__":
     end_with(int(sys.argv[1]))
     signal.pthread_sigmask(signal.SIG_SETMASK, ())  # a mask survives exec: a blocked SIGTERM would make it unstoppable
-    os.execv(sys.argv[2], sys.argv[2:])
+    os.execv(sys.argv[2], sys.argv[2:])  # noqa: S606 - becoming another program is its purpose

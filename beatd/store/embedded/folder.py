@@ -9,6 +9,7 @@ import re
 import stat
 from dataclasses import dataclass
 from pathlib import Path
+from shlex import quote
 from typing import Any, Final
 
 from beatd.errors import ConfigInvalid, Unreachable
@@ -48,12 +49,9 @@ class FileLock:
     @property
     def fd(self) -> int:
         """The descriptor to hand to a child, which then holds the lock too. Only while held."""
-        assert self._fd is not None
+        if self._fd is None:
+            raise RuntimeError(f"{self._path} is not held")
         return self._fd
-
-    @property
-    def held(self) -> bool:
-        return self._fd is not None
 
     def take(self) -> bool:
         """Takes the lock if nobody has it; True if it is held now. Never waits."""
@@ -111,7 +109,7 @@ def open_folder(base: Path) -> Path:
             raise PermissionError(errno.EACCES, os.strerror(errno.EACCES))
     except OSError as error:
         raise _unusable(path, error) from error
-    return path.resolve()
+    return path
 
 
 def _make_private(path: Path, fd: int) -> None:
@@ -127,20 +125,21 @@ def _make_private(path: Path, fd: int) -> None:
 def _foreign(path: Path, owner: int) -> ConfigInvalid:
     return ConfigInvalid(
         f"{path} belongs to user {owner}, beatd runs as user {os.geteuid()}; only its owner may use it",
-        hint=f"run beatd as its owner, or give it away: `chown -R {os.geteuid()} {path}`",
+        hint=f"run beatd as its owner, or give it away: `chown -R {os.geteuid()} {quote(str(path))}`",
     )
 
 
 def _unusable(path: Path, error: OSError) -> ConfigInvalid:
+    quoted = quote(str(path))
     if path.is_symlink():
         return ConfigInvalid(
             f"{path} is a symbolic link; the private server's data need a folder of their own",
-            hint=f"remove the link with `rm {path}`, or start beatd with `-c` pointing into the folder it leads to",
+            hint=f"remove the link with `rm {quoted}`, or start beatd with `-c` pointing into the folder it leads to",
         )
     if path.is_dir() and path.stat().st_uid != os.geteuid():
         return _foreign(path, path.stat().st_uid)
     if path.exists() and not path.is_dir():
-        return ConfigInvalid(f"{path} is not a folder", hint=f"move it away: `mv {path} {path}.old`")
+        return ConfigInvalid(f"{path} is not a folder", hint=f"move it away: `mv {quoted} {quoted}.old`")
     return ConfigInvalid(
         f"{path}: the private server's folder can't be used: {error.strerror}",
         hint="make the place writable for this user, or name a Redis of yours: `BEATD_REDIS_URL=redis://host:6379/0`",
@@ -167,24 +166,24 @@ def read_record(folder: Path) -> Record | None:
         raise Unreachable(f"{path} can't be read: {error.strerror}", hint="run this as the daemon's user") from error
     try:
         return _record(json.loads(text))
-    except (ValueError, RecursionError) as error:
+    except (ValueError, TypeError, RecursionError) as error:
         raise ConfigInvalid(
             f"{path} can't be read ({error}); it says which program wrote the data here, and the workers' port",
-            hint=f"restore it, or remove it to have both chosen anew: `rm {path}`",
+            hint=f"restore it, or remove it to have both chosen anew: `rm {quote(str(path))}`",
         ) from error
 
 
 def _record(content: Any) -> Record:
-    """Raises ValueError. The path must be absolute: a relative one could lead into a copied or cloned project."""
+    """Raises ValueError or TypeError. The path must be absolute: a relative one could lead into a cloned project."""
     if not isinstance(content, dict):
-        raise ValueError("an object with url, pid, binary and version is accepted")
+        raise TypeError("an object with url, pid, binary and version is accepted")
     url, pid, binary, version = (content.get(key) for key in ("url", "pid", "binary", "version"))
     match = _URL.fullmatch(url) if isinstance(url, str) else None
     if match is None or not 0 < int(match[1]) < 65536:
         raise ValueError(f"url: found {url!r}; redis://127.0.0.1:PORT/0 is accepted")
     if not isinstance(pid, int) or isinstance(pid, bool) or pid < 1:
         raise ValueError(f"pid: found {pid!r}; a process id is accepted")
-    if not isinstance(binary, str) or not os.path.isabs(binary) or "\0" in binary:
+    if not isinstance(binary, str) or not Path(binary).is_absolute() or "\0" in binary:
         raise ValueError(f"binary: found {binary!r}; an absolute path is accepted")
     return Record(int(match[1]), pid, from_label(Path(binary), str(version)))
 

@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from shlex import quote
 from typing import Final
 
 from beatd.errors import ConfigInvalid, Unreachable
@@ -16,7 +17,6 @@ from beatd.store.embedded.folder import (
     DATA_LOCK,
     FOLDER,
     OWNER_LOCK,
-    RECORD,
     FileLock,
     Record,
     has_data,
@@ -25,6 +25,7 @@ from beatd.store.embedded.folder import (
     read_record,
     write_record,
 )
+from beatd.store.embedded.port import FIRST_PORT, LAST_PORT, free_ports, is_free, port_taken, promised_port
 
 READY_TIMEOUT_S: Final = 10.0
 _POLL_S: Final = 0.005
@@ -55,7 +56,7 @@ class PrivateServer:
         if self.joined:
             return (
                 f"joined the private server of another beatd ({self.version}, pid {self.pid}) at {self.url} "
-                "as standby; this is no high availability: the server ends with that daemon, and this one then starts it anew"
+                "as standby; this is no high availability: the server ends with that daemon, then this one starts it"
             )
         return (
             f"no Redis is configured: running a private one ({self.version}, pid {self.pid}) at {self.url}, "
@@ -114,8 +115,9 @@ class Keeper:
 
     def __init__(self, base: Path, ready_timeout_s: float = READY_TIMEOUT_S) -> None:
         self._base = base
+        self._folder = base.absolute() / FOLDER
+        self._owner_lock = FileLock(self._folder / OWNER_LOCK)
         self._ready_timeout_s = ready_timeout_s
-        self._owner_lock: FileLock | None = None
         self._child: subprocess.Popen[bytes] | None = None
         self._log_start = 0
         self._server: PrivateServer | None = None
@@ -123,13 +125,13 @@ class Keeper:
     def start(self) -> PrivateServer:
         """Starts the server, or joins the one that another daemon runs; returns once it is ready.
 
-        Waits ``ready_timeout_s``, and longer while the server says that it is loading its data. Raises ConfigInvalid when a
-        person must act (folder, port, program), Unreachable when the server doesn't come up.
+        Waits ``ready_timeout_s``, and longer while the server says that it is loading its data. Raises ConfigInvalid
+        when a person must act (folder, port, program), Unreachable when the server doesn't come up.
         """
-        folder = open_folder(self._base)
-        self._owner_lock = FileLock(folder / OWNER_LOCK)
+        open_folder(self._base)
         try:
-            self._server = self._own_or_join(folder, self._owner_lock)
+            with _explained(self._folder):
+                self._server = self._own_or_join()
         except BaseException:
             self.stop()
             raise
@@ -140,22 +142,13 @@ class Keeper:
 
         Returns the server as it is after that (a joined one as it was when joined). It doesn't wait for readiness, so
         an event loop can call it each second, or when connections fail: the URL stays, and clients reconnect to it.
-        Only between ``start`` and ``stop``. Raises ConfigInvalid like ``start``; trying again at the next call is right.
+        Only between ``start`` and ``stop``. Raises ConfigInvalid like it; trying again at the next call is right.
         """
-        assert self._server is not None, "tend comes after start"
-        assert self._owner_lock is not None
-        if self._child is not None:
-            ended_with = self._child.poll()
-            if ended_with is None:
-                return self._server
-            self._child = None
-            how = self._how_it_ended(self._server.folder, ended_with)
-            log.warning("the private server ended (%s); starting it again", how)
-        elif not self._owner_lock.take():
-            return self._server
-        data_lock = FileLock(self._server.folder / DATA_LOCK)
-        if data_lock.take():
-            self._relaunch(data_lock)
+        if self._server is None:
+            raise RuntimeError("tend comes after start")
+        with _explained(self._folder):
+            if self._must_launch():
+                self._server = self._launch_again(self._server)
         return self._server
 
     def stop(self) -> None:
@@ -163,68 +156,79 @@ class Keeper:
         child, self._child, self._server = self._child, None, None
         if child is not None:
             process.stop(child)
-        if self._owner_lock is not None:
-            self._owner_lock.close()
+        self._owner_lock.close()
 
-    def _own_or_join(self, folder: Path, owner_lock: FileLock) -> PrivateServer:
+    def _own_or_join(self) -> PrivateServer:
         patience = Patience(self._ready_timeout_s)
-        while not owner_lock.take():
-            running = _running(folder)
+        while not self._owner_lock.take():
+            running = _running(self._folder)
             if running and not running[1]:
                 return running[0]
             if running:
                 patience.renew()
             patience.wait_or_raise(
-                f"{folder / OWNER_LOCK} is held by another beatd, but the server it should run doesn't answer",
-                hint=f"wait for that beatd, or stop it: `fuser {folder / OWNER_LOCK}` tells its pid",
+                f"{self._folder / OWNER_LOCK} is held by another beatd, but the server it should run doesn't answer",
+                hint=f"wait for that beatd, or stop it: `fuser {quote(str(self._folder / OWNER_LOCK))}` tells its pid",
             )
-        data_lock, patience = FileLock(folder / DATA_LOCK), Patience(self._ready_timeout_s)
+        data_lock, patience = FileLock(self._folder / DATA_LOCK), Patience(self._ready_timeout_s)
         while not data_lock.take():
             patience.wait_or_raise(
-                f"the server of a beatd that is gone still runs on {folder}",
-                hint=f"stop it: `fuser -k -TERM {folder / DATA_LOCK}`",
+                f"the server of a beatd that is gone still runs on {self._folder}",
+                hint=f"stop it: `fuser -k -TERM {quote(str(self._folder / DATA_LOCK))}`",
             )
         try:
-            return self._first_launch(folder, data_lock)
+            return self._first_launch(data_lock)
         finally:
             data_lock.close()
 
-    def _first_launch(self, folder: Path, data_lock: FileLock) -> PrivateServer:
-        binary, promised = find_binary(folder), _promised_port(folder)
-        for port in probe.free_ports() if promised is None else [promised]:
-            server = self._launch(folder, binary, port, data_lock)
+    def _first_launch(self, data_lock: FileLock) -> PrivateServer:
+        binary, promised = find_binary(self._folder), promised_port(self._folder)
+        for port in free_ports() if promised is None else [promised]:
+            server = self._launch(binary, port, data_lock)
             try:
                 self._await_ready(server)
             except _Ended as error:
-                if promised is not None or probe.is_free(port):
+                if promised is not None or is_free(port):
                     raise Unreachable(f"the private server ended at its start: {error}") from error
                 continue  # somebody took the port between our look and the server's
             return server
         raise ConfigInvalid(
-            f"no port from {probe.FIRST_PORT} to {probe.LAST_PORT} is free for the private server",
+            f"no port from {FIRST_PORT} to {LAST_PORT} is free for the private server",
             hint="name a Redis of yours: `BEATD_REDIS_URL=redis://host:6379/0`",
         )
 
-    def _relaunch(self, data_lock: FileLock) -> None:
-        assert self._server is not None
-        folder, port = self._server.folder, self._server.port
+    def _must_launch(self) -> bool:
+        """Whether the server is ours to run, now or from now on, and doesn't run."""
+        if ended := self._end_of_child():
+            log.warning("the private server ended: %s; starting it again", ended)
+        return self._child is None and self._owner_lock.take()
+
+    def _launch_again(self, server: PrivateServer) -> PrivateServer:
+        """Starts it on its old port; leaves it to the next call while the former one still flushes its data."""
+        data_lock = FileLock(self._folder / DATA_LOCK)
+        if not data_lock.take():
+            return server
         try:
-            if not probe.is_free(port):
-                raise _port_taken(folder, port)
-            self._server = self._launch(folder, find_binary(folder), port, data_lock)
+            if not is_free(server.port):
+                raise port_taken(self._folder, server.port)
+            return self._launch(find_binary(self._folder), server.port, data_lock)
         finally:
             data_lock.close()
 
-    def _launch(self, folder: Path, binary: ServerBinary, port: int, data_lock: FileLock) -> PrivateServer:
+    def _launch(self, binary: ServerBinary, port: int, data_lock: FileLock) -> PrivateServer:
         """Spawns, and records at once which program may be reading and writing the data from now on."""
-        self._log_start = process.log_size(folder)
-        self._child = process.spawn(binary, folder, port, data_lock.fd)
+        self._log_start = process.log_size(self._folder)
+        self._child = process.spawn(binary, self._folder, port, data_lock.fd)
         record = Record(port, self._child.pid, binary)
-        write_record(folder, record)
-        return _server(folder, record, joined=False)
+        try:
+            write_record(self._folder, record)
+        except BaseException:  # a server that nobody can find is worse than none
+            process.stop(self._child)
+            self._child = None
+            raise
+        return _server(self._folder, record, joined=False)
 
     def _await_ready(self, server: PrivateServer) -> None:
-        assert self._child is not None
         patience, others = Patience(self._ready_timeout_s), ""
         while True:
             answer = probe.ask(server.port)
@@ -234,18 +238,21 @@ class Keeper:
                 patience.renew()
             elif answer:
                 others = f"; pid {answer.pid} does: is {server.binary} a script that starts another program?"
-            ended_with = self._child.poll()
-            if ended_with is not None:
-                self._child = None
-                raise _Ended(self._how_it_ended(server.folder, ended_with))
+            if ended := self._end_of_child():
+                raise _Ended(ended)
             patience.wait_or_raise(
                 f"the private server (pid {server.pid}) doesn't answer at {server.url}{others}",
                 hint=f"see {server.folder / process.LOG}",
             )
 
-    def _how_it_ended(self, folder: Path, code: int) -> str:
+    def _end_of_child(self) -> str | None:
+        """How the server ended, told once; None while it runs, and where it is not our child."""
+        code = self._child.poll() if self._child else None
+        if code is None:
+            return None
+        self._child = None
         how = f"signal {-code}" if code < 0 else f"exit code {code}"
-        return f"{how}; its last words: {process.last_words(folder, self._log_start)}"
+        return f"{how}; its last words: {process.last_words(self._folder, self._log_start)}"
 
 
 class Patience:
@@ -265,35 +272,17 @@ class Patience:
         time.sleep(_POLL_S)
 
 
+@contextmanager
+def _explained(folder: Path) -> Iterator[None]:
+    """Turns what the machine refuses (disk, descriptors, processes) into ConfigInvalid."""
+    try:
+        yield
+    except OSError as error:
+        raise ConfigInvalid(f"{folder}: the private server can't be started: {error}") from error
+
+
 class _Ended(Exception):
     """The server ended before it was ready; says how."""
-
-
-def _promised_port(folder: Path) -> int | None:
-    """The port that workers have in their URL, None if there is none yet.
-
-    A stranger on it is an error and not a reason to take the next one: the workers would go on talking to the
-    stranger, and nobody would run what is fired into the new port.
-    """
-    record = read_record(folder)
-    if record is None or not has_data(folder):
-        if has_data(folder):
-            log.warning("%s holds data but no server.json: port and program are chosen anew", folder)
-        return None
-    if not probe.is_free(record.port):
-        raise _port_taken(folder, record.port)
-    return record.port
-
-
-def _port_taken(folder: Path, port: int) -> ConfigInvalid:
-    answer = probe.ask(port)
-    by = "another program" if answer is None or answer.pid is None else f"another Redis (pid {answer.pid})"
-    free = next(probe.free_ports(), probe.FIRST_PORT)
-    return ConfigInvalid(
-        f"port {port}, which the private server of {folder} has used so far, is taken by {by}",
-        hint=f"find it with `ss -ltnp 'sport = :{port}'` and stop it; or choose another port, in all workers' URLs "
-        f"too: `sed -i s/:{port}/:{free}/ {folder / RECORD}`",
-    )
 
 
 def _server(folder: Path, record: Record, *, joined: bool) -> PrivateServer:

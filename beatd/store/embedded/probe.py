@@ -2,13 +2,10 @@
 
 import re
 import socket
-from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Final
 
 HOST: Final = "127.0.0.1"
-FIRST_PORT: Final = 7379
-LAST_PORT: Final = FIRST_PORT + 999
 
 _TIMEOUT_S: Final = 0.25
 _LARGEST_REPLY: Final = 64 * 1024
@@ -50,19 +47,3 @@ def ask(port: int, timeout_s: float = _TIMEOUT_S) -> Answer | None:
 def _complete(received: bytes) -> bool:
     replies = _REPLIES.match(received)
     return replies is not None and len(received) >= replies.end() + int(replies["size"] or 0)
-
-
-def is_free(port: int) -> bool:
-    """Whether a server could listen on the port now, connections of a former one notwithstanding."""
-    with socket.socket() as attempt:
-        attempt.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        try:
-            attempt.bind((HOST, port))
-        except OSError:
-            return False
-    return True
-
-
-def free_ports() -> Iterator[int]:
-    """The free ports from 7379 up, each looked at when asked for."""
-    return (port for port in range(FIRST_PORT, LAST_PORT + 1) if is_free(port))

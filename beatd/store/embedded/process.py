@@ -29,7 +29,7 @@ def spawn(binary: ServerBinary, folder: Path, port: int, lock_fd: int) -> subpro
         raise RuntimeError("the private server must be started from the main thread: it ends with its thread")
     log_fd = _open_log(folder / LOG)
     try:
-        return subprocess.Popen(
+        return subprocess.Popen(  # noqa: S603 - a program that was examined, with words of ours
             [sys.executable, "-I", "-S", child.__file__, str(os.getpid()), *command(binary, folder, port)],
             stdin=subprocess.DEVNULL,
             stdout=log_fd,
