@@ -9,6 +9,7 @@ import os
 import signal
 import sys
 from pathlib import Path
+from types import FrameType
 
 from beatd.errors import BeatdError
 from beatd.store.embedded import Keeper, PrivateServer
@@ -18,9 +19,13 @@ def say(server: PrivateServer) -> None:
     print(json.dumps({"url": server.url, "pid": server.pid, "joined": server.joined}), flush=True)
 
 
+def say_interrupted(number: int, frame: FrameType | None) -> None:
+    """Written past Python's buffer, which the interrupted code may be in the middle of."""
+    os.write(1, b'{"interrupted": true}\n')
+
+
 def main() -> None:
-    # Written past Python's buffer, which the interrupted code may be in the middle of.
-    signal.signal(signal.SIGINT, lambda *_: os.write(1, b'{"interrupted": true}\n') and None)
+    signal.signal(signal.SIGINT, say_interrupted)
     keeper = Keeper(Path(sys.argv[1]))
     try:
         say(keeper.start())
