@@ -60,10 +60,10 @@ class FixedDate(NamedTuple):
     written: str
     after_slot_ms: None = None
 
-    def at(self, slot_ms: int) -> int:
+    def at(self, _slot_ms: int) -> int:
         return self.at_ms
 
-    def text(self, slot_ms: int) -> str:
+    def text(self, _slot_ms: int) -> str:
         return self.written
 
 
@@ -84,7 +84,6 @@ class Options:
     shadow: str | None = None
     reply_to: str = ""
     delivery_mode: int = 2
-    exchange: str = ""
 
 
 def read_options(options: Mapping[str, Any], *, queue: str) -> Options:
@@ -99,16 +98,16 @@ def read_options(options: Mapping[str, Any], *, queue: str) -> Options:
     if "countdown" in given and "eta" in given:
         raise EntryInvalid("options: countdown and eta both say when to start; one of them is accepted")
     read = {name: _READERS[name](f"options.{name}", value) for name, value in given.items()}
-    exchange, routing_key = _check_route(read, queue)
+    _check_route(read, queue)
     countdown = read.pop("countdown", None)
     if countdown is not None and countdown.after_slot_ms:
         read["eta"] = countdown
     kept = {name: value for name, value in read.items() if name not in _ROUTE and name != "serializer"}
-    # Celery sends through the default exchange unless both are given.
-    return Options(**kept, exchange=exchange if routing_key else "")
+    return Options(**kept)
 
 
-def _check_route(read: Mapping[str, Any], queue: str) -> tuple[str, str]:
+def _check_route(read: Mapping[str, Any], queue: str) -> None:
+    """Only the default exchange: a message for another one is lost on Redis, without an error, if no queue is bound."""
     for name in _ROUTE:
         accepted = ("", queue) if name != "queue" else (queue,)
         if read.get(name, queue) not in accepted:
@@ -116,7 +115,6 @@ def _check_route(read: Mapping[str, Any], queue: str) -> tuple[str, str]:
                 f"options.{name}: found {read[name]!r}; accepted is the entry's queue, {queue!r}",
                 hint="messages go straight to a queue: name it as the entry's queue",
             )
-    return read.get("exchange", ""), read.get("routing_key", "")
 
 
 def _unknown(name: str) -> EntryInvalid:

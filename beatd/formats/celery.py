@@ -87,7 +87,7 @@ def _pieces(entry: Entry, options: Options, origin: str) -> tuple[str, ...]:
     """The message in kombu's own order of keys, cut where a fire puts something in."""
     body = base64.b64encode(_body(entry).encode()).decode()
     shown_args = saferepr(list(entry.args)) if entry.args else "()"  # as celery beat: never the tuple's own brackets
-    # The user's headers win over the entry's name, as in apply_async; the mark of a beat always stands, as in celery beat.
+    # User headers win over what apply_async is given; the mark of a beat always stands, as in celery beat.
     extra = {"periodic_task_name": entry.name, **options.headers, "celery_beat_task": True}
     head = (
         f'{{"body": "{body}", "content-encoding": "utf-8", "content-type": "application/json", '
@@ -107,8 +107,8 @@ def _pieces(entry: Entry, options: Options, origin: str) -> tuple[str, ...]:
     to_correlation = '"}, "properties": {"correlation_id": "'
     to_expiration = f'", "reply_to": {json.dumps(options.reply_to)}, "delivery_mode": {options.delivery_mode}'
     to_tag = (
-        f', "delivery_info": {{"exchange": {json.dumps(options.exchange)}, '
-        f'"routing_key": {json.dumps(entry.queue)}}}, "priority": {options.priority}, '
+        f', "delivery_info": {{"exchange": "", "routing_key": {json.dumps(entry.queue)}}}, '
+        f'"priority": {options.priority}, '
         '"body_encoding": "base64", "delivery_tag": "'
     )
     return head, to_times, to_root, to_slot, to_correlation, to_expiration, to_tag, '"}}'
