@@ -61,7 +61,7 @@ def message_of(template: Template, slot_ms: int = SLOT_MS) -> dict[str, Any]:
         ({"compression": "zlib"}, f"options.compression is not known; accepted are {ACCEPTED}"),
     ],
 )  # fmt: skip
-def test_an_option_that_can_not_be_said_is_refused(options: dict[str, Any], message: str):
+def test_an_option_that_can_not_be_said_is_refused(options: dict[str, Any], message: str) -> None:
     with pytest.raises(EntryInvalid) as refused:
         template_of(options)
 
@@ -69,7 +69,7 @@ def test_an_option_that_can_not_be_said_is_refused(options: dict[str, Any], mess
 
 
 @pytest.mark.parametrize("written, meant", [("prioritty", "priority"), ("expire", "expires"), ("header", "headers")])
-def test_an_unknown_option_is_answered_with_the_nearest_known_one(written: str, meant: str):
+def test_an_unknown_option_is_answered_with_the_nearest_known_one(written: str, meant: str) -> None:
     with pytest.raises(EntryInvalid) as refused:
         template_of({written: 1})
 
@@ -77,7 +77,7 @@ def test_an_unknown_option_is_answered_with_the_nearest_known_one(written: str, 
 
 
 @pytest.mark.parametrize("written", [5400, 5400.0, "1h30m", "5400s", "PT1H30M"])
-def test_a_duration_may_be_written_as_everywhere_else(written: object):
+def test_a_duration_may_be_written_as_everywhere_else(written: object) -> None:
     template = template_of({"expires": written, "time_limit": "1m", "soft_time_limit": "500ms"})
 
     message = message_of(template)
@@ -87,18 +87,18 @@ def test_a_duration_may_be_written_as_everywhere_else(written: object):
     assert message["headers"]["timelimit"] == [60, 0.5]
 
 
-def test_a_number_as_eta_counts_from_the_slot_as_countdown_does():
+def test_a_number_as_eta_counts_from_the_slot_as_countdown_does() -> None:
     assert message_of(template_of({"eta": "90s"})) == message_of(template_of({"countdown": 90}))
 
 
-def test_an_expiry_after_the_slot_moves_with_the_slot():
+def test_an_expiry_after_the_slot_moves_with_the_slot() -> None:
     template = template_of({"expires": 60})
 
     assert template.expires_at(SLOT_MS) == SLOT_MS + 60_000
     assert template.expires_at(SLOT_MS + 5_000) == SLOT_MS + 65_000
 
 
-def test_an_expiry_date_is_the_same_for_every_slot():
+def test_an_expiry_date_is_the_same_for_every_slot() -> None:
     template = template_of({"expires": "2026-11-20T10:30:00+01:00"})
 
     assert template.expires_ms is None
@@ -107,21 +107,21 @@ def test_an_expiry_date_is_the_same_for_every_slot():
     assert message_of(template, SLOT_MS + 5_000)["properties"]["expiration"] == "1795000"
 
 
-def test_an_entry_without_expires_never_expires():
+def test_an_entry_without_expires_never_expires() -> None:
     template = template_of({})
 
     assert template.expires_ms is None
     assert template.expires_at(SLOT_MS) is None
 
 
-def test_an_exchange_named_as_the_queue_goes_straight_to_the_queue():
+def test_an_exchange_named_as_the_queue_goes_straight_to_the_queue() -> None:
     template = template_of({"exchange": "reports", "routing_key": "reports"}, queue="reports")
 
     assert template.queue_key == "reports"
     assert message_of(template)["properties"]["delivery_info"] == {"exchange": "", "routing_key": "reports"}
 
 
-def test_the_queue_may_be_named_in_the_options_as_celery_does():
+def test_the_queue_may_be_named_in_the_options_as_celery_does() -> None:
     entry = entry_from_spec("e", {"task": "t", "every": "5s", "options": {"queue": "reports", "priority": 1}})
 
     assert entry.queue == "reports"
@@ -129,14 +129,14 @@ def test_the_queue_may_be_named_in_the_options_as_celery_does():
     assert compile_template(entry, origin="o").queue_key == "reports"
 
 
-def test_two_different_queues_are_refused():
+def test_two_different_queues_are_refused() -> None:
     with pytest.raises(EntryInvalid) as refused:
         entry_from_spec("e", {"task": "t", "every": "5s", "queue": "a", "options": {"queue": "b"}})
 
     assert refused.value.message == "queue: found 'a', and 'b' in options.queue; one is accepted"
 
 
-def test_a_header_of_the_user_may_replace_the_name_of_the_entry():
+def test_a_header_of_the_user_may_replace_the_name_of_the_entry() -> None:
     message = message_of(template_of({"headers": {"periodic_task_name": "mine", "celery_beat_task": False}}))
 
     assert message["headers"]["periodic_task_name"] == "mine"
@@ -152,7 +152,7 @@ def test_a_header_of_the_user_may_replace_the_name_of_the_entry():
         ({"args": [{1, 2}]}, "args: Object of type set is not JSON serializable"),
     ],
 )
-def test_values_that_json_can_not_say_are_refused(spec: dict[str, Any], why: str):
+def test_values_that_json_can_not_say_are_refused(spec: dict[str, Any], why: str) -> None:
     with pytest.raises(EntryInvalid) as refused:
         template_of(**{"options": {}, **spec})
 
@@ -160,7 +160,7 @@ def test_values_that_json_can_not_say_are_refused(spec: dict[str, Any], why: str
     assert refused.value.hint == "plain JSON values are accepted, without NaN and Infinity"
 
 
-def test_args_nested_without_end_are_refused():
+def test_args_nested_without_end_are_refused() -> None:
     endless: list[Any] = []
     endless.append(endless)
 
@@ -168,7 +168,7 @@ def test_args_nested_without_end_are_refused():
         template_of({}, args=endless)
 
 
-def test_a_message_that_is_too_large_is_refused_with_its_size():
+def test_a_message_that_is_too_large_is_refused_with_its_size() -> None:
     largest = _text_that_fits()
     assert template_of({}, args=[largest]).size <= LARGEST_MESSAGE
 
@@ -184,7 +184,7 @@ def _text_that_fits() -> str:
     return "x" * (3_000 + room // 4 * 3)
 
 
-def test_a_rendered_message_never_exceeds_its_announced_size():
+def test_a_rendered_message_never_exceeds_its_announced_size() -> None:
     options = {"eta": "1h", "expires": "2026-12-01T09:00:00.123456+01:00", "priority": 9}
     template = template_of(options)
 
@@ -193,7 +193,7 @@ def test_a_rendered_message_never_exceeds_its_announced_size():
     assert len(message) <= template.size
 
 
-def test_an_entry_built_by_hand_is_checked_as_well():
+def test_an_entry_built_by_hand_is_checked_as_well() -> None:
     entry = entry_from_spec("e", {"task": "t", "every": "5s"})
     by_hand = Entry(name="e", task="t", schedule=entry.schedule, queue="a", options={"queue": "b"})
 

@@ -41,11 +41,11 @@ def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
             delattr(beatd.formats, name.rpartition(".")[2])
 
 
-def test_celery_is_a_format():
+def test_celery_is_a_format() -> None:
     assert find_formats().keys() == {"celery"}
 
 
-def test_a_format_is_added_by_adding_a_file(folder: Path):
+def test_a_format_is_added_by_adding_a_file(folder: Path) -> None:
     (folder / "throwaway.py").write_text(A_FORMAT.format(kind="throwaway"))
 
     template = find_formats()["throwaway"].compile_template(
@@ -55,21 +55,21 @@ def test_a_format_is_added_by_adding_a_file(folder: Path):
     assert template.render("id", 0, "tag") == b"id"
 
 
-def test_two_formats_of_one_kind_are_refused(folder: Path):
+def test_two_formats_of_one_kind_are_refused(folder: Path) -> None:
     (folder / "second_celery.py").write_text(A_FORMAT.format(kind="celery"))
 
     with pytest.raises(TypeError, match="both of kind 'celery'"):
         find_formats()
 
 
-def test_a_file_that_is_no_format_is_refused(folder: Path):
+def test_a_file_that_is_no_format_is_refused(folder: Path) -> None:
     (folder / "stray.py").write_text("KIND = 'stray'\n")
 
     with pytest.raises(TypeError, match="stray is not a format: it needs a KIND and a compile_template"):
         find_formats()
 
 
-def test_a_part_of_a_format_is_not_a_format(folder: Path):
+def test_a_part_of_a_format_is_not_a_format(folder: Path) -> None:
     (folder / "_part.py").write_text("")
 
     assert find_formats().keys() == {"celery"}

@@ -38,12 +38,12 @@ ODD_VALUES = {
 
 
 @pytest.mark.parametrize("value", ODD_VALUES.values(), ids=ODD_VALUES.keys())
-def test_an_odd_value_is_written_as_celery_writes_it(value: Any):
+def test_an_odd_value_is_written_as_celery_writes_it(value: Any) -> None:
     assert saferepr(value) == celery_saferepr(value, 1024, maxlevels=3)
 
 
 @pytest.mark.parametrize("length", range(1_000, 1_040))
-def test_every_way_to_spend_the_length_ends_as_in_celery(length: int):
+def test_every_way_to_spend_the_length_ends_as_in_celery(length: int) -> None:
     for value in (
         ["x" * length],
         ["x" * length, 1],
@@ -67,5 +67,5 @@ values = st.recursive(
 
 @given(values)
 @example(["x" * 1_020, {"a": [1, {"b": 2}]}])
-def test_any_value_is_written_as_celery_writes_it(value: Any):
+def test_any_value_is_written_as_celery_writes_it(value: Any) -> None:
     assert saferepr(value) == celery_saferepr(value, 1024, maxlevels=3)

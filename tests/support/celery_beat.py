@@ -49,7 +49,8 @@ def sent_by_celery_beat(
             app=app,
         )
         Scheduler(app=app, schedule={}).apply_async(beat_entry, advance=False)
-    lists = [key for key in client.keys("*") if client.type(key) == b"list"]
-    (key,) = lists
+    (key,) = client.scan_iter(_type="list")
     (message,) = client.lrange(key, 0, -1)
+    assert isinstance(key, bytes)
+    assert isinstance(message, bytes)
     return Sent(key.decode(), message)
