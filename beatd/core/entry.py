@@ -118,17 +118,27 @@ def _check_keys(spec: Mapping[Any, Any]) -> None:
 
 
 def _content(spec: Mapping[str, Any]) -> dict[str, Any]:
+    options = dict(_typed(spec, "options", dict, {}))
     return {
         "task": _text(spec, "task", None),
         "args": tuple(_typed(spec, "args", list, [])),
         "kwargs": _typed(spec, "kwargs", dict, {}),
-        "queue": _text(spec, "queue", DEFAULT_QUEUE),
-        "options": _typed(spec, "options", dict, {}),
+        "queue": _queue(spec, options.pop("queue", None)),
+        "options": options,
         "enabled": _typed(spec, "enabled", bool, True),
         "owner": _text(spec, "owner", "api"),
         "description": _typed(spec, "description", str, ""),
         "tags": tuple(_text({"tags": tag}, "tags", None) for tag in _typed(spec, "tags", list, [])),
     }
+
+
+def _queue(spec: Mapping[str, Any], in_options: object) -> str:
+    """The queue, named once: as ``queue``, or as Celery does in the options."""
+    if in_options is None:
+        return _text(spec, "queue", DEFAULT_QUEUE)
+    if spec.get("queue", in_options) != in_options:
+        raise EntryInvalid(f"queue: found {spec['queue']!r}, and {in_options!r} in options.queue; one is accepted")
+    return _text({"queue": in_options}, "queue", None)
 
 
 def _policy(spec: Mapping[str, Any]) -> Policy:
