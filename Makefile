@@ -30,7 +30,7 @@ check: .venv/.test  ## Format, lint, types, import directions and fast tests: un
 	$(BIN)/python -m pytest -q -m "$(FAST)"
 
 demo: .venv/.test  ## Watch a leader die and its standby go on, with a real worker
-	$(BIN)/python -m examples.demo
+	$(BIN)/python scripts/demo.py
 
 bench: .venv/.test  ## Measure on this machine every number that the README gives
 	$(BIN)/python -m bench
