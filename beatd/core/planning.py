@@ -1,5 +1,6 @@
 """The first slot of an entry that is to be planned."""
 
+import math
 from dataclasses import dataclass
 
 from beatd.core.entry import Entry
@@ -32,10 +33,23 @@ def first_moment(entry: Entry, since: int, last_slot: int, jitter: int, left: in
     return First(None, () if missed is None else (Skip("past", 1, missed, missed),))
 
 
-def plan_item(entry: Entry, stored: Stored) -> PlanItem:
-    """What to tell the plan script about an entry whose score says: plan from instant t (score -t)."""
-    assert stored.score is not None and stored.rev is not None
-    since = int(-float(stored.score))
+def plan_item(entry: Entry, stored: Stored, now: int) -> PlanItem:
+    """What to tell the plan script about an entry whose score is no moment: -t says "plan from instant t".
+
+    A score that none of our scripts writes (a fraction, an infinity) is planned from `now`.
+    """
+    assert stored.score is not None
+    assert stored.rev is not None
+    score = float(stored.score)
+    since = int(-score) if -math.inf < score < 0 else now
     first = first_moment(entry, since, stored.last_slot, stored.jitter, stored.left)
     verdict = "F" if first.moment is None else str(first.moment)
     return PlanItem(stored.name, stored.rev, stored.score, verdict, "", first.skips)
+
+
+def moment_of(score: str | None) -> int | None:
+    """The moment that a score stands for; None where it is a mark to be planned, nothing, or not one of ours."""
+    if score is None:
+        return None
+    value = float(score)
+    return int(value) if value >= 0 and value.is_integer() else None

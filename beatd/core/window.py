@@ -53,13 +53,15 @@ class Window:
     """What is staged, and ``bound``: the moment up to which (inclusive) the timetable has been read."""
 
     def __init__(self) -> None:
+        self.generation = 0
         self.clear()
 
     def __len__(self) -> int:
         return len(self._staged)
 
     def clear(self) -> None:
-        """Forgets everything and starts from minus infinity."""
+        """Forgets everything and starts from minus infinity; ``generation`` tells one start from the next."""
+        self.generation += 1
         self.bound = -1
         self.size = 0
         self._staged: dict[str, Staged] = {}
@@ -98,6 +100,11 @@ class Window:
             heapq.heappop(self._moments)
             self._close_bucket(moment)
         return None
+
+    def moment_of(self, name: str) -> int | None:
+        """The moment under which an entry is staged, or None."""
+        item = self._staged.get(name)
+        return None if item is None else item.moment
 
     def take_due(self, now: int, at_most: int) -> list[Staged]:
         """Removes and returns what is due by `now`, oldest moments first."""

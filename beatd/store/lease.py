@@ -44,6 +44,11 @@ class RedisLease:
         """Takes this instance off the list of those alive."""
         await self.link.request(("HDEL", self.keys.key("inst"), instance))
 
+    async def close(self) -> None:
+        """Closes the connection."""
+        await self.link.close()
+
+
 
 def acquire_call(keys: Keys, candidacy: Candidacy) -> Call:
     """The call of one candidacy."""

@@ -38,6 +38,12 @@ class Link:
         self._waiting: deque[tuple[int, asyncio.Future[list[Reply]]]] = deque()
         self._reader: asyncio.Task[None] | None = None
         self._shebang = False
+        self._heard: asyncio.Queue[None] = asyncio.Queue()
+
+    @property
+    def timeout(self) -> float:
+        """Seconds within which an answer must come."""
+        return self._address.timeout
 
     @classmethod
     async def open(cls, address: RedisAddress) -> "Link":
@@ -78,6 +84,18 @@ class Link:
             if isinstance(reply, Exception):
                 raise understand(reply) from reply
         return replies
+
+    async def heard(self, seconds: float) -> bool:
+        """Whether a published message came in within the time; needs a SUBSCRIBE before. Raises Unreachable when the
+        connection is gone, which it also finds out by asking.
+        """
+        try:
+            async with asyncio.timeout(seconds):
+                await self._heard.get()
+        except TimeoutError:
+            await self.request(("PING",))
+            return False
+        return True
 
     async def run(self, call: Call) -> Reply:
         """Runs a script by its digest, by its text where the server does not know it yet. Raises our errors."""
@@ -124,6 +142,9 @@ class Link:
                     reply = await self._connection.read_response(disable_decoding=True, disconnect_on_error=False)
                 except ResponseError as error:
                     reply = error
+                if _is_published(reply):
+                    self._heard.put_nowait(None)
+                    continue
                 replies.append(reply)
                 if self._waiting and len(replies) == self._waiting[0][0]:
                     _, answered = self._waiting.popleft()
@@ -144,6 +165,11 @@ class Link:
             if not answered.done():
                 answered.set_exception(error)
                 answered.exception()  # whoever waited may be gone already; that is not worth a warning
+
+
+def _is_published(reply: Reply) -> bool:
+    """Whether this is no answer but a message of a channel that was subscribed to."""
+    return isinstance(reply, list) and len(reply) == 3 and reply[0] == b"message"
 
 
 def _pack(commands: Sequence[Command]) -> bytes:

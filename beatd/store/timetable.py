@@ -79,6 +79,11 @@ class RedisTimetable:
         moment = int(float(oldest[1])) if oldest else None
         return Check(staged, negative, moment, int(seq or 0), int(now[0]) * 1000 + int(now[1]) // 1000)
 
+    async def close(self) -> None:
+        """Closes the connection."""
+        await self.link.close()
+
+
 
 def plan_call(keys: Keys, term: Term, items: Sequence[PlanItem]) -> Call:
     """The call that plans some entries."""
