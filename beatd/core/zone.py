@@ -30,6 +30,9 @@ LAST_SECOND: Final = LAST_DAY * DAY + DAY - 1
 LAST_YEAR: Final = date.max.year
 PLANNED_YEAR: Final = 2040  # segments up to here are laid out at once, later ones when somebody asks
 
+REFUSED_FOLDERS: Final = ("posix/", "right/")
+REFUSED_NAMES: Final = frozenset({"localtime", "posixrules", "Factory"})  # the host's zone, by other names, and none
+
 
 class Segments(NamedTuple):
     """Segment i holds from starts[i] to starts[i + 1] at offsets[i]; marks[i] is the first wall time that no segment
@@ -188,7 +191,7 @@ def zone_data() -> ZoneData:
 def zone_named(name: str) -> Zone:
     """The zone of an IANA name, never the host's. Raises ScheduleInvalid, with the nearest name, for any other text."""
     data = zone_data()
-    if name not in data.names or name.startswith(("posix/", "right/")) or name in ("localtime", "posixrules"):
+    if name not in data.names or name.startswith(REFUSED_FOLDERS) or name in REFUSED_NAMES:
         raise ScheduleInvalid(f"timezone: found {name!r}; an IANA zone name is accepted", hint=_zone_hint(name, data))
     try:
         return Zone(name, data.read(name))

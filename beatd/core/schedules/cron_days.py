@@ -12,7 +12,7 @@ from functools import lru_cache
 from itertools import pairwise
 from typing import Final, NamedTuple
 
-from beatd.core.schedules.cron_text import Special
+from beatd.core.schedules.cron_fields import Special
 
 SHORTEST_MONTH: Final = 28
 LENGTHS: Final = (0, 31, 28, 31, 30, 31, 30, 31, 31, 30, 31, 30, 31)

@@ -7,8 +7,9 @@ import re
 import zlib
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Final, NamedTuple
+from typing import Final
 
+from beatd.core.schedules.cron_fields import DAY, HOUR, MINUTE, MONTH, SECOND, WEEKDAY, Field, Part, Special
 from beatd.core.shown import shown
 from beatd.errors import ScheduleInvalid
 
@@ -22,65 +23,6 @@ ALIASES: Final = {
     "@midnight": "0 0 * * *",
     "@hourly": "0 * * * *",
 }
-MONTHS: Final = (
-    *("january", "february", "march", "april", "may", "june"),
-    *("july", "august", "september", "october", "november", "december"),
-)
-WEEKDAYS: Final = ("sunday", "monday", "tuesday", "wednesday", "thursday", "friday", "saturday")
-
-
-@dataclass(frozen=True, slots=True)
-class Field:
-    """One of the six columns. ``shift`` is its number in the rule for H; ``names[0]`` stands for ``low``."""
-
-    name: str
-    low: int
-    high: int
-    shift: int
-    names: tuple[str, ...] = ()
-
-    @property
-    def size(self) -> int:
-        return self.high - self.low + 1
-
-
-SECOND: Final = Field("second", 0, 59, 5)
-MINUTE: Final = Field("minute", 0, 59, 0)
-HOUR: Final = Field("hour", 0, 23, 1)
-DAY: Final = Field("day of month", 1, 31, 2)
-MONTH: Final = Field("month", 1, 12, 3, MONTHS)
-WEEKDAY: Final = Field("day of week", 0, 6, 4, WEEKDAYS)
-
-
-class Special(NamedTuple):
-    """A day that depends on the month: ``last`` day, ``nearest`` or ``last working`` day, ``nth`` or ``last`` weekday.
-
-    ``weekday`` is 0 to 6 from Sunday where it has one; ``n`` is the day of nearest, the count of nth.
-    """
-
-    kind: str
-    n: int = 0
-    weekday: int = 0
-
-
-@dataclass(frozen=True, slots=True)
-class Part:
-    """One parsed field: bit v of ``values`` is set when the plain value v is in it."""
-
-    text: str
-    values: int
-    specials: tuple[Special, ...] = ()
-    remarks: tuple[str, ...] = ()
-
-    @property
-    def starred(self) -> bool:
-        """Its text begins with a star (or is ``?``): vixie's flag, which decides and/or and interval-like."""
-        return self.text.startswith(("*", "?"))
-
-    @property
-    def repeating(self) -> bool:
-        """Counts through the whole field, and so follows the clock instead of naming times."""
-        return self.text.startswith(("*", "H/"))
 
 
 @dataclass(frozen=True, slots=True)
@@ -152,7 +94,10 @@ def _part(field: Field, text: str, seed: str | None) -> Part:
         match = pattern.fullmatch(text)
         if match:
             return read(field, match, seed)
-    items = [_item(field, item, text) for item in text.split(",")]
+    try:
+        items = [_item(field, item) for item in text.split(",")]
+    except ScheduleInvalid as error:
+        raise ScheduleInvalid(error.message, hint=_hint(field, text)) from None
     values = 0
     for item in items:
         values |= item.values
@@ -161,13 +106,16 @@ def _part(field: Field, text: str, seed: str | None) -> Part:
     return Part(",".join(item.text for item in items), values, tuple(specials), tuple(remarks))
 
 
-def _item(field: Field, text: str, whole: str) -> Part:
+def _item(field: Field, text: str) -> Part:
     for pattern, read in _ITEM[field.name]:
         match = pattern.fullmatch(text)
         if match:
             return read(field, match)
-    place = f"{shown(text)} in {shown(whole)}" if text != whole else shown(text)
-    raise ScheduleInvalid(f"cron: {field.name}: found {place}; {_accepted(field)}", hint=_item_hint(field, text, whole))
+    raise _refused(field, text)
+
+
+def _refused(field: Field, text: str) -> ScheduleInvalid:
+    return ScheduleInvalid(f"cron: {field.name}: found {shown(text)}; {_accepted(field)}")
 
 
 def _accepted(field: Field) -> str:
@@ -180,15 +128,17 @@ def _accepted(field: Field) -> str:
     return f"accepted are *, {field.low}-{high}{more}, with lists, ranges and steps"
 
 
-def _item_hint(field: Field, text: str, whole: str) -> str | None:
-    if text == "":
+def _hint(field: Field, text: str) -> str | None:
+    """What to do about a field that is none."""
+    items = text.split(",")
+    if "" in items:
         return "a list has no empty item"
-    if text.startswith("r") and re.fullmatch(r"r(?:\([0-9]+-[0-9]+\))?(?:/[0-9]+)?", text):
+    if re.fullmatch(r"r(?:\([0-9]+-[0-9]+\))?(?:/[0-9]+)?", text):
         return "R differs at each load and on each replica: H spreads and stays"
-    if "," in whole and ("*" in text or re.search(r"[0-9]w|lw|^h", text)):
+    if len(items) > 1 and any(item in ("*", "?", "lw") or re.fullmatch(r"[0-9]+w|h.*", item) for item in items):
         return "*, ?, W and H stand alone in their field"
-    if text.startswith("l-"):
-        return "days before the last one can't be counted: use rrule with BYMONTHDAY=-3"
+    if field is DAY and text.startswith("l-"):
+        return "days before the last one can't be counted in cron: use rrule with BYMONTHDAY=-3"
     if field is WEEKDAY and text == "l":
         return "name the day: friL is the month's last Friday"
     return None
@@ -204,7 +154,7 @@ def _number(field: Field, text: str) -> int:
         for position, name in enumerate(field.names):
             if name.startswith(text):
                 return position + field.low
-    raise ScheduleInvalid(f"cron: {field.name}: found {shown(text)}; {_accepted(field)}")
+    raise _refused(field, text)
 
 
 def _spelled(field: Field, text: str) -> str:
@@ -256,6 +206,10 @@ def _star(field: Field, match: re.Match[str]) -> Part:
     return _stepped(field, "*", list(range(field.low, field.high + 1)), match[1], True)
 
 
+def _any(field: Field, match: re.Match[str], seed: str | None) -> Part:
+    return Part(match[0], _bits(list(range(field.low, field.high + 1)), field))
+
+
 def _range(field: Field, match: re.Match[str]) -> Part:
     """``a-b`` with both ends; a > b goes through the end of the field, and a weekday of 7 ends or begins a week."""
     first, last = _number(field, match[1]), _number(field, match[2])
@@ -301,10 +255,6 @@ def _last_working(field: Field, match: re.Match[str], seed: str | None) -> Part:
     return Part("LW", 0, (Special("last working"),))
 
 
-def _any(field: Field, match: re.Match[str], seed: str | None) -> Part:
-    return Part("?", _bits(list(range(field.low, field.high + 1)), field))
-
-
 def _hashed(field: Field, match: re.Match[str], seed: str | None) -> Part:
     """H, H(a-b), H/n, H(a-b)/n by croniter's rule, whose numbers Airflow shows too: crc32 of the seed, shifted by
     the field's number, modulo the range; with a step the range to draw from is the first period."""
@@ -336,7 +286,7 @@ def _hash_range(field: Field, match: re.Match[str]) -> tuple[int, int]:
 _ItemReader = Callable[[Field, re.Match[str]], Part]
 _FieldReader = Callable[[Field, re.Match[str], str | None], Part]
 _PLAIN: Final[tuple[tuple[re.Pattern[str], _ItemReader], ...]] = (
-    (re.compile(r"\*(?:/([0-9]+))?"), _star),
+    (re.compile(r"\*/([0-9]+)"), _star),
     (re.compile(r"([0-9]+|[a-z]+)-([0-9]+|[a-z]+)(?:/([0-9]+))?"), _range),
     (re.compile(r"([0-9]+|[a-z]+)/([0-9]+)"), _from),
 )
@@ -355,9 +305,10 @@ _HASH: Final[tuple[re.Pattern[str], _FieldReader]] = (
     re.compile(r"h(?:\(([0-9]+)-([0-9]+)\))?(?:/([0-9]+))?"),
     _hashed,
 )
-_ANY: Final[tuple[re.Pattern[str], _FieldReader]] = (re.compile(r"\?"), _any)
+_ALL: Final[tuple[re.Pattern[str], _FieldReader]] = (re.compile(r"\*"), _any)
+_ANY: Final[tuple[re.Pattern[str], _FieldReader]] = (re.compile(r"[*?]"), _any)
 _WHOLE_FIELD: Final[dict[str, tuple[tuple[re.Pattern[str], _FieldReader], ...]]] = {
-    **{field.name: (_HASH,) for field in (SECOND, MINUTE, HOUR, MONTH)},
-    DAY.name: (_HASH, _ANY, (re.compile("([0-9]+)w"), _nearest), (re.compile("lw"), _last_working)),
-    WEEKDAY.name: (_HASH, _ANY),
+    **{field.name: (_ALL, _HASH) for field in (SECOND, MINUTE, HOUR, MONTH)},
+    DAY.name: (_ANY, _HASH, (re.compile("([0-9]+)w"), _nearest), (re.compile("lw"), _last_working)),
+    WEEKDAY.name: (_ANY, _HASH),
 }

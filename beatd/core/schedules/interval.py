@@ -55,12 +55,18 @@ class Interval(Rule):
     def words(self) -> str:
         return f"every {_spelled(self.every_ms)}"
 
+    def _grid(self) -> str:
+        first = instant_text(self.phase_ms)
+        if UNIT_MS["d"] % self.every_ms:
+            return f"on a grid through {first}"
+        again = f" and every {_spelled(self.every_ms)} from there" if self.every_ms < UNIT_MS["d"] else ""
+        return f"at {first[11:-1]} UTC{again}"
+
     def warnings(self) -> tuple[str, ...]:
         found = []
-        if self.every_ms >= UNIT_MS["h"] and self.anchor is None and (self.named or self.anchor_assumed):
-            moment = instant_text(self.next_ms(0) or 0)
-            source = "the entry's name" if self.named else "the epoch, for want of a name,"
-            found.append(f"{source} chooses the grid (a slot is {moment}): give anchor or start to choose it")
+        if self.every_ms >= UNIT_MS["h"] and self.named:
+            source = "the epoch, for want of a name," if self.anchor_assumed else "the entry's name"
+            found.append(f"{source} chooses when it runs: {self._grid()}; give anchor or start to choose")
         if self.every_ms % UNIT_MS["d"] == 0 and not self.in_utc:
             found.append("counts 24-hour days, so its wall time moves when the clock does: cron keeps the wall time")
         return tuple(found)
@@ -82,31 +88,32 @@ def _read(request: Request) -> Rule:
     fast = spec.get("fast", False)
     if not isinstance(fast, bool):
         raise ScheduleInvalid(f"fast: found {shown(fast)}; true or false is accepted")
-    every = parse_duration(spec["every"])
-    _check_length(every, fast)
+    every = _length(spec["every"], fast)
     anchor = read_moment("anchor", spec["anchor"], request.zone) if "anchor" in spec else None
     origin = anchor or request.start
-    named = origin is None and request.name is not None
     phase = origin.ms if origin else name_hash(request.name) if request.name is not None else 0
     return Interval(
         every_ms=every,
         phase_ms=phase % every,
         fast=fast,
         anchor=anchor,
-        named=named,
-        anchor_assumed=origin is None and not named,
+        named=origin is None,
+        anchor_assumed=origin is None and request.name is None,
         in_utc=request.zone.is_utc,
     )
 
 
-def _check_length(every: int, fast: bool) -> None:
+def _length(value: object, fast: bool) -> int:
+    try:
+        every = parse_duration(value)
+    except ScheduleInvalid as error:
+        raise ScheduleInvalid(f"every: {error.message}", hint=error.hint) from error
     shortest = SHORTEST_FAST_MS if fast else SHORTEST_MS
-    if every >= shortest:
-        return
-    hint = "below a second, add fast: true (at least 10ms)" if SHORTEST_FAST_MS <= every < SHORTEST_MS else None
-    raise ScheduleInvalid(
-        f"every: found {format_duration(every)}; at least {format_duration(shortest)} is accepted", hint=hint
-    )
+    if every < shortest:
+        hint = "below a second, add fast: true (at least 10ms)" if SHORTEST_FAST_MS <= every < SHORTEST_MS else None
+        found, least = format_duration(every), format_duration(shortest)
+        raise ScheduleInvalid(f"every: found {found}; at least {least} is accepted", hint=hint)
+    return every
 
 
 KIND: Final = Kind("every", frozenset({"anchor", "fast"}), _read)

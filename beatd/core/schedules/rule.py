@@ -19,7 +19,7 @@ class Rule(ABC):
 
     kind: ClassVar[str]
     anchor_assumed: bool = False
-    named: bool = False  # the entry's name has a say in the slots
+    named: bool = False  # the entry's name has a say in the slots, or would have if one were given
 
     @abstractmethod
     def next_ms(self, after: int) -> int | None:

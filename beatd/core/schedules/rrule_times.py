@@ -1,0 +1,199 @@
+"""A recurrence rule as a set of wall times.
+
+python-dateutil walks from the rule's start, which is far away after some years and endless for a rule that never
+matches. So it is asked for single years: what an INTERVAL of 1 gives in a year depends on three things, whether that
+year and the one before are leap years, and its first weekday, 21 classes in all. Slots are then looked up in the tables
+of these classes, and INTERVAL, start and COUNT are arithmetic on top.
+"""
+
+from array import array
+from bisect import bisect_left, bisect_right
+from datetime import date, datetime, timedelta
+from functools import lru_cache
+from typing import Any, Final
+
+from beatd.core.schedules.rrule_text import RRuleText
+from beatd.core.tzif import DAY, EPOCH_ORDINAL
+from beatd.core.zone import FIRST_SECOND, LAST_SECOND, LAST_YEAR, naive_of
+from beatd.errors import ScheduleInvalid
+
+# 28 years without a century hold every class. Near the end of the calendar, because python-dateutil notices neither
+# UNTIL nor anything else before its next match, and a rule without one must run into year 9999 soon.
+SAMPLE_YEARS: Final = range(9_968, 9_996)
+
+
+class Pattern:
+    """What a rule matches at INTERVAL=1, with everything given that its start would fill in. Hashable by value."""
+
+    __slots__ = ("days", "frequency", "numbers", "week_start")
+
+    def __init__(self, rule: RRuleText, start: datetime) -> None:
+        self.frequency, self.week_start = rule.frequency, rule.week_start
+        numbers = dict(rule.numbers)
+        self.days = rule.days
+        for key, value in (("BYHOUR", start.hour), ("BYMINUTE", start.minute), ("BYSECOND", start.second)):
+            numbers.setdefault(key, (value,))
+        if not (rule.days or numbers.keys() & {"BYWEEKNO", "BYYEARDAY", "BYMONTHDAY"}):
+            self._take_day(numbers, start)
+        self.numbers = tuple(sorted(numbers.items()))
+
+    def _take_day(self, numbers: dict[str, tuple[int, ...]], start: datetime) -> None:
+        if self.frequency == "YEARLY":
+            numbers.setdefault("BYMONTH", (start.month,))
+        if self.frequency in ("YEARLY", "MONTHLY"):
+            numbers["BYMONTHDAY"] = (start.day,)
+        elif self.frequency == "WEEKLY":
+            self.days = ((0, start.weekday()),)
+
+    def _value(self) -> tuple[object, ...]:
+        return (self.frequency, self.week_start, self.numbers, self.days)
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, Pattern) and other._value() == self._value()
+
+    def __hash__(self) -> int:
+        return hash(self._value())
+
+
+@lru_cache(maxsize=2_048)
+def _table(pattern: Pattern, sample_year: int) -> "array[int]":
+    """Matches in a year of the class of ``sample_year``, as seconds since its 1 January."""
+    first = datetime(sample_year, 1, 1)
+    begin = first - timedelta(days=(first.weekday() - pattern.week_start) % 7 if pattern.frequency == "WEEKLY" else 0)
+    table = array("l")
+    for match in _dateutil_rule(pattern, begin):
+        if match.year > sample_year:
+            break
+        if match >= first:
+            table.append(int((match - first).total_seconds()))
+    return table
+
+
+def _dateutil_rule(pattern: Pattern, begin: datetime) -> Any:
+    from dateutil import rrule  # here: it takes as long to import as all the rest, and few schedules need it
+
+    weekday = (rrule.MO, rrule.TU, rrule.WE, rrule.TH, rrule.FR, rrule.SA, rrule.SU)
+    by: dict[str, Any] = {key.lower(): values for key, values in pattern.numbers}
+    if pattern.days:
+        by["byweekday"] = [weekday[day](n) if n else weekday[day] for n, day in pattern.days]
+    frequency = getattr(rrule, pattern.frequency)
+    return rrule.rrule(frequency, dtstart=begin, wkst=weekday[pattern.week_start], **by)
+
+
+def _class_of(year: int) -> tuple[bool, bool, int]:
+    return _is_leap(year - 1), _is_leap(year), (_new_year(year) + 3) % 7
+
+
+def _is_leap(year: int) -> bool:
+    return year % 4 == 0 and (year % 100 != 0 or year % 400 == 0)
+
+
+def _new_year(year: int) -> int:
+    return date(year, 1, 1).toordinal() - EPOCH_ORDINAL
+
+
+_SAMPLES: Final = {_class_of(year): year for year in reversed(SAMPLE_YEARS)}
+
+
+class RRuleTimes:
+    """The wall times of a rule from its start on, as seconds since 1970-01-01T00:00. Raises ScheduleInvalid for a rule
+    that never matches."""
+
+    __slots__ = ("_interval", "_last", "_origin", "_pattern", "start")
+
+    def __init__(self, rule: RRuleText, start: int) -> None:
+        begin = naive_of(start)
+        self.start = start
+        self._pattern = Pattern(rule, begin)
+        self._interval = rule.interval
+        self._origin = self._period(start // DAY)
+        self._last = LAST_SECOND
+        weekly = rule.frequency == "DAILY" and rule.interval % 7 == 0 and rule.days
+        lost = weekly and begin.weekday() not in {day for _, day in rule.days}  # the one long search for nothing
+        if lost or self.at_or_after(start) is None:
+            raise ScheduleInvalid(f"rrule: {rule.text!r} never fires from {begin.isoformat()} on")
+        if rule.count is not None:
+            self._last = self._nth(rule.count)
+
+    def at_or_after(self, wall: int) -> int | None:
+        """The first matching wall time that is not before ``wall``.
+
+        Ends: each round moves on by a period of the rule, or by a year when the year's table is empty. A rule that
+        matches at all does so again within 400 years of its periods, or the calendar ends; the one dense
+        pattern that never meets its own periods, weekdays every 7 n days, is refused before it is searched.
+        """
+        wall = max(wall, self.start)
+        while wall <= self._last:
+            match = self._unaligned_from(wall)
+            if match is None:
+                return None
+            ahead = -(self._period(match // DAY) - self._origin) % self._interval
+            if ahead == 0:
+                return match if match <= self._last else None
+            wall = self._begin(self._period(match // DAY) + ahead)
+        return None
+
+    def at_or_before(self, wall: int) -> int | None:
+        """The last matching wall time that is not after ``wall``; ends at the rule's start."""
+        wall = min(wall, self._last)
+        while wall >= self.start:
+            match = self._unaligned_until(wall)
+            if match is None or match < self.start:
+                return None
+            behind = (self._period(match // DAY) - self._origin) % self._interval
+            if behind == 0:
+                return match
+            wall = self._begin(self._period(match // DAY) - behind + 1) - 1
+        return None
+
+    def _nth(self, count: int) -> int:
+        wall = self.start - 1
+        for _ in range(count):
+            found = self.at_or_after(wall + 1)
+            if found is None:
+                return LAST_SECOND
+            wall = found
+        return wall
+
+    def _unaligned_from(self, wall: int) -> int | None:
+        year = naive_of(min(wall, LAST_SECOND)).year
+        while year <= LAST_YEAR:
+            begin, table = _new_year(year) * DAY, _table(self._pattern, _SAMPLES[_class_of(year)])
+            index = bisect_left(table, wall - begin)
+            if index < len(table):
+                return begin + table[index]
+            year += 1
+        return None
+
+    def _unaligned_until(self, wall: int) -> int | None:
+        first = naive_of(self.start).year
+        year = naive_of(max(wall, FIRST_SECOND)).year
+        while year >= first:
+            begin, table = _new_year(year) * DAY, _table(self._pattern, _SAMPLES[_class_of(year)])
+            index = bisect_right(table, wall - begin)
+            if index:
+                return begin + table[index - 1]
+            year -= 1
+        return None
+
+    def _period(self, day: int) -> int:
+        """The number of the period a day lies in: its year, month, week or day, counted from anywhere."""
+        frequency = self._pattern.frequency
+        if frequency == "DAILY":
+            return day
+        if frequency == "WEEKLY":
+            return (day + 3 - self._pattern.week_start) // 7
+        moment = date.fromordinal(day + EPOCH_ORDINAL)
+        return moment.year if frequency == "YEARLY" else moment.year * 12 + moment.month - 1
+
+    def _begin(self, period: int) -> int:
+        """The first wall second of a period; past the calendar's end, a second past it."""
+        frequency = self._pattern.frequency
+        if frequency == "DAILY":
+            return period * DAY
+        if frequency == "WEEKLY":
+            return (period * 7 - 3 + self._pattern.week_start) * DAY
+        year, month = (period, 0) if frequency == "YEARLY" else divmod(period, 12)
+        if year > LAST_YEAR:
+            return LAST_SECOND + 1
+        return (date(year, month + 1, 1).toordinal() - EPOCH_ORDINAL) * DAY
