@@ -56,14 +56,16 @@ def mask_url(url: str) -> str:
 
 
 def open_client(address: RedisAddress) -> "redis.Redis":
-    """A blocking client, for commands. Connects on first use."""
-    return redis.Redis.from_url(
+    """A blocking client, for commands. Connects on first use; replies are raw, as RESP2 gives them."""
+    client = redis.Redis.from_url(
         address.url,
         protocol=2,
         retry=Retry(NoBackoff(), 0),
         socket_timeout=address.timeout,
         socket_connect_timeout=address.timeout,
     )
+    client.response_callbacks.clear()  # replies as they are, the same as the daemon's connections give
+    return client
 
 
 def new_connection(address: RedisAddress) -> Connection:
