@@ -152,8 +152,10 @@ def _tell(error: BeatdError) -> int:
 
 def _wants_json() -> bool:
     words = sys.argv[1:]
-    return "-ojson" in words or "--output=json" in words or any(
-        a in ("-o", "--output") and b == "json" for a, b in zip(words, words[1:], strict=False)
+    return (
+        "-ojson" in words
+        or "--output=json" in words
+        or any(a in ("-o", "--output") and b == "json" for a, b in zip(words, words[1:], strict=False))
     )
 
 

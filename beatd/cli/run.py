@@ -12,7 +12,6 @@ from beatd.store.connect import mask_url
 from beatd.store.embedded import Keeper
 
 
-
 @click.command()
 @common_options
 @click.option("--lease-ttl", metavar="DURATION", help="After this long without renewal a standby takes over [6s].")

@@ -49,7 +49,6 @@ class RedisLease:
         await self.link.close()
 
 
-
 def acquire_call(keys: Keys, candidacy: Candidacy) -> Call:
     """The call of one candidacy."""
     c = candidacy

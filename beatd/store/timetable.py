@@ -84,7 +84,6 @@ class RedisTimetable:
         await self.link.close()
 
 
-
 def plan_call(keys: Keys, term: Term, items: Sequence[PlanItem]) -> Call:
     """The call that plans some entries."""
     args: list[Arg] = [term.epoch, term.owner, FORMAT, SKIP_ROWS, len(items)]
