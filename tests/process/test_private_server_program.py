@@ -4,21 +4,24 @@ import importlib.util
 import subprocess
 import sys
 import time
+from collections.abc import Callable
 from itertools import pairwise
 from pathlib import Path
 
 import pytest
 
 from beatd.errors import ConfigInvalid, Unreachable
-from beatd.store.embedded import find_binary
+from beatd.store.embedded import find_binary, find_running
 from beatd.store.embedded.binary import fits, from_label
 from beatd.store.embedded.process import command
 from tests.support.private_server import (
     ROOT,
     Machine,
+    Owner,
     add_one,
     client_of,
     is_free_for_all,
+    is_ready,
     keeper_of,
     program,
     program_path,
@@ -156,7 +159,8 @@ def test_data_that_the_program_can_not_read_are_left_alone_and_its_words_passed_
         assert add_one(server.url) == 2
 
 
-def test_loading_data_may_take_longer_than_getting_ready(machine: Machine, base: Path) -> None:
+def make_loading_slow(machine: Machine, base: Path) -> None:
+    """Gives the folder data, and the machine a server that needs a second to load them."""
     with started(base) as server, client_of(server.url) as client:
         client.mset({f"key{n}": "x" * 100 for n in range(2_000)})
         client.bgrewriteaof()
@@ -164,6 +168,10 @@ def test_loading_data_may_take_longer_than_getting_ready(machine: Machine, base:
     real = program_path(machine)
     slow = "--key-load-delay 500 --loading-process-events-interval-bytes 1024"
     machine.install_script("redis-server", f'[ "$1" = --version ] && exec {real} "$1"\nexec {real} "$@" {slow}')
+
+
+def test_loading_data_may_take_longer_than_getting_ready(machine: Machine, base: Path) -> None:
+    make_loading_slow(machine, base)
     begun = time.monotonic()
     keeper = keeper_of(base, ready_timeout_s=0.4)
     try:
@@ -173,6 +181,18 @@ def test_loading_data_may_take_longer_than_getting_ready(machine: Machine, base:
             assert client.dbsize() == 2_000
     finally:
         keeper.stop()
+
+
+def test_joining_waits_for_a_server_that_is_loading(
+    owner_of: Callable[[Path], Owner], machine: Machine, base: Path
+) -> None:
+    make_loading_slow(machine, base)
+    owner_of(base)
+    wait_until(lambda: find_running(base) is not None)
+    assert not is_ready(record_of(base)["url"])
+    joined = keeper_of(base, ready_timeout_s=0.4).start()
+    assert joined.joined
+    assert is_ready(joined.url)
 
 
 def test_a_script_that_starts_the_server_as_its_child_is_refused_and_leaves_nothing(
