@@ -13,15 +13,17 @@ from pathlib import Path
 import pytest
 
 from beatd.errors import ConfigInvalid
-from beatd.store.embedded import Keeper, find_running, private_server
+from beatd.store.embedded import Keeper, find_running
 from tests.support.private_server import (
     ROOT,
     Machine,
     add_one,
     is_free_for_all,
+    keeper_of,
     make,
     rewrite_record,
     start_and_stop,
+    started,
 )
 
 NOBODY = 65534
@@ -37,28 +39,28 @@ def test_a_remembered_port_in_strange_hands_is_an_error_whose_command_helps(mach
         stranger.bind(("127.0.0.1", server.port))
         stranger.listen()
         with pytest.raises(ConfigInvalid, match=f"port {server.port}, .* is taken by another program") as caught:
-            Keeper(base).start()
+            keeper_of(base).start()
         assert is_free_for_all(base)
         sed = str(caught.value.hint).split("`")[3]
         subprocess.run(["/bin/sh", "-c", sed], env={"PATH": "/usr/bin:/bin"}, check=True)
-        with private_server(base) as moved:
+        with started(base) as moved:
             assert moved.port != server.port
             assert add_one(moved.url) == 2
 
 
 def test_another_redis_on_the_remembered_port_is_named_by_its_pid(machine: Machine, base: Path) -> None:
     start_and_stop(base)
-    with private_server(make(base / "other")) as other:
+    with started(make(base / "other")) as other:
         rewrite_record(base, url=other.url)
         with pytest.raises(ConfigInvalid, match=rf"another Redis \(pid {other.pid}\)"):
-            Keeper(base).start()
+            keeper_of(base).start()
 
 
 def test_a_record_without_data_binds_neither_port_nor_program(machine: Machine, base: Path) -> None:
     start_and_stop(base)
     shutil.rmtree(base / ".beatd/appendonlydir")
     rewrite_record(base, version="valkey 9.0.0", url="redis://127.0.0.1:1/0")
-    with private_server(base) as server:
+    with started(base) as server:
         assert server.version.startswith("redis")
         assert add_one(server.url) == 1
 
@@ -78,14 +80,14 @@ def test_loose_permissions_are_tightened_with_a_warning(
 def test_a_symlinked_folder_is_refused(machine: Machine, base: Path) -> None:
     (base / ".beatd").symlink_to(make(base / "elsewhere"))
     with pytest.raises(ConfigInvalid, match="symbolic link"):
-        Keeper(base).start()
+        keeper_of(base).start()
     assert list((base / "elsewhere").iterdir()) == []
 
 
 def test_a_file_in_the_folders_place_is_refused(machine: Machine, base: Path) -> None:
     (base / ".beatd").write_text("")
     with pytest.raises(ConfigInvalid, match="not a folder"):
-        Keeper(base).start()
+        keeper_of(base).start()
 
 
 def test_a_missing_base_is_refused(machine: Machine, base: Path) -> None:
@@ -98,7 +100,7 @@ def test_a_missing_base_is_refused(machine: Machine, base: Path) -> None:
 def test_root_does_not_use_a_users_folder(machine: Machine, base: Path) -> None:
     os.chown(make(base / ".beatd"), NOBODY, NOBODY)
     with pytest.raises(ConfigInvalid, match=f"belongs to user {NOBODY}, beatd runs as user 0"):
-        Keeper(base).start()
+        keeper_of(base).start()
 
 
 AS_NOBODY = """
@@ -106,7 +108,7 @@ import os, sys
 from functools import partial
 from pathlib import Path
 from beatd.errors import BeatdError
-from beatd.store.embedded import Keeper, find_running
+from beatd.store.embedded import Keeper, private_server,  Keeper, find_running
 actions = {"start": lambda: Keeper(Path(".")).start(), "find": lambda: find_running(Path("."))}
 os.chdir(sys.argv[1])
 if os.geteuid() == 0:
@@ -172,7 +174,7 @@ def test_a_folder_of_somebody_else_is_refused_and_its_record_not_read(machine: M
 def test_a_corrupt_record_stops_everything_and_is_kept(machine: Machine, base: Path, text: str, reason: str) -> None:
     record = make(base / ".beatd") / "server.json"
     record.write_text(text)
-    for attempt in (Keeper(base).start, partial(find_running, base)):
+    for attempt in (keeper_of(base).start, partial(find_running, base)):
         with pytest.raises(ConfigInvalid) as caught:
             attempt()
         assert reason in caught.value.message
@@ -186,6 +188,6 @@ def test_data_without_a_record_are_used_with_a_warning(
 ) -> None:
     start_and_stop(base)
     (base / ".beatd/server.json").unlink()
-    with private_server(base) as server:
+    with started(base) as server:
         assert add_one(server.url) == 2
     assert "no server.json" in caplog.text

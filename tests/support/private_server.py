@@ -2,24 +2,29 @@
 
 import json
 import os
+import random
 import shutil
 import subprocess
 import sys
 import time
 from collections.abc import Callable
+from contextlib import AbstractContextManager, suppress
 from pathlib import Path
 from typing import Any
 
 import pytest
 import redis
 
-from beatd.store.embedded import PrivateServer, private_server
+from beatd.store.embedded import Keeper, PrivateServer, private_server
 from beatd.store.embedded.folder import DATA_LOCK, is_locked
 
 ROOT = Path(__file__).parents[2]
 OWNER = Path(__file__).with_name("private_server_owner.py")
 PATH = os.environ["PATH"]  # a Machine changes it
 DEADLINE_S = 10.0
+# Below where Linux takes outgoing ports from. A run's own stretch, so that runs beside each other, and private servers
+# of this machine's user, don't take a port from a test between its server's stop and start.
+FIRST_PORT = random.randrange(10_000, 31_000, 100)
 
 
 def program(name: str) -> Path:
@@ -62,7 +67,7 @@ class Owner:
 
     def __init__(self, base: Path) -> None:
         self.process = subprocess.Popen(
-            [sys.executable, str(OWNER), str(base)],
+            [sys.executable, str(OWNER), str(base), str(FIRST_PORT)],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             text=True,
@@ -93,6 +98,14 @@ class Owner:
         self.process.communicate()
 
 
+def keeper_of(base: Path, ready_timeout_s: float = DEADLINE_S) -> Keeper:
+    return Keeper(base, first_port=FIRST_PORT, ready_timeout_s=ready_timeout_s)
+
+
+def started(base: Path) -> AbstractContextManager[PrivateServer]:
+    return private_server(base, first_port=FIRST_PORT)
+
+
 def wait_until(holds: Callable[[], bool]) -> None:
     until = time.monotonic() + DEADLINE_S
     while not holds():
@@ -110,6 +123,13 @@ def add_one(url: str) -> int:
         return int(client.incr("asked"))
 
 
+def is_ready(url: str) -> bool:
+    """Whether a server answers and has loaded its data."""
+    with client_of(url) as client, suppress(redis.ConnectionError):
+        return bool(client.ping())
+    return False
+
+
 def record_of(base: Path) -> dict[str, Any]:
     record: dict[str, Any] = json.loads((base / ".beatd/server.json").read_text())
     return record
@@ -125,7 +145,7 @@ def is_free_for_all(base: Path) -> bool:
 
 
 def start_and_stop(base: Path) -> PrivateServer:
-    with private_server(base) as server:
+    with started(base) as server:
         add_one(server.url)
     return server
 

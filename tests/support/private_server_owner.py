@@ -1,4 +1,4 @@
-"""A daemon reduced to its hold on the private server, for tests that kill it: ``python private_server_owner.py BASE``.
+"""A daemon reduced to its hold on the private server, for tests that kill it: ``private_server_owner.py BASE PORT``.
 
 Prints one JSON line when the server is ready and one for each ``tend`` it reads; anything else it reads ends it. An
 interrupt is reported and survived, as a daemon survives it until its lease is released.
@@ -26,7 +26,7 @@ def say_interrupted(number: int, frame: FrameType | None) -> None:
 
 def main() -> None:
     signal.signal(signal.SIGINT, say_interrupted)
-    keeper = Keeper(Path(sys.argv[1]))
+    keeper = Keeper(Path(sys.argv[1]), first_port=int(sys.argv[2]))
     try:
         say(keeper.start())
         while sys.stdin.readline().strip() == "tend":

@@ -6,6 +6,7 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from itertools import islice
 from pathlib import Path
 from shlex import quote
 from typing import Final
@@ -25,9 +26,10 @@ from beatd.store.embedded.folder import (
     read_record,
     write_record,
 )
-from beatd.store.embedded.port import FIRST_PORT, LAST_PORT, free_ports, is_free, port_taken, promised_port
+from beatd.store.embedded.port import FIRST_PORT, free_ports, is_free, port_taken, promised_port
 
 READY_TIMEOUT_S: Final = 10.0
+MOST_PORTS: Final = 10  # tried at a first start
 _POLL_S: Final = 0.005
 
 log = logging.getLogger(__name__)
@@ -96,9 +98,9 @@ def _running(folder: Path) -> tuple[PrivateServer, bool] | None:
 
 
 @contextmanager
-def private_server(base: Path) -> Iterator[PrivateServer]:
+def private_server(base: Path, *, first_port: int = FIRST_PORT) -> Iterator[PrivateServer]:
     """A private server for a block: started or joined, stopped at the end if it was started. See Keeper.start."""
-    keeper = Keeper(base)
+    keeper = Keeper(base, first_port=first_port)
     try:
         yield keeper.start()
     finally:
@@ -113,10 +115,11 @@ class Keeper:
     child, which then keeps others from taking over for as long as it lives.
     """
 
-    def __init__(self, base: Path, ready_timeout_s: float = READY_TIMEOUT_S) -> None:
+    def __init__(self, base: Path, *, first_port: int = FIRST_PORT, ready_timeout_s: float = READY_TIMEOUT_S) -> None:
         self._base = base
         self._folder = base.absolute() / FOLDER
         self._owner_lock = FileLock(self._folder / OWNER_LOCK)
+        self._first_port = first_port
         self._ready_timeout_s = ready_timeout_s
         self._child: subprocess.Popen[bytes] | None = None
         self._log_start = 0
@@ -125,8 +128,9 @@ class Keeper:
     def start(self) -> PrivateServer:
         """Starts the server, or joins the one that another daemon runs; returns once it is ready.
 
-        Waits ``ready_timeout_s``, and longer while the server says that it is loading its data. Raises ConfigInvalid
-        when a person must act (folder, port, program), Unreachable when the server doesn't come up.
+        A first start takes the first free port from ``first_port`` up, later ones the same again. Waits
+        ``ready_timeout_s``, and longer while the server says that it is loading its data. Raises ConfigInvalid when a
+        person must act (folder, port, program), Unreachable when the server doesn't come up.
         """
         open_folder(self._base)
         try:
@@ -183,19 +187,17 @@ class Keeper:
 
     def _first_launch(self, data_lock: FileLock) -> PrivateServer:
         binary, promised = find_binary(self._folder), promised_port(self._folder)
-        for port in free_ports() if promised is None else [promised]:
+        ports = islice(free_ports(self._first_port), MOST_PORTS) if promised is None else (promised,)
+        ended = "no port is free"
+        for port in ports:
             server = self._launch(binary, port, data_lock)
             try:
                 self._await_ready(server)
-            except _Ended as error:
-                if promised is not None or is_free(port):
-                    raise Unreachable(f"the private server ended at its start: {error}") from error
-                continue  # somebody took the port between our look and the server's
-            return server
-        raise ConfigInvalid(
-            f"no port from {FIRST_PORT} to {LAST_PORT} is free for the private server",
-            hint="name a Redis of yours: `BEATD_REDIS_URL=redis://host:6379/0`",
-        )
+            except _Ended as error:  # perhaps somebody took the port between our look and the server's
+                ended = str(error)
+            else:
+                return server
+        raise Unreachable(f"the private server ended at its start: {ended}", hint=f"see {self._folder / process.LOG}")
 
     def _must_launch(self) -> bool:
         """Whether the server is ours to run, now or from now on, and doesn't run."""
@@ -217,7 +219,7 @@ class Keeper:
 
     def _launch(self, binary: ServerBinary, port: int, data_lock: FileLock) -> PrivateServer:
         """Spawns, and records at once which program may be reading and writing the data from now on."""
-        self._log_start = process.log_size(self._folder)
+        self._log_start = process.open_page(self._folder)
         self._child = process.spawn(binary, self._folder, port, data_lock.fd)
         record = Record(port, self._child.pid, binary)
         try:

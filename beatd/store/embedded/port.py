@@ -12,7 +12,7 @@ from beatd.store.embedded.folder import RECORD, has_data, read_record
 from beatd.store.embedded.probe import HOST, ask
 
 FIRST_PORT: Final = 7379
-LAST_PORT: Final = FIRST_PORT + 999
+LAST_PORT: Final = 65535
 
 log = logging.getLogger(__name__)
 
@@ -28,9 +28,9 @@ def is_free(port: int) -> bool:
     return True
 
 
-def free_ports() -> Iterator[int]:
-    """The free ports from 7379 up, each looked at when asked for."""
-    return (port for port in range(FIRST_PORT, LAST_PORT + 1) if is_free(port))
+def free_ports(first: int = FIRST_PORT) -> Iterator[int]:
+    """The free ports from the first up, each looked at when asked for."""
+    return (port for port in range(first, LAST_PORT + 1) if is_free(port))
 
 
 def promised_port(folder: Path) -> int | None:
@@ -52,7 +52,7 @@ def promised_port(folder: Path) -> int | None:
 def port_taken(folder: Path, port: int) -> ConfigInvalid:
     answer = ask(port)
     by = "another program" if answer is None or answer.pid is None else f"another Redis (pid {answer.pid})"
-    free = next(free_ports(), FIRST_PORT)
+    free = next(free_ports(port), FIRST_PORT)
     return ConfigInvalid(
         f"port {port}, which the private server of {folder} has used so far, is taken by {by}",
         hint=f"find it with `ss -ltnp 'sport = :{port}'` and stop it; or choose another port, in all workers' URLs "

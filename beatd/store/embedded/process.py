@@ -14,7 +14,7 @@ from beatd.store.embedded.binary import ServerBinary
 from beatd.store.embedded.probe import HOST
 
 LOG: Final = "server.log"
-_LARGEST_LOG: Final = 1024 * 1024
+LARGEST_LOG: Final = 1024 * 1024
 _STOP_TIMEOUT_S: Final = 5.0
 _LARGEST_TAIL: Final = 4 * 1024
 
@@ -27,7 +27,7 @@ def spawn(binary: ServerBinary, folder: Path, port: int, lock_fd: int) -> subpro
     """
     if threading.current_thread() is not threading.main_thread():
         raise RuntimeError("the private server must be started from the main thread: it ends with its thread")
-    log_fd = _open_log(folder / LOG)
+    log_fd = os.open(folder / LOG, os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW, 0o600)
     try:
         return subprocess.Popen(  # noqa: S603 - a program that was examined, with words of ours
             [sys.executable, "-I", "-S", child.__file__, str(os.getpid()), *command(binary, folder, port)],
@@ -84,12 +84,17 @@ def stop(server: subprocess.Popen[bytes]) -> None:
         server.wait()
 
 
-def log_size(folder: Path) -> int:
-    """How long the log is: where the words of the next server begin."""
+def open_page(folder: Path) -> int:
+    """Where in the log the words of the next server begin; a log grown large is put aside as ``server.log.1``."""
+    path = folder / LOG
     try:
-        return (folder / LOG).stat().st_size
+        size = path.stat().st_size
     except FileNotFoundError:
         return 0
+    if size <= LARGEST_LOG:
+        return size
+    path.replace(path.with_name(f"{LOG}.1"))
+    return 0
 
 
 def last_words(folder: Path, since: int) -> str:
@@ -99,16 +104,6 @@ def last_words(folder: Path, since: int) -> str:
         file.seek(min(end, max(since, end - _LARGEST_TAIL)))
         lines = file.read().decode(errors="replace").split("\n")
     return next((line.strip() for line in reversed(lines) if line.strip()), "nothing was logged")
-
-
-def _open_log(path: Path) -> int:
-    flags = os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW
-    fd = os.open(path, flags, 0o600)
-    if os.fstat(fd).st_size > _LARGEST_LOG:
-        os.close(fd)
-        path.replace(path.with_name(f"{LOG}.1"))
-        fd = os.open(path, flags, 0o600)
-    return fd
 
 
 def _environment() -> Iterator[tuple[str, str]]:
