@@ -25,14 +25,13 @@ from beatd.daemon.events import LogEvents
 from beatd.daemon.files import FileEntries, LoadedFiles
 from beatd.daemon.leader import Leader
 from beatd.daemon.together import run_together
+from beatd.errors import BeatdError
 from beatd.formats.celery import compile_template
 from beatd.store.adapters import RedisStores
-from beatd.errors import BeatdError
 from beatd.store.connect import RedisAddress
 from beatd.store.embedded import Keeper
 from beatd.store.entries import audit
 from beatd.store.keys import Keys
-
 
 TEND_S: Final = 0.5
 

@@ -31,7 +31,7 @@ class RedisChanges:
         """Names in rows after `after`, and the last row's id; empty when none came within the time."""
         milliseconds = max(1, int(seconds * 1000))
         words = ("XREAD", "COUNT", MOST_ITEMS, "BLOCK", milliseconds, "STREAMS", self.keys.key("log"), after)
-        reply = (await self.link.request(words, timeout=seconds + self.link.timeout))[0]
+        reply = (await self.link.request(words, within=seconds + self.link.timeout))[0]
         rows = reply[0][1] if reply else []
         names = [_field(fields, b"name") for _, fields in rows]
         return (rows[-1][0].decode() if rows else after), [name for name in names if name]
