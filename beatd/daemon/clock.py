@@ -7,6 +7,7 @@ the largest of recent samples is the closest that is safe. A fire is then never 
 
 import time
 from collections import deque
+from collections.abc import Callable
 from typing import Final
 
 SAMPLES: Final = 16
@@ -16,8 +17,9 @@ STEP_MS: Final = 1_000
 class ServerClock:
     """Fits ports.Clock. ``stepped`` counts jumps of the server's clock of more than a second."""
 
-    def __init__(self) -> None:
+    def __init__(self, monotonic: Callable[[], float] = lambda: time.clock_gettime(_CLOCK)) -> None:
         self.stepped = 0
+        self._monotonic = monotonic
         self._samples: deque[float] = deque(maxlen=SAMPLES)
         self._offset = 0.0
 
@@ -28,7 +30,7 @@ class ServerClock:
 
     def monotonic(self) -> float:
         """Seconds; never goes back. CLOCK_BOOTTIME where there is one: it goes on while a machine is suspended."""
-        return time.clock_gettime(_CLOCK)
+        return self._monotonic()
 
     def now_ms(self) -> int:
         """The clock of Redis, UTC ms; never ahead of it as far as the samples tell."""
