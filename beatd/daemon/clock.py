@@ -14,10 +14,18 @@ SAMPLES: Final = 16
 STEP_MS: Final = 1_000
 
 
+_CLOCK: Final[int] = getattr(time, "CLOCK_BOOTTIME", time.CLOCK_MONOTONIC)
+
+
+def _boot_time() -> float:
+    """Seconds that go on while the machine is suspended, where there is such a clock."""
+    return time.clock_gettime(_CLOCK)
+
+
 class ServerClock:
     """Fits ports.Clock. ``stepped`` counts jumps of the server's clock of more than a second."""
 
-    def __init__(self, monotonic: Callable[[], float] = lambda: time.clock_gettime(_CLOCK)) -> None:
+    def __init__(self, monotonic: Callable[[], float] = _boot_time) -> None:
         self.stepped = 0
         self._monotonic = monotonic
         self._samples: deque[float] = deque(maxlen=SAMPLES)
@@ -29,7 +37,7 @@ class ServerClock:
         return bool(self._samples)
 
     def monotonic(self) -> float:
-        """Seconds; never goes back. CLOCK_BOOTTIME where there is one: it goes on while a machine is suspended."""
+        """Seconds; never goes back."""
         return self._monotonic()
 
     def now_ms(self) -> int:
@@ -47,6 +55,3 @@ class ServerClock:
             self._samples.clear()  # the server's clock was slowed down: older samples run ahead of it
         self._samples.append(low)
         self._offset = max(self._samples)
-
-
-_CLOCK: Final = getattr(time, "CLOCK_BOOTTIME", time.CLOCK_MONOTONIC)
