@@ -1,7 +1,9 @@
 """What holds for every schedule, and that nothing from outside raises anything but ScheduleInvalid or takes long."""
 
 import time
+from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta, timezone
+from itertools import islice, takewhile
 from random import Random
 from typing import Any
 
@@ -105,6 +107,25 @@ def test_count_and_between_agree_with_next(seed: int) -> None:
     moments = list(schedule.between(low, high))
     assert [round((m - datetime(1970, 1, 1, tzinfo=UTC)) / timedelta(milliseconds=1)) for m in moments] == slots
     assert schedule.next_after(low.astimezone(timezone(timedelta(hours=5)))) == (moments[0] if moments else None)
+
+
+@quick
+@given(seeds)
+def test_counting_equals_walking(seed: int) -> None:
+    rng = Random(seed)
+    schedule = some_schedule(rng)
+    if schedule is None:
+        return
+    after = some_moment(rng, schedule)
+    for days in (1, 40, 4_000):
+        until, at_most = after + days * rng.randint(1, 86_400_000), rng.choice([1, 2, 60, 500])
+        walked = list(islice(takewhile(lambda slot: slot <= until, walk(schedule, after)), at_most))  # noqa: B023
+        assert schedule.count_ms(after, until, at_most) == len(walked)
+
+
+def walk(schedule: Schedule, slot: int | None) -> Iterator[int]:
+    while slot is not None and (slot := schedule.next_ms(slot)) is not None:
+        yield slot
 
 
 @quick

@@ -91,14 +91,23 @@ def compare(rng: Random) -> bool:
 
 
 def test_slots_equal_the_walk_of_dateutil() -> None:
-    compared = sum(compare(Random(seed)) for seed in range(200))
-    assert compared > 120
+    compared = sum(compare(Random(seed)) for seed in range(120))
+    assert compared > 70
 
 
 @pytest.mark.nightly
 def test_the_slots_of_thousands_equal_the_walk_of_dateutil() -> None:
     for seed in range(10_000, 14_000):
         compare(Random(seed))
+
+
+@pytest.mark.parametrize("week", ["53", "-1", "1", "52"])
+@pytest.mark.parametrize("first", ["MO", "TH", "SU"])
+def test_weeks_around_new_year_equal_the_walk_of_dateutil(week: str, first: str) -> None:
+    text = f"DTSTART:19900101T000000\nRRULE:FREQ=YEARLY;WKST={first};BYWEEKNO={week}"
+    low, high = datetime(1990, 1, 1, 1, tzinfo=UTC), datetime(2130, 1, 1, tzinfo=UTC)
+    wanted = rrulestr(text).between(low.replace(tzinfo=None), high.replace(tzinfo=None))
+    assert list(rule(text).between(low, high - timedelta(seconds=1))) == [m.replace(tzinfo=UTC) for m in wanted]
 
 
 def test_wall_time_follows_the_zone_and_its_shifts() -> None:
@@ -162,7 +171,7 @@ def test_count_ends_the_rule() -> None:
         ("FREQ=YEARLY;BYMONTH=2;BYMONTHDAY=30", "never fires", ""),
         ("FREQ=MONTHLY;BYMONTH=4,6;BYMONTHDAY=31", "never fires", ""),
         ("FREQ=DAILY;BYMONTH=2;BYMONTHDAY=30", "never fires", ""),
-        ("DTSTART:20260105T000000\nRRULE:FREQ=DAILY;INTERVAL=7;BYDAY=TU", "never fires", ""),
+        ("DTSTART:20260105T000000\nRRULE:FREQ=DAILY;INTERVAL=7;BYDAY=TU", "never fires: 7 days on it is", ""),
         ("DTSTART:20250105T000000\nRRULE:FREQ=YEARLY;INTERVAL=4;BYMONTH=2;BYMONTHDAY=29", "never fires", ""),
         ("DTSTART:20260105T000000\nRRULE:FREQ=MONTHLY;INTERVAL=12;BYMONTH=2", "never fires", ""),
         ("FREQ=WEEKLY;BYDAY=1MO", "BYDAY", ""),

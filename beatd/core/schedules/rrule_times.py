@@ -100,9 +100,12 @@ class RRuleTimes:
         self._interval = rule.interval
         self._origin = self._period(start // DAY)
         self._last = LAST_SECOND
-        weekly = rule.frequency == "DAILY" and rule.interval % 7 == 0 and rule.days
-        lost = weekly and begin.weekday() not in {day for _, day in rule.days}  # the one long search for nothing
-        if lost or self.at_or_after(start) is None:
+        weekdays = {day for _, day in rule.days} or {begin.weekday()}
+        if rule.frequency == "DAILY" and rule.interval % 7 == 0 and begin.weekday() not in weekdays:
+            raise ScheduleInvalid(  # the one long search for nothing, spared
+                f"rrule: {shown(rule.text)} never fires: {rule.interval} days on it is the same weekday again"
+            )
+        if self.at_or_after(start) is None:
             raise ScheduleInvalid(f"rrule: {shown(rule.text)} never fires from {begin.isoformat()} on")
         if rule.count is not None:
             self._last = self._nth(rule.count)
