@@ -223,14 +223,14 @@ def take_time(spec: Any) -> float:
 @settings(max_examples=600, deadline=None, derandomize=True)
 @given(specs)
 def test_anything_else_is_refused_as_an_invalid_schedule_and_soon(spec: Any) -> None:
-    assert take_time(spec) < 2
+    assert take_time(spec) < 5
 
 
 @pytest.mark.nightly
 @settings(max_examples=30_000, deadline=None)
 @given(specs)
 def test_much_more_garbage_is_refused_too(spec: Any) -> None:
-    assert take_time(spec) < 2
+    assert take_time(spec) < 5
 
 
 @pytest.mark.nightly
@@ -251,5 +251,5 @@ def test_an_entry_made_of_garbage_is_an_invalid_entry(spec: dict[str, Any]) -> N
 def test_expressions_that_look_expensive_are_not() -> None:
     for text in ("59 23 31 12 7#5", "0 0 29 2 1#5", ",".join(["*/59"] * 200) + " * * * *", "59 59 23 29 2 */7"):
         for zone in ("Africa/Casablanca", "America/New_York"):
-            assert take_time({"cron": text, "timezone": zone}) < 1
+            assert take_time({"cron": text, "timezone": zone}) < 5
     assert zone_named("UTC").is_utc

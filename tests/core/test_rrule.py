@@ -222,7 +222,7 @@ def test_what_is_refused_says_what_was_found(text: str, found: str, hint: str) -
         rule(text)
     assert found in refused.value.message
     assert hint in (refused.value.hint or "")
-    assert time.monotonic() - began < 2
+    assert time.monotonic() - began < 5
 
 
 @pytest.mark.parametrize("text", [None, 5, ["FREQ=DAILY"], {"freq": "daily"}])
@@ -243,7 +243,7 @@ def test_a_far_slot_costs_no_walk() -> None:
     for year in range(2_100, 9_900, 10):
         moment = datetime(year, 1, 1, tzinfo=UTC)
         assert schedule.next_after(moment) == moment + timedelta(hours=9)
-    assert time.monotonic() - began < 2
+    assert time.monotonic() - began < 5
 
 
 @pytest.mark.parametrize(
