@@ -52,7 +52,7 @@ class RedisTimetable:
         )
         columns = zip(names, score, rev, definition, last, jitter, left, strict=True)
         return [
-            Stored(name, s.decode(), _text(r), d, _last_slot(la), int(j or 0), None if le is None else int(le))
+            Stored(name, s.decode(), _text(r), d, _last_slot(la), whole(j) or 0, whole(le))
             for name, s, r, d, la, j, le in columns
             if s is not None and r is not None
         ]
@@ -135,5 +135,9 @@ def _text(raw: bytes) -> str:
 
 
 def _last_slot(raw: bytes | None) -> int:
-    head = (raw or b"").split(b"|", 1)[0]
-    return int(head) if head.isdigit() else 0
+    return whole((raw or b"").split(b"|", 1)[0]) or 0
+
+
+def whole(raw: bytes | None) -> int | None:
+    """A stored whole number as the scripts read it: at most 15 digits; what another client spoilt counts as none."""
+    return int(raw) if raw is not None and raw.isdigit() and len(raw) <= 15 else None
