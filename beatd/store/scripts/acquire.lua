@@ -15,8 +15,8 @@ end
 local bad = wrong_type()
 if bad then return bad end
 local stored = redis.call('HMGET', K_lease, 'epoch', 'owner', 'until', 'rn', 'seq', 'inc', 'format', 'host')
-local epoch, owner, till = tonumber(stored[1]) or 0, stored[2] or '', tonumber(stored[3]) or 0
-local rn, seq, inc = tonumber(stored[4]) or 0, stored[5] or '0', stored[6]
+local epoch, owner, till = number(stored[1]), stored[2] or '', number(stored[3])
+local rn, seq, inc = number(stored[4]), ms(number(stored[5])), stored[6]
 if stored[7] and (not whole(stored[7]) or tonumber(stored[7]) > tonumber(FORMAT)) then
   return refuse('FORMAT', 'the stored format is ' .. stored[7] .. ', this instance speaks ' .. FORMAT
     .. ': it stays standby until it is upgraded')
@@ -28,7 +28,7 @@ end
 
 local now = now_ms()
 local mine = owner == OWNER
-local free = owner == '' or till < now or (STOOD_STILL and stored[4] == SEEN_RN)
+local free = owner == '' or till < now or (STOOD_STILL and ms(rn) == SEEN_RN)
 if not mine and not free then
   return { 0, ms(epoch), owner, ms(till), ms(now), ms(rn), seq, inc or '', stored[8] or '' }
 end

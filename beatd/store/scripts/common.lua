@@ -40,13 +40,23 @@ local function whole(text)
   if text and #text > 0 and #text <= 15 and not find(text, '%D') then return tonumber(text) end
 end
 
+-- A stored whole number; 0 when there is none, or what another client made of it ('nan', '1e400', 'x').
+local function number(text)
+  return whole(text) or 0
+end
+
 local function ms(n)
   return string.format('%.0f', n)
 end
 
 -- `slot` of a T:last value `slot|fired at|task id|last skip`; 0 when there is none.
 local function last_slot(value)
-  return value and tonumber(string.match(value, '^(%d+)|')) or 0
+  return value and number(string.match(value, '^(%d+)|')) or 0
+end
+
+-- A row for people in a bounded stream. Written after what it tells of, so nothing that refuses it may fail the call.
+local function add_row(key, at_most, ...)
+  redis.pcall('XADD', key, 'MAXLEN', '~', at_most, '*', ...)
 end
 
 -- Nobody but the leader of the stored format may go on. Equality, never >=: after a failover that lost a suffix the
@@ -57,7 +67,8 @@ local function fence(lease, epoch, owner, format)
       .. ': run one version of beatd everywhere')
   end
   if not lease[1] or lease[1] ~= epoch or owner == '' or lease[2] ~= owner then
-    return refuse('FENCED', 'the lease is held by epoch ' .. (lease[1] or 'none') .. ', not by ' .. epoch)
+    return refuse('FENCED', 'epoch ' .. epoch .. ' under this owner does not hold the lease; its epoch is '
+      .. (lease[1] or 'none'))
   end
 end
 
@@ -70,17 +81,25 @@ local function check_format(format)
   end
 end
 
--- A JSON object of ours, read without ever failing: what another client spoilt counts as empty.
+-- A JSON object of ours, read without ever failing: what another client spoilt counts as empty. So does what can be
+-- read but not written again (1e999), for parts of it are written after the first change.
 local function object(text)
   if not text then return {} end
   local ok, value = pcall(cjson.decode, text)
-  return ok and type(value) == 'table' and value or {}
+  return ok and type(value) == 'table' and pcall(cjson.encode, value) and value or {}
 end
 
--- A score that one of our scripts could have written (finite and whole), or nil.
-local function score_of(text)
-  local n = tonumber(text or nil)
+-- A score that one of our scripts could have written (finite and whole), or nil. Takes anything.
+local function score_of(value)
+  local n = tonumber(value or nil)
   if n and n % 1 == 0 and math.abs(n) < 9007199254740992 then return n end
+end
+
+-- Whether all arguments together are more than an edit may carry.
+local function too_large()
+  local bytes = 0
+  for i = 1, #ARGV do bytes = bytes + #ARGV[i] end
+  return bytes > 1048576 and refuse('MALFORMED', 'one call carries at most 1048576 bytes')
 end
 
 -- The first name that stands twice, or nil.

@@ -18,11 +18,11 @@
 -- Every step is one command for the whole batch, and terms are read once per distinct text: that is what makes
 -- 100 fires cost little more than 100 pushes (docs/performance.md).
 local EPOCH, OWNER, FORMAT = ARGV[1], ARGV[2], ARGV[3]
-local HIST_ROWS, SKIP_ROWS = ARGV[4], ARGV[5]
+local HIST_ROWS, SKIP_ROWS = whole(ARGV[4]), whole(ARGV[5])
 local N, M = whole(ARGV[6]), whole(ARGV[7])
 local FIXED_KEYS = #KEY_NAMES
-if not N or not M or N < 1 or N > 100 or M > 1000 or #ARGV ~= 7 + 6 * N + M then
-  return refuse('MALFORMED', 'fire takes 1 to 100 items and at most 1000 messages')
+if not N or not M or N < 1 or N > 100 or M > 1000 or #ARGV ~= 7 + 6 * N + M or not HIST_ROWS or not SKIP_ROWS then
+  return refuse('MALFORMED', 'fire takes two numbers of rows, 1 to 100 items and at most 1000 messages')
 end
 local NAME, REV, EXPECTED, NEXT, ID, TERMS = 7, 7 + N, 7 + 2 * N, 7 + 3 * N, 7 + 4 * N, 7 + 5 * N
 local MSG = 7 + 6 * N
@@ -41,10 +41,13 @@ local revs = redis.call('HMGET', K_rev, unpack(ARGV, NAME + 1, NAME + N))
 local moments = redis.call('ZMSCORE', K_due, unpack(ARGV, NAME + 1, NAME + N))
 local jitters = exists.jit and redis.call('HMGET', K_jit, unpack(ARGV, NAME + 1, NAME + N))
 local lefts = exists.left and redis.call('HMGET', K_left, unpack(ARGV, NAME + 1, NAME + N))
-local usable = {}
+-- A queue named like a key of ours is none, even while that key is missing: a list in its place would make a write
+-- after the push fail, and stop all other entries too.
+local usable, T = {}, string.sub(K_lease, 1, -6)
 for q = 1, #KEYS - FIXED_KEYS do
-  local found = redis.call('TYPE', KEYS[FIXED_KEYS + q]).ok
-  usable[q] = found == 'list' or found == 'none'
+  local key = KEYS[FIXED_KEYS + q]
+  local found = redis.call('TYPE', key).ok
+  usable[q] = (found == 'list' or found == 'none') and string.sub(key, 1, #T) ~= T
 end
 
 -- Terms as a table, false when not even the number of messages can be read. Read once per distinct text.
@@ -87,7 +90,7 @@ local function judge(i)
   if not terms or terms.bad or not expected or not next or next <= expected then return '5', terms end
   local latest = expected
   if terms.slots ~= '' then
-    latest = last_moment(terms, expected, next, jitters and tonumber(jitters[i] or 0) or 0)
+    latest = last_moment(terms, expected, next, jitters and number(jitters[i]) or 0)
     if not latest then return '5', terms end
   end
   if seen[name] then return '1', terms end
@@ -99,7 +102,9 @@ local function judge(i)
   if terms.after and now > expected + terms.after then return '6', terms end
   local stored_left = lefts and lefts[i]
   if stored_left then
-    if tonumber(stored_left) - terms.count ~= tonumber(terms.left) then return '2', terms end
+    stored_left = whole(stored_left)
+    if not stored_left then return '5', terms end
+    if stored_left - terms.count ~= tonumber(terms.left) then return '2', terms end
     if terms.left == '0' and next_text ~= 'F' then return '5', terms end
   elseif terms.left ~= '' then
     return '2', terms
@@ -128,20 +133,21 @@ for i = 1, N do
 end
 if message ~= MSG + M then return refuse('MALFORMED', 'the items name another number of messages than was sent') end
 
-local seq = tonumber(lease[4]) or 0
+local seq = number(lease[4])
 if #accepted > 0 then
   -- The push comes first: it is the one that a memory limit, a lost disk or too few replicas refuse, and then
   -- nothing has been written. All that follows at once can't fail any more.
   for queue, list in pairs(pushes) do
     redis.call('LPUSH', KEYS[FIXED_KEYS + queue], unpack(list))
   end
+  local fired_at = ms(now)
   local moves, finished, reasons, left_now = {}, {}, {}, {}
   for _, i in ipairs(accepted) do
     local name, left = ARGV[NAME + i], item_terms[i].left
     if ARGV[NEXT + i] == 'F' then
       finished[#finished + 1] = name
       reasons[#reasons + 1] = name
-      reasons[#reasons + 1] = '{"finished":{"at":"' .. ms(now) .. '"},"owed":"-' .. ms(now) .. '"}'
+      reasons[#reasons + 1] = '{"finished":{"at":"' .. fired_at .. '"},"owed":"-' .. fired_at .. '"}'
     else
       moves[#moves + 1] = ARGV[NEXT + i]
       moves[#moves + 1] = name
@@ -160,9 +166,8 @@ if #accepted > 0 then
 
   -- Kept for people and for the next leader's convenience; none of it may fail a fire.
   seq = seq + 1
-  local fired_at = ms(now)
-  redis.pcall('HSET', K_lease, 'until', ms(math.max(tonumber(lease[7]) or 0, now + (tonumber(lease[6]) or 0))),
-    'rn', ms((tonumber(lease[5]) or 0) + 1), 'seq', ms(seq))
+  redis.pcall('HSET', K_lease, 'until', ms(math.max(number(lease[7]), now + number(lease[6]))),
+    'rn', ms(number(lease[5]) + 1), 'seq', ms(seq))
   local lasts, fires, skips = {}, {}, {}
   for _, i in ipairs(accepted) do
     local name, terms = ARGV[NAME + i], item_terms[i]
@@ -170,7 +175,8 @@ if #accepted > 0 then
     if terms.count > 0 then
       if slot == '' then
         slot = ARGV[EXPECTED + i]
-        if jitters and jitters[i] then slot = ms(tonumber(slot) - jitters[i]) end
+        local jitter = jitters and whole(jitters[i])
+        if jitter then slot = ms(slot - jitter) end
       end
       local at = #fires
       fires[at + 1], fires[at + 2], fires[at + 3], fires[at + 4] = name, US, slot, RS
@@ -189,12 +195,10 @@ if #accepted > 0 then
   if #lasts > 0 then redis.pcall('HSET', K_last, unpack(lasts)) end
   if #fires > 0 then
     fires[#fires] = nil
-    redis.pcall('XADD', K_hist, 'MAXLEN', '~', HIST_ROWS, '*', 'epoch', EPOCH, 'at', fired_at, 'fires',
-      table.concat(fires))
+    add_row(K_hist, HIST_ROWS, 'epoch', EPOCH, 'at', fired_at, 'fires', table.concat(fires))
   end
   if #skips > 0 then
-    redis.pcall('XADD', K_skip, 'MAXLEN', '~', SKIP_ROWS, '*', 'epoch', EPOCH, 'at', fired_at, 'skips',
-      table.concat(skips, RS))
+    add_row(K_skip, SKIP_ROWS, 'epoch', EPOCH, 'at', fired_at, 'skips', table.concat(skips, RS))
   end
 end
 for j = 1, #blocked, 2 do

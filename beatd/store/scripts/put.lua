@@ -9,28 +9,28 @@
 --         hash of the definition for an entry owned by a file, else ''.
 -- Reply {one digit an item, TIME}. 0 done, 1 done before by this very revision, 2 the stored revision is not the
 --       expected one (then nothing at all was written), 5 malformed (likewise).
-local FORMAT, WHO, LOG_ROWS, SKIP_ROWS, N = ARGV[1], ARGV[2], ARGV[3], ARGV[4], whole(ARGV[5])
-if not N or N < 1 or N > 500 or #ARGV ~= 5 + 8 * N then
-  return refuse('MALFORMED', 'put takes 1 to 500 items')
+local FORMAT, WHO, LOG_ROWS, SKIP_ROWS, N = ARGV[1], ARGV[2], whole(ARGV[3]), whole(ARGV[4]), whole(ARGV[5])
+if not N or N < 1 or N > 500 or #ARGV ~= 5 + 8 * N or not LOG_ROWS or not SKIP_ROWS then
+  return refuse('MALFORMED', 'put takes two numbers of rows and 1 to 500 items')
 end
 local NAME, REV, EXPECTED, DEF, JITTER, LEFT, ENABLED, FILE =
   5, 5 + N, 5 + 2 * N, 5 + 3 * N, 5 + 4 * N, 5 + 5 * N, 5 + 6 * N, 5 + 7 * N
-local bytes = 0
-for i = 1, #ARGV do bytes = bytes + #ARGV[i] end
-if bytes > 1048576 then return refuse('MALFORMED', 'one call carries at most 1048576 bytes') end
 local doubled = twice(NAME + 1, N)
 if doubled then return refuse('MALFORMED', 'the name ' .. doubled .. ' stands twice in one call') end
-local bad = wrong_type() or check_format(FORMAT)
+local bad = too_large() or wrong_type() or check_format(FORMAT)
 if bad then return bad end
 
-local function fingerprint(rev) return string.match(rev, '%.(.*)$') end
+local function fingerprint(rev) return string.match(rev, '^[^.]+%.(.+)$') end
+
+-- Control characters part the rows of the history.
+local function is_name(name) return name ~= '' and #name <= 800 and not find(name, '%c') end
 
 local codes, refused = {}, false
 local revs = redis.call('HMGET', K_rev, unpack(ARGV, NAME + 1, NAME + N))
 for i = 1, N do
   local rev, expected, left = ARGV[REV + i], ARGV[EXPECTED + i], ARGV[LEFT + i]
   local code = 0
-  if ARGV[NAME + i] == '' or #ARGV[NAME + i] > 800 or not fingerprint(rev) or #ARGV[DEF + i] > 131072
+  if not is_name(ARGV[NAME + i]) or not fingerprint(rev) or #ARGV[DEF + i] > 131072
     or not whole(ARGV[JITTER + i]) or not (left == 'keep' or left == '' or whole(left))
     or not (ARGV[ENABLED + i] == '0' or ARGV[ENABLED + i] == '1') then
     code, refused = 5, true
@@ -44,81 +44,89 @@ end
 local now = now_ms()
 if refused then return { table.concat(codes), ms(now) } end
 
--- One row for what the old schedule still owed and the new one does not settle, or for what an entry slept through.
-local function swallowed(name, reason, from)
+-- One row for the range from the slot that was owed up to now: what of it the new definition does not settle, or what
+-- an entry that comes back slept through. The count 0 says that nobody has counted.
+local function swallowed(name, reason, owed, jitter)
+  local from = owed < 0 and -owed or owed - jitter
   if from <= now then
-    redis.call('XADD', K_skip, 'MAXLEN', '~', SKIP_ROWS, '*', 'at', ms(now), 'skips',
-      name .. US .. reason .. ':0:' .. ms(from) .. ':' .. ms(now))
+    add_row(K_skip, SKIP_ROWS, 'at', ms(now), 'skips', name .. US .. reason .. ':0:' .. ms(from) .. ':' .. ms(now))
   end
 end
 
--- The score with which an entry goes on being scheduled. `score` is the one it has in `due` or `blocked`, or nil.
--- Editing only what a task gets leaves a pending slot alone; a changed schedule counts from just before the slot
--- that is still owed; and nothing is ever planned at or before the last fire.
-local function next_score(score, same_schedule, jitter, fired, hold)
-  if score and score >= 0 and same_schedule then return ms(score), false end
-  local t = now
-  if score and score < 0 then
-    t = -score
-  elseif score then
-    t = math.min(now, score - jitter - 1)
-  end
-  t = math.max(t, fired, hold, 0)
-  -- The score 0 would mean a moment in 1970, not a mark: the smallest t is 1.
-  return '-' .. ms(math.max(t, 1)), score and score >= 0
+-- The score of an entry that is to be planned from instant t, never before its last fire or inside a pause. The
+-- score 0 would mean a moment in 1970, not a mark: the smallest t is 1.
+local function mark(t, fired, hold)
+  return '-' .. ms(math.max(t, fired, hold, 1))
 end
 
-local function put(i)
-  local name, rev, enabled = ARGV[NAME + i], ARGV[REV + i], ARGV[ENABLED + i] == '1'
-  local before = revs[i]
-  local same = before and fingerprint(before) == fingerprint(rev)
-  local jitter = tonumber(redis.call('HGET', K_jit, name) or 0)
-  local fired = last_slot(redis.call('HGET', K_last, name))
-  local hold = tonumber(object(redis.call('HGET', K_hold, name))['until']) or 0
-  local score = score_of(redis.call('ZSCORE', K_due, name)) or score_of(redis.call('ZSCORE', K_blocked, name))
-  local out_text = redis.call('HGET', K_out, name)
-  local out = object(out_text)
-  local gone = not before and redis.call('HGET', K_gone, name)
-  if gone and ARGV[FILE + i] ~= '' then out.paused = object(gone).paused end
+-- The score with which an entry goes on, and whether a moment is given up. `owed` is the one it has, or nil. Editing
+-- only what a task gets leaves a pending slot alone; a changed schedule counts from just before the slot still owed.
+local function next_score(owed, same_schedule, jitter, fired, hold)
+  if not owed then return mark(now, fired, hold), false end
+  if owed < 0 then return mark(-owed, fired, hold), false end
+  local held = hold > now and owed - jitter <= hold
+  if same_schedule and not held then return ms(owed), false end
+  return mark(math.min(now, owed - jitter - 1), fired, hold), not same_schedule
+end
 
+-- Why an entry comes back to be planned from this instant, as the reason of what it slept through; nil when it does
+-- not. What is in `out` without a reason that can be read was spoilt, and this edit mends it.
+local function return_reason(out_text, out, enabled)
+  if out.invalid then return 'invalid' end
+  if out.disabled then return enabled and 'disabled' end
+  if out.finished then return 'past' end
+  return out_text and not out.paused and 'invalid'
+end
+
+local function write(name, i, gone)
   redis.call('HSET', K_def, name, ARGV[DEF + i])
-  redis.call('HSET', K_rev, name, rev)
-  if ARGV[JITTER + i] == '0' then redis.call('HDEL', K_jit, name) else
+  redis.call('HSET', K_rev, name, ARGV[REV + i])
+  if whole(ARGV[JITTER + i]) == 0 then redis.call('HDEL', K_jit, name) else
     redis.call('HSET', K_jit, name, ARGV[JITTER + i]) end
   if ARGV[LEFT + i] == '' then redis.call('HDEL', K_left, name) elseif ARGV[LEFT + i] ~= 'keep' then
     redis.call('HSET', K_left, name, ARGV[LEFT + i]) end
   if ARGV[FILE + i] == '' then redis.call('HDEL', K_file, name) else
     redis.call('HSET', K_file, name, ARGV[FILE + i]) end
   if gone then redis.call('HDEL', K_gone, name) end
+end
 
-  local owed = score_of(out.owed)
-  local was_off, was_ended = out.disabled, out.finished or out.invalid
-  if was_ended then owed = nil end
+local function put(i)
+  local name, rev, before, enabled = ARGV[NAME + i], ARGV[REV + i], revs[i], ARGV[ENABLED + i] == '1'
+  local jitter = number(redis.call('HGET', K_jit, name))
+  -- A moment means another slot under another jitter, whatever the writer says of the fingerprint.
+  local same = before and fingerprint(before) == fingerprint(rev) and jitter == whole(ARGV[JITTER + i])
+  local fired = last_slot(redis.call('HGET', K_last, name))
+  local hold = score_of(object(redis.call('HGET', K_hold, name))['until']) or 0
+  local score = score_of(redis.call('ZSCORE', K_due, name)) or score_of(redis.call('ZSCORE', K_blocked, name))
+  local out_text = redis.call('HGET', K_out, name)
+  local out = object(out_text)
+  local owed = score or score_of(out.owed)
+  local gone = not before and redis.call('HGET', K_gone, name)
+  if gone and ARGV[FILE + i] ~= '' then out.paused = object(gone).paused end
+  write(name, i, gone)
+
+  local reason, new, given_up = return_reason(out_text, out, enabled), nil, nil
+  if reason then
+    -- Enabled, or mended: nothing from before this instant is owed.
+    new = mark(now, fired, hold)
+    if owed then swallowed(name, reason, owed, jitter) end
+  else
+    new, given_up = next_score(owed, same, jitter, fired, hold)
+    if given_up and score then swallowed(name, 'superseded', score, jitter) end
+  end
   out.finished, out.invalid = nil, nil
   if enabled then out.disabled = nil elseif not out.disabled then out.disabled = { at = ms(now) } end
-
+  redis.call('ZREM', K_blocked, name)
   if out.paused or out.disabled then
     -- It stays outside the timetable. What it owes follows the edit, for the day it comes back.
-    local keep, changed = next_score(score or owed, same, jitter, fired, hold)
-    if changed and score then swallowed(name, 'superseded', score - jitter) end
-    out.owed = keep
+    out.owed = new
     redis.call('ZREM', K_due, name)
-    redis.call('ZREM', K_blocked, name)
     redis.call('HSET', K_out, name, cjson.encode(out))
-  elseif out_text then
-    -- Enabled, or mended: nothing from before this instant is owed.
-    local from = math.max(now, fired, hold)
-    if was_off and owed then swallowed(name, 'disabled', math.abs(owed)) end
-    redis.call('HDEL', K_out, name)
-    redis.call('ZADD', K_due, '-' .. ms(from), name)
   else
-    local new, changed = next_score(score, same, jitter, fired, hold)
-    if changed then swallowed(name, 'superseded', score - jitter) end
-    redis.call('ZREM', K_blocked, name)
+    redis.call('HDEL', K_out, name)
     redis.call('ZADD', K_due, new, name)
   end
-  redis.call('XADD', K_log, 'MAXLEN', '~', LOG_ROWS, '*', 'op', 'put', 'name', name, 'rev', rev,
-    'was', before or '', 'who', WHO)
+  add_row(K_log, LOG_ROWS, 'op', 'put', 'name', name, 'rev', rev, 'was', before or '', 'who', WHO)
 end
 
 for i = 1, N do
