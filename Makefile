@@ -1,7 +1,7 @@
 # Plain `make` explains itself. Everything is installed into .venv, and again when pyproject.toml changes.
 .DEFAULT_GOAL := help
 .NOTPARALLEL:
-.PHONY: help install run test check demo bench clean
+.PHONY: help install run worker test check demo bench clean
 
 # The Python to build .venv with: 3.11 to 3.13; left empty, the first such one on PATH.
 PYTHON ?=
@@ -19,6 +19,9 @@ install: .venv/.run  ## Install beatd into .venv, with its private server and th
 
 run: .venv/.run  ## Run the daemon with schedules.yaml
 	$(BIN)/beatd run -c schedules.yaml
+
+worker: .venv/.test  ## Run a Celery worker that executes what make run sends (in a second terminal)
+	@$(BIN)/python scripts/worker.py
 
 test: .venv/.test  ## Run all tests but the nightly ones, against servers of their own
 	$(BIN)/python -m pytest $(ARGS)

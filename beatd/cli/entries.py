@@ -6,7 +6,6 @@ import json
 import socket
 import sys
 import uuid
-
 from typing import Any, Final
 
 import click

@@ -1,6 +1,7 @@
 """The `beatd` command and what all its commands share: where Redis is, and how errors end."""
 
 import importlib
+import itertools
 import json
 import os
 import sys
@@ -48,7 +49,7 @@ class _Commands(click.Group):
 @click.group(cls=_Commands, context_settings={"help_option_names": ["-h", "--help"]})
 @click.version_option(__version__, message="beatd %(version)s")
 def cli() -> None:
-    """beatd puts periodic tasks on worker queues: exactly one enqueue per entry and slot.
+    r"""beatd puts periodic tasks on worker queues: exactly one enqueue per entry and slot.
 
     \b
     beatd run -c schedules.yaml     the daemon; more of them are standbys
@@ -89,8 +90,8 @@ class Common:
 
     def settings(self, **flags: str | None) -> "Settings":
         """Files, variables and flags, decided. Raises ConfigInvalid."""
-        from beatd.config.files import find_files  # noqa: PLC0415  # commands load only what they use
-        from beatd.config.settings import load_settings  # noqa: PLC0415
+        from beatd.config.files import find_files
+        from beatd.config.settings import load_settings
 
         given = {"redis": self.redis, "namespace": self.namespace, **flags}
         return load_settings(find_files(self.config, os.environ), given, os.environ)
@@ -123,7 +124,7 @@ def redis_url(settings: "Settings") -> str:
     """Where Redis is: configured, or the running private server. Commands never start one."""
     if settings.redis:
         return settings.redis
-    from beatd.store.embedded import find_running  # noqa: PLC0415
+    from beatd.store.embedded import find_running
 
     server = find_running(settings.folder)
     if server is None:
@@ -155,12 +156,12 @@ def _wants_json() -> bool:
     return (
         "-ojson" in words
         or "--output=json" in words
-        or any(a in ("-o", "--output") and b == "json" for a, b in zip(words, words[1:], strict=False))
+        or any(a in ("-o", "--output") and b == "json" for a, b in itertools.pairwise(words))
     )
 
 
 def _nearest(word: str) -> str:
-    import difflib  # noqa: PLC0415
+    import difflib
 
     near = difflib.get_close_matches(word, COMMANDS, 1)
     return f"; did you mean {near[0]!r}?" if near else f"; there are {', '.join(COMMANDS)}"

@@ -51,6 +51,7 @@ def make_item(staged: Staged, now: int, at_most: int, new_tag: Callable[[], str]
         now=now,
         jitter=jitter,
         expires_ms=template.expires_ms,
+        expires_on=template.expires_on,
         left=staged.left,
         at_most=at_most,
     )

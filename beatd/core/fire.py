@@ -67,7 +67,11 @@ class Template(Protocol):
 
     @property
     def expires_ms(self) -> int | None:
-        """How long after its slot the message is worth sending; None for ever."""
+        """How long after its slot the message is worth sending; None for ever, or until ``expires_on``."""
+
+    @property
+    def expires_on(self) -> int | None:
+        """The instant (UTC ms) after which no message is worth sending; None where there is none."""
 
     @property
     def size(self) -> int:

@@ -38,8 +38,6 @@ def plan_item(entry: Entry, stored: Stored, now: int) -> PlanItem:
 
     A score that none of our scripts writes (a fraction, an infinity) is planned from `now`.
     """
-    assert stored.score is not None
-    assert stored.rev is not None
     score = float(stored.score)
     since = int(-score) if -math.inf < score < 0 else now
     first = first_moment(entry, since, stored.last_slot, stored.jitter, stored.left)
@@ -47,9 +45,7 @@ def plan_item(entry: Entry, stored: Stored, now: int) -> PlanItem:
     return PlanItem(stored.name, stored.rev, stored.score, verdict, "", first.skips)
 
 
-def moment_of(score: str | None) -> int | None:
-    """The moment that a score stands for; None where it is a mark to be planned, nothing, or not one of ours."""
-    if score is None:
-        return None
+def moment_of(score: str) -> int | None:
+    """The moment that a score stands for; None where it is a mark to be planned, or not one of ours."""
     value = float(score)
     return int(value) if value >= 0 and value.is_integer() else None

@@ -35,18 +35,20 @@ def decide(
     now: int,
     jitter: int = 0,
     expires_ms: int | None = None,
+    expires_on: int | None = None,
     left: int | None = None,
     at_most: int | None = None,
 ) -> Decision:
     """Decides every slot from ``owed`` up to ``now``; ``owed + jitter <= now`` must hold.
 
     Lateness counts from slot + jitter. In this order: past the deadline (or the message's own ``expires``) a slot is
-    `expired`; within the grace it is on time and fires; else `catchup` decides. One cap over all fires of the span,
+    `expired`, and so when its message would have expired (``expires_ms`` after the slot, or ``expires_on``); within
+    the grace it is on time and fires; else `catchup` decides. One cap over all fires of the span,
     the newest stay. ``left`` are the runs that `max_runs` still allows. ``at_most`` bounds the fires of this step:
     what goes beyond it stays owed and is decided again.
     """
     until = now - jitter
-    dead = _dead_before(policy, expires_ms, now, until)
+    dead = until + 1 if expires_on is not None and now > expires_on else _dead_before(policy, expires_ms, now, until)
     fresh = max(until - policy.grace_ms, dead, owed)
     on_time = _newest(schedule, fresh, until, policy.catchup_limit)
     room = policy.catchup_limit - len(on_time)
@@ -65,7 +67,7 @@ def decide(
         fires, next_slot = fires[:left], None
     last_settled = next_slot if next_slot is not None else until + 1
     kept = tuple(skip for skip in skips if skip.first < last_settled)
-    good_until = _good_until(policy, expires_ms, jitter, fires, on_time)
+    good_until = _earliest(_good_until(policy, expires_ms, jitter, fires, on_time), expires_on if fires else None)
     return Decision(fires, kept, next_slot, good_until, None if left is None else left - len(fires))
 
 
@@ -108,6 +110,10 @@ def _skip(schedule: Schedule, reason: Reason, first: int, last: int) -> tuple[Sk
     if oldest is None or newest is None or oldest > last:
         return ()
     return (Skip(reason, schedule.count_ms(first - 1, last, EXACT_COUNT), oldest, newest),)
+
+
+def _earliest(*instants: int | None) -> int | None:
+    return min((instant for instant in instants if instant is not None), default=None)
 
 
 def _good_until(

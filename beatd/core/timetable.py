@@ -21,11 +21,11 @@ class Code(IntEnum):
 
 @dataclass(frozen=True, slots=True)
 class Stored:
-    """One entry as stored: exact score (None when not in the timetable), revision, definition, last fired slot."""
+    """One entry of the timetable as stored: exact score, revision, definition, last fired slot, jitter, runs left."""
 
     name: str
-    score: str | None
-    rev: str | None
+    score: str
+    rev: str
     definition: bytes | None
     last_slot: int
     jitter: int

@@ -7,17 +7,27 @@ the largest of recent samples is the closest that is safe. A fire is then never 
 
 import time
 from collections import deque
+from collections.abc import Callable
 from typing import Final
 
 SAMPLES: Final = 16
 STEP_MS: Final = 1_000
 
 
+_CLOCK: Final[int] = getattr(time, "CLOCK_BOOTTIME", time.CLOCK_MONOTONIC)
+
+
+def _boot_time() -> float:
+    """Seconds that go on while the machine is suspended, where there is such a clock."""
+    return time.clock_gettime(_CLOCK)
+
+
 class ServerClock:
     """Fits ports.Clock. ``stepped`` counts jumps of the server's clock of more than a second."""
 
-    def __init__(self) -> None:
+    def __init__(self, monotonic: Callable[[], float] = _boot_time) -> None:
         self.stepped = 0
+        self._monotonic = monotonic
         self._samples: deque[float] = deque(maxlen=SAMPLES)
         self._offset = 0.0
 
@@ -27,8 +37,8 @@ class ServerClock:
         return bool(self._samples)
 
     def monotonic(self) -> float:
-        """Seconds; never goes back. CLOCK_BOOTTIME where there is one: it goes on while a machine is suspended."""
-        return time.clock_gettime(_CLOCK)
+        """Seconds; never goes back."""
+        return self._monotonic()
 
     def now_ms(self) -> int:
         """The clock of Redis, UTC ms; never ahead of it as far as the samples tell."""
@@ -45,6 +55,3 @@ class ServerClock:
             self._samples.clear()  # the server's clock was slowed down: older samples run ahead of it
         self._samples.append(low)
         self._offset = max(self._samples)
-
-
-_CLOCK: Final = getattr(time, "CLOCK_BOOTTIME", time.CLOCK_MONOTONIC)

@@ -25,14 +25,14 @@ from beatd.daemon.events import LogEvents
 from beatd.daemon.files import FileEntries, LoadedFiles
 from beatd.daemon.leader import Leader
 from beatd.daemon.together import run_together
+from beatd.errors import BeatdError
 from beatd.formats.celery import compile_template
 from beatd.store.adapters import RedisStores
-from beatd.errors import BeatdError
 from beatd.store.connect import RedisAddress
 from beatd.store.embedded import Keeper
 from beatd.store.entries import audit
 from beatd.store.keys import Keys
-
+from beatd.store.link import Link
 
 TEND_S: Final = 0.5
 
@@ -61,7 +61,8 @@ async def run_daemon(settings: Settings, url: str, keeper: Keeper | None, *, all
     keys, timing, clock = Keys(settings.namespace), LeaseTiming(settings.lease_ttl), ServerClock()
     events = LogEvents(clock.monotonic)
     who = audit("beatd run", _user(), instance.host)
-    stores = RedisStores(RedisAddress(url, timing.timeout), keys, who)
+    address = RedisAddress(url, timing.timeout)
+    stores = RedisStores(lambda: Link.open(address), keys, who)
     elector = Elector(
         stores,
         timing,
@@ -93,8 +94,10 @@ async def run_daemon(settings: Settings, url: str, keeper: Keeper | None, *, all
     )
     events.emit("started", version=__version__, instance=instance.name, namespace=settings.namespace)
     with _signals() as ended:
-        await run_together(elector.run(), leader.run(), _tend(keeper, events), _until(ended))
-        await elector.resign()
+        try:
+            await run_together(elector.run(), leader.run(), _tend(keeper, events), _until(ended))
+        finally:
+            await elector.resign()  # also when a defect ends us: a standby should not have to wait for the TTL
     events.flush()
     events.emit("stopped", signal=ended.result().name)
     return 130 if ended.result() == signal.SIGINT else 0

@@ -36,7 +36,7 @@ class Definitions:
         found = self.known(stored.rev)
         if found is not None:
             return found
-        if stored.definition is None or stored.rev is None:
+        if stored.definition is None:
             raise EntryInvalid("there is no definition under this name", hint="write the entry again (beatd set)")
         entry = entry_from_definition(stored.name, stored.definition)
         compiled = self._compiled(entry, stored.rev, stored.jitter, len(stored.definition))
@@ -58,7 +58,5 @@ class Definitions:
 
 def invalid_item(stored: Stored, error: EntryInvalid, version: str) -> PlanItem:
     """Takes an unreadable definition out of the timetable; it is kept and shown, never deleted."""
-    assert stored.rev is not None
-    assert stored.score is not None
     detail = json.dumps({"why": error.message, "by": version}, ensure_ascii=False)
     return PlanItem(stored.name, stored.rev, stored.score, "I", detail)

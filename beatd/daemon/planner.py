@@ -47,7 +47,7 @@ class Planner:
         names = self._s.next_suspects(PAGE)
         if not names:
             return False
-        rows = [row for row in await self._s.timetable.look(names) if row.score is not None]
+        rows = await self._s.timetable.look(names)
         await self._stage_rows([row for row in rows if moment_of(row.score) is not None])
         await self._plan([row for row in rows if moment_of(row.score) is None])
         return len(names) == PAGE
@@ -56,13 +56,12 @@ class Planner:
         marked = await self._s.timetable.unplanned(PAGE)
         if marked:
             rows = await self._s.timetable.look([name for name, _ in marked])
-            await self._plan([row for row in rows if row.score is not None and moment_of(row.score) is None])
+            await self._plan([row for row in rows if moment_of(row.score) is None])
         return len(marked) == PAGE
 
     async def _plan(self, rows: Sequence[Stored]) -> None:
         """Computes and sets first moments; those inside the window are staged at once."""
-        known = [row for row in rows if row.rev is not None]
-        for part in _parts(known, PAGE):
+        for part in _parts(rows, PAGE):
             items: list[PlanItem] = []
             for piece in _parts(part, SLICE):
                 items += map(self._plan_item, piece)
@@ -83,11 +82,10 @@ class Planner:
             self._s.refused(row.name)
             return
         self._s.accepted(row.name)
-        if item.verdict.isdigit():
-            # Asked with the bound as it is now that the reply is here: a page read meanwhile may have missed it.
-            if self._s.window.covers(int(item.verdict)):
-                self._s.stage(row, int(item.verdict))
-                self._s.ticker_wakes.set()
+        # Asked with the bound as it is now that the reply is here: a page read meanwhile may have missed it.
+        if item.verdict.isdigit() and self._s.window.covers(int(item.verdict)):
+            self._s.stage(row, int(item.verdict))
+            self._s.ticker_wakes.set()
         for skip in item.skips:
             self._s.events.emit("entry_skipped", entry=row.name, reason=skip.reason, count=skip.count)
 
@@ -152,7 +150,7 @@ class Planner:
         for part in _parts(rows, SLICE):
             for row in part:
                 moment = moment_of(row.score)
-                if row.rev is None or moment is None or not self._s.window.covers(moment):
+                if moment is None or not self._s.window.covers(moment):
                     continue
                 try:
                     self._s.stage(row, moment)

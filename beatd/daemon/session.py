@@ -14,7 +14,6 @@ from beatd.core.window import Staged, Window
 from beatd.daemon.definitions import Definitions
 from beatd.daemon.ports import Clock, EventSink, TimetablePort
 
-
 MOST_STRIKES: Final = 5
 REST_S: Final = 1.0
 

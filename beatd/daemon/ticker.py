@@ -75,7 +75,7 @@ class Ticker:
         wanted = [name for name in page if name not in self._s.in_flight]
         for row in await self._s.timetable.look(wanted) if wanted else ():
             moment = moment_of(row.score)
-            if row.rev is None or moment is None or moment > now or row.name in self._s.in_flight:
+            if moment is None or moment > now or row.name in self._s.in_flight:
                 continue
             try:
                 found.append(Staged(self._s.definitions.compile(row), moment, row.left))

@@ -10,28 +10,7 @@ from collections.abc import Mapping
 from typing import Protocol, cast
 
 from beatd.core.entry import Entry
-
-
-class Template(Protocol):
-    """The message of one entry, ready but for what differs from fire to fire. Immutable, and cheap to keep."""
-
-    @property
-    def queue_key(self) -> str:
-        """The Redis list to LPUSH to."""
-
-    @property
-    def expires_ms(self) -> int | None:
-        """``slot + expires_ms`` is the instant after which the slot is a skip (``expired``). None: no such distance."""
-
-    @property
-    def size(self) -> int:
-        """An upper bound of the rendered bytes."""
-
-    def expires_at(self, slot_ms: int) -> int | None:
-        """The instant (UTC ms) after which this slot is a skip, be it given as a distance or as a date; None: never."""
-
-    def render(self, task_id: str, slot_ms: int, delivery_tag: str) -> bytes:
-        """The message of one slot. Both ids are plain ASCII of at most 36 characters, as UUIDs are."""
+from beatd.core.fire import Template
 
 
 class Format(Protocol):

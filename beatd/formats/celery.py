@@ -12,7 +12,7 @@ from typing import Final
 
 from beatd.core.entry import Entry
 from beatd.errors import EntryInvalid
-from beatd.formats._celery_options import Instant, Options, read_options
+from beatd.formats._celery_options import FixedDate, Instant, Options, read_options
 from beatd.formats._instants import rfc3339
 from beatd.formats._saferepr import saferepr
 
@@ -31,19 +31,16 @@ TIMES_LENGTH: Final = 128
 
 @dataclass(frozen=True, slots=True)
 class Template:
-    """Celery's message of one entry, ready but for ids and slot (see beatd.formats.Template)."""
+    """Celery's message of one entry, ready but for ids and slot (see beatd.core.fire.Template)."""
 
     queue_key: str
     expires_ms: int | None
+    expires_on: int | None
     size: int
     _pieces: tuple[str, ...]
     _eta: Instant | None
     _expires: Instant | None
     _times: tuple[str, str] | None  # None where they depend on the slot
-
-    def expires_at(self, slot_ms: int) -> int | None:
-        """The instant (UTC ms) after which this slot is a skip (``expired``); None: never."""
-        return None if self._expires is None else self._expires.at(slot_ms)
 
     def render(self, task_id: str, slot_ms: int, delivery_tag: str) -> bytes:
         """The message of one slot. Both ids are plain ASCII of at most 36 characters, as UUIDs are."""
@@ -75,6 +72,7 @@ def compile_template(entry: Entry, *, origin: str) -> Template:
     return Template(
         queue_key=_queue_key(entry.queue, options.priority),
         expires_ms=None if options.expires is None else options.expires.after_slot_ms,
+        expires_on=options.expires.at(0) if isinstance(options.expires, FixedDate) else None,
         size=size,
         _pieces=pieces,
         _eta=options.eta,

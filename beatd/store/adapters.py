@@ -1,11 +1,10 @@
 """The store as the daemon's services see it: connections that fit `daemon/ports.py`."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Final
 
 from beatd.core.edit import PutItem
-from beatd.store.connect import RedisAddress
 from beatd.store.entries import MOST_ITEMS, check_put, put_call, put_steps, remove_call
 from beatd.store.keys import Keys
 from beatd.store.lease import CHANNEL, RedisLease
@@ -31,7 +30,7 @@ class RedisChanges:
         """Names in rows after `after`, and the last row's id; empty when none came within the time."""
         milliseconds = max(1, int(seconds * 1000))
         words = ("XREAD", "COUNT", MOST_ITEMS, "BLOCK", milliseconds, "STREAMS", self.keys.key("log"), after)
-        reply = (await self.link.request(words, timeout=seconds + self.link.timeout))[0]
+        reply = (await self.link.request(words, within=seconds + self.link.timeout))[0]
         rows = reply[0][1] if reply else []
         names = [_field(fields, b"name") for _, fields in rows]
         return (rows[-1][0].decode() if rows else after), [name for name in names if name]
@@ -114,31 +113,31 @@ class RedisFileEntries:
 class RedisStores:
     """Opens connections to one namespace. Every call raises Unreachable or AccessDenied."""
 
-    address: RedisAddress
+    open_link: Callable[[], Awaitable[Link]]
     keys: Keys
     who: str
 
     async def open_lease(self) -> RedisLease:
         """The elector's own connection."""
-        return RedisLease(await Link.open(self.address), self.keys)
+        return RedisLease(await self.open_link(), self.keys)
 
     async def open_timetable(self) -> RedisTimetable:
         """The connection of planner and ticker."""
-        return RedisTimetable(await Link.open(self.address), self.keys)
+        return RedisTimetable(await self.open_link(), self.keys)
 
     async def open_changes(self) -> RedisChanges:
         """The connection that follows the change log."""
-        return RedisChanges(await Link.open(self.address), self.keys)
+        return RedisChanges(await self.open_link(), self.keys)
 
     async def open_release(self) -> RedisRelease:
         """The connection that hears when a lease is released."""
-        link = await Link.open(self.address)
+        link = await self.open_link()
         await link.request(("SUBSCRIBE", self.keys.key(CHANNEL)))
         return RedisRelease(link)
 
     async def open_files(self) -> RedisFileEntries:
         """The connection over which file entries are applied."""
-        return RedisFileEntries(await Link.open(self.address), self.keys, self.who)
+        return RedisFileEntries(await self.open_link(), self.keys, self.who)
 
 
 def _field(fields: list[Any], name: bytes) -> str:

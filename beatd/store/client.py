@@ -3,7 +3,7 @@
 import json
 from collections.abc import Iterator, Sequence
 from types import TracebackType
-from typing import Any, Final
+from typing import Any, Final, Self
 
 import redis
 
@@ -35,7 +35,7 @@ class Client:
         self._keys = Keys(namespace)
         self._redis = open_client(RedisAddress(url))
 
-    def __enter__(self) -> "Client":
+    def __enter__(self) -> Self:
         return self
 
     def __exit__(

@@ -74,12 +74,12 @@ class Link:
             async with asyncio.timeout(self._address.timeout):
                 await self._connection.disconnect(nowait=True)
 
-    async def request(self, *commands: Command, timeout: float | None = None) -> list[Reply]:
+    async def request(self, *commands: Command, within: float | None = None) -> list[Reply]:
         """Sends commands in one write and returns their replies; raises the first error among them as ours.
 
-        No answer within the timeout (seconds; the address's by default) closes the link and raises Unreachable.
+        No answer within that time (seconds; the address's timeout by default) closes the link and raises Unreachable.
         """
-        replies = await self._exchange(commands, timeout)
+        replies = await self._exchange(commands, within)
         for reply in replies:
             if isinstance(reply, Exception):
                 raise understand(reply) from reply
@@ -106,13 +106,13 @@ class Link:
             raise understand(reply) from reply
         return reply
 
-    async def _exchange(self, commands: Sequence[Command], timeout: float | None = None) -> list[Reply]:
+    async def _exchange(self, commands: Sequence[Command], within: float | None = None) -> list[Reply]:
         """As request, with error replies among the replies."""
         if self._reader is None or self._reader.done():
             raise Unreachable("the connection to Redis is closed")
         answered: asyncio.Future[list[Reply]] = asyncio.get_running_loop().create_future()
         try:
-            async with asyncio.timeout(self._address.timeout if timeout is None else timeout):
+            async with asyncio.timeout(self._address.timeout if within is None else within):
                 async with self._sending:
                     self._waiting.append((len(commands), answered))
                     await self._connection.send_packed_command(_pack(commands), check_health=False)

@@ -37,10 +37,10 @@ class RedisTimetable:
     async def revisions(self, names: Sequence[str]) -> list[str | None]:
         """The revision of each, None where there is none."""
         replies = await self.link.request(("HMGET", self.keys.key("rev"), *names))
-        return [_text(rev) for rev in replies[0]]
+        return [None if rev is None else _text(rev) for rev in replies[0]]
 
     async def look(self, names: Sequence[str]) -> list[Stored]:
-        """All that the leader needs to know of some entries.
+        """All that the leader needs to know of those that are in the timetable and have a revision.
 
         The revision is read before the definition: a definition may then be newer than its revision, which the
         scripts refuse, but never older.
@@ -52,8 +52,9 @@ class RedisTimetable:
         )
         columns = zip(names, score, rev, definition, last, jitter, left, strict=True)
         return [
-            Stored(name, _text(s), _text(r), d, _last_slot(la), int(j or 0), None if le is None else int(le))
+            Stored(name, s.decode(), _text(r), d, _last_slot(la), int(j or 0), None if le is None else int(le))
             for name, s, r, d, la, j, le in columns
+            if s is not None and r is not None
         ]
 
     async def plan(self, term: Term, items: Sequence[PlanItem]) -> PlanReply:
@@ -126,15 +127,11 @@ def _terms(item: FireItem, queues: dict[str, int]) -> str:
 
 
 def _pairs(flat: list[bytes]) -> list[tuple[str, str]]:
-    return [(_name(flat[i]), flat[i + 1].decode()) for i in range(0, len(flat), 2)]
+    return [(_text(flat[i]), flat[i + 1].decode()) for i in range(0, len(flat), 2)]
 
 
-def _name(raw: bytes) -> str:
+def _text(raw: bytes) -> str:
     return raw.decode("utf-8", "surrogateescape")
-
-
-def _text(raw: bytes | None) -> str | None:
-    return None if raw is None else raw.decode("utf-8", "surrogateescape")
 
 
 def _last_slot(raw: bytes | None) -> int:

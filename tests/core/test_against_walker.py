@@ -40,7 +40,8 @@ def compare(rng: Random) -> None:
     until = after + HOUR * (2 if seconds else rng.choice([9, 15, 27]))
     slots = [slot * 1_000 for slot in Walker(text, zone, both).slots(after, until)]
     note = f"{text!r} {zone} both={both} after {datetime.fromtimestamp(after, UTC)}"
-    found, slot = [], schedule.next_ms(after * 1_000)
+    found: list[int] = []
+    slot = schedule.next_ms(after * 1_000)
     while slot is not None and slot <= until * 1_000 and len(found) <= len(slots):
         found.append(slot)
         slot = schedule.next_ms(slot)

@@ -94,15 +94,14 @@ def test_a_number_as_eta_counts_from_the_slot_as_countdown_does() -> None:
 def test_an_expiry_after_the_slot_moves_with_the_slot() -> None:
     template = template_of({"expires": 60})
 
-    assert template.expires_at(SLOT_MS) == SLOT_MS + 60_000
-    assert template.expires_at(SLOT_MS + 5_000) == SLOT_MS + 65_000
+    assert (template.expires_ms, template.expires_on) == (60_000, None)
 
 
 def test_an_expiry_date_is_the_same_for_every_slot() -> None:
     template = template_of({"expires": "2026-11-20T10:30:00+01:00"})
 
     assert template.expires_ms is None
-    assert template.expires_at(SLOT_MS) == template.expires_at(SLOT_MS + 5_000) == SLOT_MS + 30 * 60_000
+    assert template.expires_on == SLOT_MS + 30 * 60_000
     assert message_of(template)["properties"]["expiration"] == "1800000"
     assert message_of(template, SLOT_MS + 5_000)["properties"]["expiration"] == "1795000"
 
@@ -111,7 +110,7 @@ def test_an_entry_without_expires_never_expires() -> None:
     template = template_of({})
 
     assert template.expires_ms is None
-    assert template.expires_at(SLOT_MS) is None
+    assert template.expires_on is None
 
 
 def test_an_exchange_named_as_the_queue_goes_straight_to_the_queue() -> None:
@@ -146,10 +145,10 @@ def test_a_header_of_the_user_may_replace_the_name_of_the_entry() -> None:
 @pytest.mark.parametrize(
     "spec, why",
     [
-        ({"args": [float("nan")]}, "args: Out of range float values are not JSON compliant"),
-        ({"kwargs": {"a": float("inf")}}, "kwargs: Out of range float values are not JSON compliant"),
-        ({"options": {"headers": {"a": float("nan")}}}, "options.headers: Out of range float values"),
-        ({"args": [{1, 2}]}, "args: Object of type set is not JSON serializable"),
+        ({"args": [float("nan")]}, "args[0]: found nan"),
+        ({"kwargs": {"a": float("inf")}}, "kwargs.a: found inf"),
+        ({"options": {"headers": {"a": float("nan")}}}, "options.headers.a: found nan"),
+        ({"args": [{1, 2}]}, "args[0]: found set"),
     ],
 )
 def test_values_that_json_can_not_say_are_refused(spec: dict[str, Any], why: str) -> None:
@@ -157,7 +156,6 @@ def test_values_that_json_can_not_say_are_refused(spec: dict[str, Any], why: str
         template_of(**{"options": {}, **spec})
 
     assert refused.value.message.startswith(why)  # some Pythons add the value
-    assert refused.value.hint == "plain JSON values are accepted, without NaN and Infinity"
 
 
 def test_args_nested_without_end_are_refused() -> None:

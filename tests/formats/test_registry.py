@@ -16,10 +16,8 @@ KIND = "{kind}"
 class Template:
     queue_key = "q"
     expires_ms = None
+    expires_on = None
     size = 100
-
-    def expires_at(self, slot_ms):
-        return None
 
     def render(self, task_id, slot_ms, delivery_tag):
         return task_id.encode()

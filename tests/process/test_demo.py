@@ -1,6 +1,5 @@
 """``make demo`` shows what it says, notices what goes wrong, and leaves nothing behind."""
 
-import importlib.util
 import os
 import signal
 import subprocess
@@ -33,7 +32,6 @@ def demo(daemon: Sequence[str]) -> Iterator[subprocess.Popen[str]]:
             running.terminate()
 
 
-@pytest.mark.skipif(importlib.util.find_spec("beatd.cli") is None, reason="this tree has no command line")
 def test_the_standby_goes_on_and_every_slot_is_executed_once() -> None:
     with demo(BEATD) as running:
         told, _ = running.communicate(timeout=TIMEOUT)

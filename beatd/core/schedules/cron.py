@@ -118,9 +118,10 @@ def day_rule(parsed: CronText, both: bool) -> DayRule:
 def check_dates(parsed: CronText, rule: DayRule) -> None:
     """Raises ScheduleInvalid for an expression whose dates never occur, such as 31 February."""
     if not ever_matches(rule, parsed.month.values):
-        fields = f"day of month {parsed.day.text}, month {parsed.month.text}, day of week {parsed.weekday.text}"
+        fields = f"day of month {shown(parsed.day.text)}, month {shown(parsed.month.text)}"
         raise ScheduleInvalid(
-            f"cron: {parsed.text!r} never fires: no date has {fields}", hint="L is the last day of a month"
+            f"cron: {shown(parsed.text)} never fires: no date has {fields}, day of week {shown(parsed.weekday.text)}",
+            hint="L is the last day of a month",
         )
 
 

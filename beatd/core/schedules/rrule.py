@@ -29,8 +29,8 @@ class RRule(Rule):
         self._rule, self._zone = rule, zone
         self._times = RRuleTimes(rule, start)
         self._until = None if rule.until is None else _instant(rule.until, zone)
-        if self._until is not None and next_reached(zone, self._times, zone.reached(start) - 1) is None:
-            raise ScheduleInvalid(f"rrule: {rule.text!r} never fires")
+        if self.next_ms((zone.reached(start) - 1) * 1_000) is None:
+            raise ScheduleInvalid(f"rrule: {shown(rule.text)} never fires")
 
     def next_ms(self, after: int) -> int | None:
         slot = next_reached(self._zone, self._times, after // 1_000)

@@ -10,9 +10,10 @@ from array import array
 from bisect import bisect_left, bisect_right
 from datetime import date, datetime, timedelta
 from functools import lru_cache
-from typing import Any, Final
+from typing import Any, Final, NamedTuple
 
 from beatd.core.schedules.rrule_text import RRuleText
+from beatd.core.shown import shown
 from beatd.core.tzif import DAY, EPOCH_ORDINAL
 from beatd.core.zone import FIRST_SECOND, LAST_SECOND, LAST_YEAR, naive_of
 from beatd.errors import ScheduleInvalid
@@ -22,37 +23,28 @@ from beatd.errors import ScheduleInvalid
 SAMPLE_YEARS: Final = range(9_968, 9_996)
 
 
-class Pattern:
-    """What a rule matches at INTERVAL=1, with everything given that its start would fill in. Hashable by value."""
+class Pattern(NamedTuple):
+    """What a rule matches at INTERVAL=1, with everything given that its start would fill in."""
 
-    __slots__ = ("days", "frequency", "numbers", "week_start")
+    frequency: str
+    week_start: int
+    numbers: tuple[tuple[str, tuple[int, ...]], ...]
+    days: tuple[tuple[int, int], ...]
 
-    def __init__(self, rule: RRuleText, start: datetime) -> None:
-        self.frequency, self.week_start = rule.frequency, rule.week_start
-        numbers = dict(rule.numbers)
-        self.days = rule.days
-        for key, value in (("BYHOUR", start.hour), ("BYMINUTE", start.minute), ("BYSECOND", start.second)):
-            numbers.setdefault(key, (value,))
-        if not (rule.days or numbers.keys() & {"BYWEEKNO", "BYYEARDAY", "BYMONTHDAY"}):
-            self._take_day(numbers, start)
-        self.numbers = tuple(sorted(numbers.items()))
 
-    def _take_day(self, numbers: dict[str, tuple[int, ...]], start: datetime) -> None:
-        if self.frequency == "YEARLY":
+def pattern_of(rule: RRuleText, start: datetime) -> Pattern:
+    """The pattern of a rule that starts at a wall time: what is not given comes from there."""
+    numbers, days = dict(rule.numbers), rule.days
+    for key, value in (("BYHOUR", start.hour), ("BYMINUTE", start.minute), ("BYSECOND", start.second)):
+        numbers.setdefault(key, (value,))
+    if not (days or numbers.keys() & {"BYWEEKNO", "BYYEARDAY", "BYMONTHDAY"}):
+        if rule.frequency == "YEARLY":
             numbers.setdefault("BYMONTH", (start.month,))
-        if self.frequency in ("YEARLY", "MONTHLY"):
+        if rule.frequency in ("YEARLY", "MONTHLY"):
             numbers["BYMONTHDAY"] = (start.day,)
-        elif self.frequency == "WEEKLY":
-            self.days = ((0, start.weekday()),)
-
-    def _value(self) -> tuple[object, ...]:
-        return (self.frequency, self.week_start, self.numbers, self.days)
-
-    def __eq__(self, other: object) -> bool:
-        return isinstance(other, Pattern) and other._value() == self._value()
-
-    def __hash__(self) -> int:
-        return hash(self._value())
+        elif rule.frequency == "WEEKLY":
+            days = ((0, start.weekday()),)
+    return Pattern(rule.frequency, rule.week_start, tuple(sorted(numbers.items())), days)
 
 
 @lru_cache(maxsize=2_048)
@@ -97,21 +89,22 @@ _SAMPLES: Final = {_class_of(year): year for year in reversed(SAMPLE_YEARS)}
 
 class RRuleTimes:
     """The wall times of a rule from its start on, as seconds since 1970-01-01T00:00. Raises ScheduleInvalid for a rule
-    that never matches."""
+    that never matches.
+    """
 
     __slots__ = ("_interval", "_last", "_origin", "_pattern", "start")
 
     def __init__(self, rule: RRuleText, start: int) -> None:
         begin = naive_of(start)
         self.start = start
-        self._pattern = Pattern(rule, begin)
+        self._pattern = pattern_of(rule, begin)
         self._interval = rule.interval
         self._origin = self._period(start // DAY)
         self._last = LAST_SECOND
         weekly = rule.frequency == "DAILY" and rule.interval % 7 == 0 and rule.days
         lost = weekly and begin.weekday() not in {day for _, day in rule.days}  # the one long search for nothing
         if lost or self.at_or_after(start) is None:
-            raise ScheduleInvalid(f"rrule: {rule.text!r} never fires from {begin.isoformat()} on")
+            raise ScheduleInvalid(f"rrule: {shown(rule.text)} never fires from {begin.isoformat()} on")
         if rule.count is not None:
             self._last = self._nth(rule.count)
 
