@@ -17,7 +17,9 @@ HOUR_MS: Final = 3_600_000
 PAGE: Final = 5_000
 # So long a grace that a slot of last week is on time: a pass over all entries takes seconds, their slots are hours.
 POLICY: Final = Policy(grace_ms=10_000 * HOUR_MS)
-DESCRIPTION: Final = "Fills the definition up to the 300 bytes that one has with arguments, an owner and a few words about it"
+DESCRIPTION: Final = (
+    "Fills the definition up to the 300 bytes that one has with arguments, an owner and a few words about it"
+)
 SCHEDULES: Final[dict[Order, dict[str, str]]] = {
     "burst": {"cron": "0 * * * *"},  # all at one moment, in the timetable's order
     "spread": {"every": "1h"},  # each at a moment by the hash of its name

@@ -3,8 +3,11 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 from enum import IntEnum
+from typing import Final
 
 from beatd.core.fire import Skip
+
+UNREADABLE: Final = -1  # runs left, where another client has left no number
 
 
 class Code(IntEnum):

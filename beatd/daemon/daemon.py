@@ -35,6 +35,7 @@ from beatd.store.keys import Keys
 from beatd.store.link import Link
 
 TEND_S: Final = 0.5
+SAME_SIGNAL_S: Final = 0.5  # a key held down, or a shell and its child that both pass it on
 
 
 @dataclass(frozen=True, slots=True)
@@ -142,14 +143,18 @@ def _user() -> str:
 
 @contextlib.contextmanager
 def _signals() -> Iterator["asyncio.Future[signal.Signals]"]:
-    """The first SIGTERM or SIGINT as a future; a second one ends the process at once."""
+    """The first SIGTERM or SIGINT as a future; a second one that is meant ends the process at once."""
     loop = asyncio.get_running_loop()
     ended: asyncio.Future[signal.Signals] = loop.create_future()
+    first = 0.0
 
     def received(which: signal.Signals) -> None:
-        if ended.done():
+        nonlocal first
+        if not ended.done():
+            first = loop.time()
+            ended.set_result(which)
+        elif loop.time() - first > SAME_SIGNAL_S:
             os._exit(128 + which)
-        ended.set_result(which)
 
     for which in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(which, received, which)

@@ -131,7 +131,7 @@ class Planner:
         revs = await self._s.timetable.revisions(names)
         unknown = []
         for (name, moment), rev in zip(wanted, revs, strict=True):
-            compiled = self._s.definitions.known(rev)
+            compiled = self._s.definitions.known(name, rev)
             if compiled is None or compiled.entry.policy.max_runs is not None:
                 unknown.append(name)
             else:

@@ -41,6 +41,9 @@ class LeasePort(Protocol):
     async def announce(self, instance: str, record: str) -> None:
         """Keeps this instance on the list of those alive."""
 
+    async def retire(self, instance: str) -> None:
+        """Takes this instance off that list."""
+
     async def close(self) -> None:
         """Closes the connection."""
 

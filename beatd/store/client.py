@@ -1,6 +1,5 @@
 """A blocking client of the store, for commands."""
 
-import json
 from collections.abc import Iterator, Sequence
 from types import TracebackType
 from typing import Any, Final, Self
@@ -15,6 +14,7 @@ from beatd.store.entries import (
     check_put,
     check_remove,
     names_command,
+    object_of,
     put_call,
     put_steps,
     remove_call,
@@ -24,6 +24,7 @@ from beatd.store.entries import (
 from beatd.store.keys import Keys
 from beatd.store.refusals import understand
 from beatd.store.scripts import Arg, Call
+from beatd.store.spoilt import score, whole
 
 PAGE: Final = 500
 
@@ -74,7 +75,7 @@ class Client:
     def runs_left(self, name: str) -> int | None:
         """How many runs `max_runs` still allows; None where they are not counted."""
         left = self._one("HGET", self._keys.key("left"), name)
-        return None if left is None else int(left)
+        return whole(left)
 
     def put(self, items: Sequence[PutItem], who: str) -> None:
         """Writes entries, all or nothing within a step. Raises Refused."""
@@ -98,9 +99,9 @@ class Client:
         due = self._one("ZRANGEBYSCORE", key("due"), 0, now, "WITHSCORES", "LIMIT", 0, 1)
         return {
             "lease": {k.decode(): v.decode(errors="replace") for k, v in _pairs(lease)},
-            "instances": {k.decode(): json.loads(v) for k, v in _pairs(instances)},
+            "instances": {k.decode(errors="replace"): object_of(v) for k, v in _pairs(instances)},
             "entries": {"total": rev, "out": out, "blocked": blocked},
-            "oldest_due": int(float(due[1])) if due else None,
+            "oldest_due": score(due[1]) if due else None,
             "now": now,
         }
 

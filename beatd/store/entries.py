@@ -1,7 +1,6 @@
 """Entries in Redis: reading pages of them, and the edits that any client may make."""
 
 import json
-import math
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any, Final
@@ -10,7 +9,8 @@ from beatd.core.edit import ANY, PutItem
 from beatd.errors import NotFound, Refused
 from beatd.store.keys import FORMAT, Keys
 from beatd.store.scripts import Arg, Call, call
-from beatd.store.timetable import SKIP_ROWS, whole
+from beatd.store.spoilt import score, whole
+from beatd.store.timetable import SKIP_ROWS
 
 LOG_ROWS: Final = 100_000
 MOST_ITEMS: Final = 500
@@ -121,15 +121,14 @@ def rows_of(names: Sequence[str], replies: Sequence[Any]) -> list[Row]:
     for name, rev, definition, out, jit, last, file, due, blocked in zip(names, *replies, strict=True):
         if rev is None:
             continue
-        score = due if due is not None else blocked
         rows.append(
             Row(
                 name=name,
                 rev=rev.decode(errors="replace"),
                 definition=definition or b"",
-                moment=_moment(score),
+                moment=score(due if due is not None else blocked),
                 blocked=due is None and blocked is not None,
-                out=_object(out),
+                out=object_of(out),
                 jitter=whole(jit) or 0,
                 last=(last or b"").decode(errors="replace"),
                 file_hash=None if file is None else file.decode(errors="replace"),
@@ -138,14 +137,10 @@ def rows_of(names: Sequence[str], replies: Sequence[Any]) -> list[Row]:
     return rows
 
 
-def _object(text: bytes | None) -> dict[str, Any]:
+def object_of(text: bytes | None) -> dict[str, Any]:
+    """A JSON object of ours; empty where another client has put something else."""
     try:
         value = json.loads(text or b"{}")
     except (ValueError, RecursionError):
         return {}
     return value if isinstance(value, dict) else {}
-
-
-def _moment(score: bytes | None) -> int | None:
-    """A score in whole ms; None without one, or with one that no script of ours could have written."""
-    return None if score is None or math.isinf(float(score)) else int(float(score))

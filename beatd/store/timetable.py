@@ -6,10 +6,11 @@ from typing import Final
 
 from beatd.core.fire import FireItem, Skip
 from beatd.core.term import Term
-from beatd.core.timetable import Check, FireReply, PlanItem, PlanReply, Stored
+from beatd.core.timetable import UNREADABLE, Check, FireReply, PlanItem, PlanReply, Stored
 from beatd.store.keys import FORMAT, Keys
 from beatd.store.link import Link
 from beatd.store.scripts import Arg, Call, call
+from beatd.store.spoilt import score, whole
 
 HISTORY_ROWS: Final = 100_000
 SKIP_ROWS: Final = 50_000
@@ -32,7 +33,7 @@ class RedisTimetable:
         low = max(after, 0)
         words = ("ZRANGEBYSCORE", self.keys.key("due"), low, until, "WITHSCORES", "LIMIT", offset, at_most)
         pairs = _pairs((await self.link.request(words))[0])
-        return [(name, int(float(score))) for name, score in pairs]
+        return [(name, int(float(text))) for name, text in pairs]
 
     async def revisions(self, names: Sequence[str]) -> list[str | None]:
         """The revision of each, None where there is none."""
@@ -46,13 +47,13 @@ class RedisTimetable:
         scripts refuse, but never older.
         """
         key = self.keys.key
-        score, rev, definition, last, jitter, left = await self.link.request(
+        scores, rev, definition, last, jitter, left = await self.link.request(
             ("ZMSCORE", key("due"), *names),
             *[("HMGET", key(kind), *names) for kind in ("rev", "def", "last", "jit", "left")],
         )
-        columns = zip(names, score, rev, definition, last, jitter, left, strict=True)
+        columns = zip(names, scores, rev, definition, last, jitter, left, strict=True)
         return [
-            Stored(name, s.decode(), _text(r), d, _last_slot(la), whole(j) or 0, whole(le))
+            Stored(name, s.decode(), _text(r), d, _last_slot(la), whole(j) or 0, _left(le))
             for name, s, r, d, la, j, le in columns
             if s is not None and r is not None
         ]
@@ -77,8 +78,8 @@ class RedisTimetable:
             ("HGET", self.keys.key("lease"), "seq"),
             ("TIME",),
         )
-        moment = int(float(oldest[1])) if oldest else None
-        return Check(staged, negative, moment, int(seq or 0), int(now[0]) * 1000 + int(now[1]) // 1000)
+        moment = score(oldest[1]) if oldest else None
+        return Check(staged, negative, moment, whole(seq) or 0, int(now[0]) * 1000 + int(now[1]) // 1000)
 
     async def close(self) -> None:
         """Closes the connection."""
@@ -138,6 +139,8 @@ def _last_slot(raw: bytes | None) -> int:
     return whole((raw or b"").split(b"|", 1)[0]) or 0
 
 
-def whole(raw: bytes | None) -> int | None:
-    """A stored whole number as the scripts read it: at most 15 digits; what another client spoilt counts as none."""
-    return int(raw) if raw is not None and raw.isdigit() and len(raw) <= 15 else None
+def _left(raw: bytes | None) -> int | None:
+    if raw is None:
+        return None
+    left = whole(raw)
+    return UNREADABLE if left is None else left

@@ -192,7 +192,8 @@ def fire_item(name: str = "a", expected: int = 1_000, next_moment: int | None = 
     """One message for the one slot that the expected moment stands for, good for ever."""
     message = f"{name}@{expected}".encode()
     return replace(
-        FireItem(name, REV, expected, next_moment, (expected,), True, "id", None, None, (), QUEUE, (message,)), **changes
+        FireItem(name, REV, expected, next_moment, (expected,), True, "id", None, None, (), QUEUE, (message,)),
+        **changes,
     )
 
 
