@@ -1,7 +1,7 @@
 """Durations as people write them, as integer milliseconds."""
 
 import re
-from decimal import Decimal
+from fractions import Fraction
 from typing import Final
 
 from beatd.core.shown import shown
@@ -30,8 +30,8 @@ def parse_duration(value: object) -> int:
     if isinstance(value, int) and abs(value) > LONGEST_MS:  # Python refuses to print a number of thousands of digits
         raise ScheduleInvalid("a number this large is out of range: a duration lies between 0 and 100 years")
     parts = [(str(value), 1_000)] if isinstance(value, int | float) else _parts(value)
-    total = sum((_number(n, value) * unit for n, unit in parts), Decimal(0))
-    if total != total.to_integral_value():
+    total = sum((_number(n, value) * unit for n, unit in parts), Fraction(0))
+    if total.denominator != 1:
         raise ScheduleInvalid(f"{value!r} is finer than a millisecond", hint="the finest duration is 1ms")
     if not 0 <= total <= LONGEST_MS:
         raise ScheduleInvalid(f"{value!r} is out of range: a duration lies between 0 and 100 years")
@@ -39,7 +39,7 @@ def parse_duration(value: object) -> int:
 
 
 def format_duration(ms: int) -> str:
-    """The shortest spelling that parse_duration reads back as the same number: 5400000 is ``1h30m``."""
+    """In whole units from the largest down, as parse_duration reads it back: 5400000 is ``1h30m``."""
     rest, out = ms, []
     for unit in ("w", "d", "h", "m", "s", "ms"):
         n, rest = divmod(rest, UNIT_MS[unit])
@@ -59,14 +59,15 @@ def _parts(text: str) -> list[tuple[str, int]]:
     raise _refused(text)
 
 
-def _number(text: str, value: object) -> Decimal:
-    number = Decimal(text)
-    if not number.is_finite():
-        raise _refused(value)
-    return number
+def _number(text: str, value: object) -> Fraction:
+    try:
+        return Fraction(text)  # exact: a Decimal of more than 28 digits would be rounded to a whole millisecond
+    except ValueError:  # infinity, and what is not a number
+        raise _refused(value) from None
 
 
 def _refused(value: object) -> ScheduleInvalid:
-    digits = isinstance(value, str) and len(value) <= 20 and value.strip().isdigit()
-    hint = f"write {str(value).strip()}s if seconds are meant" if digits else None
+    digits = value.strip() if isinstance(value, str) else ""
+    plain = digits.isascii() and digits.isdigit() and len(digits) <= 20
+    hint = f"write {digits}s if seconds are meant" if plain else None
     return ScheduleInvalid(f"{shown(value)} is not a duration: accepted are {ACCEPTED}", hint=hint)

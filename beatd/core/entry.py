@@ -4,6 +4,7 @@ A definition is self-contained JSON: whoever wrote it has applied defaults, zone
 and spellings are those of an entry in ``schedules.yaml``, plus ``owner``.
 """
 
+import difflib
 import hashlib
 import json
 import unicodedata
@@ -12,7 +13,9 @@ from dataclasses import dataclass, field
 from typing import Any, Final, Literal, cast, get_args
 
 from beatd.core.duration import format_duration, parse_duration
+from beatd.core.json_value import KIND_NAMES, check_json, kind_of
 from beatd.core.schedules import SCHEDULE_KEYS, Schedule, parse_schedule
+from beatd.core.shown import shown
 from beatd.errors import EntryInvalid, ScheduleInvalid
 
 Catchup = Literal["none", "latest", "all"]
@@ -68,23 +71,25 @@ class Entry:
 
 def entry_from_definition(name: str, definition: str | bytes) -> Entry:
     """Reads a stored definition. Raises EntryInvalid with the reason; never anything else."""
-    if len(definition) > LARGEST_DEFINITION:
-        raise EntryInvalid(f"the definition has {len(definition)} bytes; at most {LARGEST_DEFINITION} are accepted")
+    raw = definition if isinstance(definition, bytes) else definition.encode(errors="surrogatepass")
+    if len(raw) > LARGEST_DEFINITION:
+        raise EntryInvalid(f"the definition has {len(raw)} bytes; at most {LARGEST_DEFINITION} are accepted")
     try:
-        spec = json.loads(definition)
+        spec = json.loads(raw)
     except (ValueError, RecursionError) as error:
         raise EntryInvalid(f"the definition is not JSON: {error}") from error
     if not isinstance(spec, dict):
-        raise EntryInvalid(f"the definition is {_kind(spec)}; an object is accepted")
+        raise EntryInvalid(f"the definition is {kind_of(spec)}; an object is accepted")
     return entry_from_spec(name, spec)
 
 
 def entry_from_spec(name: str, spec: Mapping[str, Any]) -> Entry:
     """Builds an entry from decoded keys. Raises EntryInvalid naming the key, what was found and what is accepted."""
     check_name(name)
-    unknown = sorted(set(spec) - ENTRY_KEYS)
-    if unknown:
-        raise EntryInvalid(f"unknown key {unknown[0]!r}; accepted are {', '.join(sorted(ENTRY_KEYS))}")
+    _check_keys(spec)
+    for key in ("args", "kwargs", "options", "description"):
+        if key in spec:
+            check_json(key, spec[key])
     try:
         schedule = parse_schedule({k: v for k, v in spec.items() if k in SCHEDULE_KEYS}, name=name)
         return Entry(name=name, schedule=schedule, policy=_policy(spec), **_content(spec))
@@ -92,8 +97,10 @@ def entry_from_spec(name: str, spec: Mapping[str, Any]) -> Entry:
         raise EntryInvalid(error.message, hint=error.hint) from error
 
 
-def check_name(name: str) -> None:
+def check_name(name: object) -> None:
     """Raises EntryInvalid unless the name is 1 to 200 printable NFC characters without a blank at either end."""
+    if not isinstance(name, str):
+        raise EntryInvalid(f"an entry's name is {kind_of(name)}; a text is accepted")
     if not 1 <= len(name) <= LONGEST_NAME:
         raise EntryInvalid(f"an entry's name has 1 to {LONGEST_NAME} characters; found {len(name)}")
     if name != name.strip() or not name.isprintable():
@@ -102,18 +109,36 @@ def check_name(name: str) -> None:
         raise EntryInvalid(f"{name!r} is not in Unicode's composed form (NFC)", hint="normalise it before use")
 
 
+def _check_keys(spec: Mapping[Any, Any]) -> None:
+    unknown = sorted(key if isinstance(key, str) else shown(key) for key in spec if key not in ENTRY_KEYS)
+    if unknown:
+        near = difflib.get_close_matches(unknown[0], ENTRY_KEYS, n=1)
+        hint = f"did you mean {near[0]}?" if near else None
+        raise EntryInvalid(f"unknown key {shown(unknown[0])}; accepted are {', '.join(sorted(ENTRY_KEYS))}", hint=hint)
+
+
 def _content(spec: Mapping[str, Any]) -> dict[str, Any]:
+    options = dict(_typed(spec, "options", dict, {}))
     return {
         "task": _text(spec, "task", None),
         "args": tuple(_typed(spec, "args", list, [])),
         "kwargs": _typed(spec, "kwargs", dict, {}),
-        "queue": _text(spec, "queue", DEFAULT_QUEUE),
-        "options": _typed(spec, "options", dict, {}),
+        "queue": _queue(spec, options.pop("queue", None)),
+        "options": options,
         "enabled": _typed(spec, "enabled", bool, True),
         "owner": _text(spec, "owner", "api"),
         "description": _typed(spec, "description", str, ""),
         "tags": tuple(_text({"tags": tag}, "tags", None) for tag in _typed(spec, "tags", list, [])),
     }
+
+
+def _queue(spec: Mapping[str, Any], in_options: object) -> str:
+    """The queue, named once: as ``queue``, or as Celery does in the options."""
+    if in_options is None:
+        return _text(spec, "queue", DEFAULT_QUEUE)
+    if spec.get("queue", in_options) != in_options:
+        raise EntryInvalid(f"queue: found {spec['queue']!r}, and {in_options!r} in options.queue; one is accepted")
+    return _text({"queue": in_options}, "queue", None)
 
 
 def _policy(spec: Mapping[str, Any]) -> Policy:
@@ -159,7 +184,7 @@ def _filled(entry: Entry) -> dict[str, Any]:
 def _typed(spec: Mapping[str, Any], key: str, kind: type, default: Any) -> Any:
     value = spec.get(key, default)
     if not isinstance(value, kind):
-        raise EntryInvalid(f"{key}: found {_kind(value)}; {_KIND_NAMES[kind]} is accepted")
+        raise EntryInvalid(f"{key}: found {kind_of(value)}; {KIND_NAMES[kind]} is accepted")
     return value
 
 
@@ -168,21 +193,21 @@ def _text(spec: Mapping[str, Any], key: str, default: str | None) -> str:
         raise EntryInvalid(f"{key} is missing")
     value = str(_typed(spec, key, str, default))
     if not value or not value.isprintable() or value != value.strip():
-        raise EntryInvalid(f"{key}: found {value!r}; a non-empty printable text is accepted")
+        raise EntryInvalid(f"{key}: found {shown(value)}; a non-empty printable text is accepted")
     return value
 
 
 def _one_of(spec: Mapping[str, Any], key: str, accepted: tuple[str, ...], default: str) -> str:
     value = spec.get(key, default)
     if value not in accepted:
-        raise EntryInvalid(f"{key}: found {value!r}; accepted are {', '.join(accepted)}")
+        raise EntryInvalid(f"{key}: found {shown(value)}; accepted are {', '.join(accepted)}")
     return str(value)
 
 
 def _count(spec: Mapping[str, Any], key: str, default: int, most: int) -> int:
     value = spec.get(key, default)
     if isinstance(value, bool) or not isinstance(value, int) or not 1 <= value <= most:
-        raise EntryInvalid(f"{key}: found {value!r}; a whole number from 1 to {most} is accepted")
+        raise EntryInvalid(f"{key}: found {shown(value)}; a whole number from 1 to {most} is accepted")
     return value
 
 
@@ -195,23 +220,9 @@ def _duration(spec: Mapping[str, Any], key: str, default: int) -> int:
         raise EntryInvalid(f"{key}: {error.message}", hint=error.hint) from error
 
 
-def _kind(value: object) -> str:
-    return _KIND_NAMES.get(type(value), type(value).__name__)
-
-
 def _json(value: object) -> str:
     return json.dumps(value, ensure_ascii=False, allow_nan=False, sort_keys=True, separators=(",", ":"))
 
-
-_KIND_NAMES: Final[Mapping[type, str]] = {
-    dict: "an object",
-    list: "a list",
-    str: "a text",
-    bool: "true or false",
-    int: "a whole number",
-    float: "a number",
-    type(None): "nothing",
-}
 
 ENTRY_KEYS: Final = SCHEDULE_KEYS | {
     *("task", "args", "kwargs", "queue", "options", "description", "tags", "enabled", "owner"),

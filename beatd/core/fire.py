@@ -2,7 +2,9 @@
 
 import hashlib
 import uuid
-from typing import Final
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Final, Literal, Protocol
 
 # Fixed for ever: task ids of all beatd installations derive from it.
 TASK_ID_NAMESPACE: Final = uuid.UUID("6e0a4b1c-2b0f-5d0e-9a53-0c8f3d7be47d")
@@ -38,3 +40,64 @@ class TaskIds:
         h = sha.hexdigest()
         variant = "89ab"[int(h[16], 16) & 3]
         return f"{h[:8]}-{h[8:12]}-5{h[13:16]}-{variant}{h[17:20]}-{h[20:32]}"
+
+
+Reason = Literal[
+    "missed", "coalesced", "expired", "dropped", "paused", "disabled", "superseded", "removed", "past", "invalid",
+    "undeliverable",
+]  # fmt: skip
+
+
+@dataclass(frozen=True, slots=True)
+class Skip:
+    """Slots from ``first`` to ``last`` (UTC ms) that are not fired; a count of 10,000 means at least so many."""
+
+    reason: Reason
+    count: int
+    first: int
+    last: int
+
+
+class Template(Protocol):
+    """A queue's message, ready but for what differs from fire to fire. Made by a format, once per revision."""
+
+    @property
+    def queue_key(self) -> str:
+        """The list that the message is pushed to."""
+
+    @property
+    def expires_ms(self) -> int | None:
+        """How long after its slot the message is worth sending; None for ever, or until ``expires_on``."""
+
+    @property
+    def expires_on(self) -> int | None:
+        """The instant (UTC ms) after which no message is worth sending; None where there is none."""
+
+    @property
+    def size(self) -> int:
+        """No rendered message has more bytes than this."""
+
+    def render(self, task_id: str, slot_ms: int, delivery_tag: str) -> bytes:
+        """The message of one slot."""
+
+
+@dataclass(frozen=True, slots=True)
+class FireItem:
+    """One entry's move in the timetable, as the fire script takes it. Instants in UTC ms.
+
+    `expected` and `next_moment` are moments (slot + jitter); next_moment is None when the entry is finished.
+    `plain` says that the only slot fired is the one the expected moment stands for.
+    """
+
+    name: str
+    rev: str
+    expected: int
+    next_moment: int | None
+    slots: Sequence[int]
+    plain: bool
+    task_id: str
+    good_until: int | None
+    left: int | None
+    skips: tuple[Skip, ...]
+    queue_key: str
+    messages: Sequence[bytes]

@@ -31,7 +31,8 @@ class Moment:
 
 def read_moment(key: str, value: object, zone: Zone) -> Moment:
     """Reads ISO 8601 text or an aware datetime; text without an offset is wall time in the zone (gap: its end; fold:
-    the first pass). Raises ScheduleInvalid naming the key."""
+    the first pass). Raises ScheduleInvalid naming the key.
+    """
     if isinstance(value, datetime):
         moment = value
         if value.tzinfo is None:

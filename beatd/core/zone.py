@@ -37,7 +37,8 @@ REFUSED_NAMES: Final = frozenset({"localtime", "posixrules", "Factory"})  # the 
 
 class Segments(NamedTuple):
     """Segment i holds from starts[i] to starts[i + 1] at offsets[i]; marks[i] is the first wall time that no segment
-    up to i reaches. ``until``: the segments are complete before this instant."""
+    up to i reaches. ``until``: the segments are complete before this instant.
+    """
 
     starts: list[int]
     offsets: list[int]

@@ -257,7 +257,8 @@ def _last_working(field: Field, match: re.Match[str], seed: str | None) -> Part:
 
 def _hashed(field: Field, match: re.Match[str], seed: str | None) -> Part:
     """H, H(a-b), H/n, H(a-b)/n by croniter's rule, whose numbers Airflow shows too: crc32 of the seed, shifted by
-    the field's number, modulo the range; with a step the range to draw from is the first period."""
+    the field's number, modulo the range; with a step the range to draw from is the first period.
+    """
     if seed is None:
         raise ScheduleInvalid(
             f"cron: {field.name}: found {shown(match[0].upper())}, and nothing to spread by",

@@ -122,7 +122,8 @@ _SAMPLES: Final = {_class_of(year): year for year in reversed(SAMPLE_YEARS)}
 
 class RRuleTimes:
     """The wall times of a rule from its start on, as seconds since 1970-01-01T00:00. Raises ScheduleInvalid for a rule
-    that never matches."""
+    that never matches.
+    """
 
     __slots__ = ("_interval", "_last", "_origin", "_pattern", "start")
 

@@ -1,0 +1,54 @@
+# Plain `make` explains itself. Everything is installed into .venv, and again when pyproject.toml changes.
+.DEFAULT_GOAL := help
+.NOTPARALLEL:
+.PHONY: help install run worker test check demo bench clean
+
+# The Python to build .venv with: 3.11 to 3.13; left empty, the first such one on PATH.
+PYTHON ?=
+# More words for pytest: make test ARGS="-k duration -x"
+ARGS ?=
+
+BIN := .venv/bin
+VENV := PYTHON="$(PYTHON)" sh scripts/venv.sh
+FAST := not nightly and not live and not process
+
+help:  ## Show this list
+	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-8s %s\n", $$1, $$2 }' Makefile
+
+install: .venv/.run  ## Install beatd into .venv, with its private server and the fast Redis parser
+
+run: .venv/.run  ## Run the daemon with schedules.yaml
+	$(BIN)/beatd run -c schedules.yaml
+
+worker: .venv/.test  ## Run a Celery worker that executes what make run sends (in a second terminal)
+	@$(BIN)/python scripts/worker.py
+
+test: .venv/.test  ## Run all tests but the nightly ones, against servers of their own
+	$(BIN)/python -m pytest $(ARGS)
+
+check: .venv/.test  ## Format, lint, types, import directions and fast tests: under a minute
+	$(BIN)/ruff format --check
+	$(BIN)/ruff check
+	$(BIN)/mypy
+	$(BIN)/python -m pytest -q -m "$(FAST)"
+
+demo: .venv/.test  ## Watch a leader die and its standby go on, with a real worker
+	$(BIN)/python scripts/demo.py
+
+bench: .venv/.test  ## Measure on this machine every number that the README gives
+	$(BIN)/python -m bench
+
+clean:  ## Remove what was installed, built and cached; .beatd (your data) stays
+	rm -rf .venv .mypy_cache .ruff_cache .pytest_cache .hypothesis build dist
+	find . -type d -name __pycache__ -prune -exec rm -rf {} +
+
+.venv/bin/python:
+	@$(VENV) create
+
+.venv/.run: .venv/bin/python pyproject.toml
+	@$(VENV) install embedded,fast
+	@touch $@
+
+.venv/.test: .venv/bin/python pyproject.toml
+	@$(VENV) install test
+	@touch .venv/.run $@

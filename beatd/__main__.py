@@ -1,0 +1,5 @@
+"""`python -m beatd` is `beatd`."""
+
+from beatd.cli import main
+
+main()

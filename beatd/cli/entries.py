@@ -1,0 +1,198 @@
+"""`beatd ls`, `set`, `rm`: entries as stored in Redis."""
+
+import getpass
+import itertools
+import json
+import socket
+import sys
+import uuid
+from typing import Any, Final
+
+import click
+
+from beatd.cli.main import Common, common_options, output_option, print_json, redis_url
+from beatd.cli.show import distance, instant, table
+from beatd.core.edit import ABSENT, put_item, runs_left
+from beatd.core.entry import Entry, entry_from_definition, entry_from_spec
+from beatd.core.schedules import SCHEDULE_KEYS
+from beatd.errors import BeatdError, EntryInvalid, Refused
+from beatd.store.client import Client
+from beatd.store.entries import Row, audit
+
+PAGE: Final = 500
+KINDS: Final = ("cron", "every", "at", "rrule")
+
+
+@click.command()
+@common_options
+@output_option
+@click.option("--limit", type=click.IntRange(1), default=1000, show_default=True, help="Show at most so many.")
+def ls(common: Common, output: str, limit: int) -> None:
+    """List entries with their next and last runs."""
+    with _client(common) as client:
+        now = client.now_ms()
+        rows = list(itertools.islice(client.rows(), limit))
+    rows.sort(key=lambda row: (row.moment is None, row.moment or 0, row.name))
+    shown = [_shown(row) for row in rows]
+    if output == "json":
+        print_json(shown)
+        return
+    click.echo(
+        table(
+            ("NAME", "SCHEDULE", "NEXT", "LEFT", "LAST", "STATE"),
+            [
+                (r["name"], r["schedule"], r["next"], _left(row, now), r["last"], r["state"])
+                for r, row in zip(shown, rows, strict=True)
+            ],
+        )
+    )
+
+
+@click.command("set")
+@click.argument("name")
+@common_options
+@click.option("--task", help="Name of the task that a worker runs.")
+@click.option("--cron", help='Five or six fields, or an alias: "*/5 * * * *", "@daily".')
+@click.option("--every", help="Interval: 30s, 1h30m.")
+@click.option("--at", help="Once, at this instant.")
+@click.option("--rrule", help="RFC 5545 recurrence rule.")
+@click.option("--tz", "timezone", help="IANA zone of the schedule [UTC].")
+@click.option("--args", "args", metavar="JSON", help="Positional arguments: a JSON list.")
+@click.option("--kwargs", "kwargs", metavar="JSON", help="Keyword arguments: a JSON object.")
+@click.option("--queue", help="Queue to send to [celery].")
+@click.option("--option", "options", multiple=True, metavar="K=V", help="An option of the message: priority=5.")
+@click.option("--catchup", type=click.Choice(["none", "latest", "all"]), help="Which missed runs to make up for.")
+@click.option("--catchup-limit", type=int)
+@click.option("--grace", metavar="DURATION", help="A run late by less than this is on time [60s].")
+@click.option("--deadline", metavar="DURATION", help="Never send a run later than this.")
+@click.option("--jitter", metavar="DURATION", help="Spread entries by a stable offset below this.")
+@click.option("--max-runs", type=int, help="Stop after so many scheduled runs.")
+@click.option("--fast", is_flag=True, default=None, help="Allow intervals from 10ms.")
+@click.option("--description")
+@click.option("--tag", "tags", multiple=True)
+@click.option("--enabled/--disabled", default=None)
+def set_entry(common: Common, name: str, **fields: Any) -> None:
+    """Create the entry NAME, or change the given fields of it."""
+    given = _given(fields)
+    with _client(common) as client:
+        before = client.find(name)
+        spec = _patched(before, given)
+        entry = entry_from_spec(name, spec)
+        old = None if before is None else _entry_of(before)
+        left = runs_left(old, entry, client.runs_left(name))
+        expected = ABSENT if before is None else before.rev
+        client.put([put_item(entry, uuid.uuid4().hex, expected=expected, left=left)], _who("beatd set"))
+    click.echo(f"{name}: {'created' if before is None else 'changed'}", err=True)
+
+
+@click.command()
+@click.argument("names", nargs=-1, required=True)
+@common_options
+@click.option("--yes", is_flag=True, help="Don't ask.")
+def rm(common: Common, names: tuple[str, ...], *, yes: bool) -> None:
+    """Remove entries. Once this has returned, nothing of them is enqueued any more."""
+    if not yes:
+        if not sys.stdin.isatty():
+            raise click.UsageError("rm asks before it removes; where nobody can answer, say --yes")
+        click.confirm(f"Remove {', '.join(names)}?", abort=True, err=True)
+    with _client(common) as client:
+        for name in names:
+            row = client.get(name)
+            _check_owner(row)
+        client.remove(list(dict.fromkeys(names)), _who("beatd rm"))
+    click.echo(f"removed {len(set(names))}", err=True)
+
+
+def _client(common: Common) -> Client:
+    settings = common.settings()
+    return Client(redis_url(settings), settings.namespace)
+
+
+def _given(fields: dict[str, Any]) -> dict[str, Any]:
+    """The fields that were named on the command line, in the spelling of the file."""
+    given = {key: value for key, value in fields.items() if value not in (None, ())}
+    for key in ("args", "kwargs"):
+        if key in given:
+            given[key] = _json(f"--{key}", given[key])
+    if "options" in given:
+        given["options"] = dict(_option(text) for text in given["options"])
+    if "tags" in given:
+        given["tags"] = list(given["tags"])
+    return given
+
+
+def _patched(before: Row | None, given: dict[str, Any]) -> dict[str, Any]:
+    if before is None:
+        return {"owner": "api", **given}
+    _check_owner(before)
+    spec = json.loads(before.definition)
+    if any(kind in given for kind in KINDS):
+        # Another schedule: of the old one only the zone stays.
+        spec = {key: value for key, value in spec.items() if key not in SCHEDULE_KEYS or key == "timezone"}
+    options = {**spec.get("options", {}), **given.get("options", {})}
+    return {**spec, **given, **({"options": options} if options else {})}
+
+
+def _check_owner(row: Row) -> None:
+    if row.file_hash is not None:
+        raise Refused(
+            f"{row.name!r} belongs to a file (schedules.yaml): its definition is changed there",
+            hint="edit the file; the daemon applies it",
+        )
+
+
+def _option(text: str) -> tuple[str, Any]:
+    key, equals, value = text.partition("=")
+    if not equals or not key:
+        raise click.UsageError(f"--option {text!r}: key=value is expected")
+    try:
+        return key, json.loads(value)
+    except ValueError:
+        return key, value
+
+
+def _json(flag: str, text: str) -> Any:
+    try:
+        return json.loads(text)
+    except ValueError as error:
+        raise EntryInvalid(f"{flag}: not JSON: {error}", hint=f"quote it for the shell: {flag} '[1, \"a\"]'") from error
+
+
+def _who(client: str) -> str:
+    return audit(client, getpass.getuser(), socket.gethostname())
+
+
+def _entry_of(row: Row) -> Entry | None:
+    try:
+        return entry_from_definition(row.name, row.definition)
+    except BeatdError:
+        return None
+
+
+def _left(row: Row, now: int) -> str | None:
+    return None if row.moment is None or row.moment < 0 else distance(row.moment - now)
+
+
+def _shown(row: Row) -> dict[str, Any]:
+    entry = _entry_of(row)
+    planned = row.moment is not None and row.moment >= 0
+    last = row.last.split("|", 1)[0]
+    return {
+        "name": row.name,
+        "state": row.state,
+        "schedule": None if entry is None else _schedule_text(entry),
+        "words": None if entry is None else entry.schedule.words(),
+        "timezone": None if entry is None else entry.schedule.timezone,
+        "next": instant(row.moment) if planned else None,
+        "last": instant(int(last)) if last.isdigit() and last != "0" else None,
+        "owner": None if entry is None else entry.owner,
+        "revision": row.rev,
+        "tags": [] if entry is None else list(entry.tags),
+        "task": None if entry is None else entry.task,
+        "queue": None if entry is None else entry.queue,
+    }
+
+
+def _schedule_text(entry: Entry) -> str:
+    spec = entry.schedule.to_spec()
+    return f"{entry.schedule.kind}: {spec[entry.schedule.kind]}"

@@ -1,0 +1,167 @@
+"""The `beatd` command and what all its commands share: where Redis is, and how errors end."""
+
+import importlib
+import itertools
+import json
+import os
+import sys
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Final, NoReturn
+
+import click
+
+from beatd import __version__
+from beatd.errors import BeatdError, Unreachable
+
+if TYPE_CHECKING:  # imported when needed: a command loads only what it uses
+    from beatd.config.settings import Settings
+
+COMMANDS: Final = {
+    "run": "beatd.cli.run:run",
+    "ls": "beatd.cli.entries:ls",
+    "set": "beatd.cli.entries:set_entry",
+    "rm": "beatd.cli.entries:rm",
+    "status": "beatd.cli.status:status",
+}
+
+
+class _Commands(click.Group):
+    """Loads a command's module when the command is used."""
+
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        return list(COMMANDS)
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
+        place = COMMANDS.get(cmd_name)
+        if place is None:
+            return None
+        module, _, name = place.partition(":")
+        command: click.Command = getattr(importlib.import_module(module), name)
+        return command
+
+    def resolve_command(self, ctx: click.Context, args: list[str]) -> Any:
+        if args and args[0] not in COMMANDS and not args[0].startswith("-"):
+            raise click.UsageError(f"no command {args[0]!r}{_nearest(args[0])}")
+        return super().resolve_command(ctx, args)
+
+
+@click.group(cls=_Commands, context_settings={"help_option_names": ["-h", "--help"]})
+@click.version_option(__version__, message="beatd %(version)s")
+def cli() -> None:
+    r"""beatd puts periodic tasks on worker queues: exactly one enqueue per entry and slot.
+
+    \b
+    beatd run -c schedules.yaml     the daemon; more of them are standbys
+    beatd ls                        entries with their next and last runs
+    beatd status                    who leads, and is all well
+    """
+
+
+def main() -> NoReturn:
+    """Runs the command line and ends the process with the exit code of the command."""
+    try:
+        code = cli.main(standalone_mode=False)
+    except BeatdError as error:
+        sys.exit(_tell(error))
+    except click.exceptions.Abort:
+        sys.exit(130)
+    except click.exceptions.Exit as exit_:
+        sys.exit(exit_.exit_code)
+    except click.ClickException as error:
+        error.show()
+        sys.exit(error.exit_code)
+    except KeyboardInterrupt:
+        sys.exit(130)
+    except BrokenPipeError:
+        # Whoever read our output has left (`beatd ls | head`): that is no error of ours.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        sys.exit(0)
+    sys.exit(code if isinstance(code, int) else 0)
+
+
+@dataclass(frozen=True, slots=True)
+class Common:
+    """The options that every command takes."""
+
+    config: tuple[str, ...]
+    redis: str | None
+    namespace: str | None
+
+    def settings(self, **flags: str | None) -> "Settings":
+        """Files, variables and flags, decided. Raises ConfigInvalid."""
+        from beatd.config.files import find_files
+        from beatd.config.settings import load_settings
+
+        given = {"redis": self.redis, "namespace": self.namespace, **flags}
+        return load_settings(find_files(self.config, os.environ), given, os.environ)
+
+
+def common_options(function: Callable[..., Any]) -> Callable[..., Any]:
+    """-c, --redis and --namespace, given to the command as one value `common`."""
+
+    def wrapped(config: tuple[str, ...], redis: str | None, namespace: str | None, **rest: Any) -> Any:
+        return function(common=Common(config, redis, namespace), **rest)
+
+    wrapped.__name__, wrapped.__doc__ = function.__name__, function.__doc__
+    wrapped.__dict__.update(function.__dict__)
+    for option in (
+        click.option("--namespace", help="Independent set of entries and lease [BEATD_NAMESPACE; default]."),
+        click.option("--redis", metavar="URL", help="Redis that holds entries and lease [BEATD_REDIS_URL]."),
+        click.option("-c", "--config", multiple=True, metavar="FILE", help="schedules.yaml; may be repeated."),
+    ):
+        wrapped = option(wrapped)
+    return wrapped
+
+
+def output_option(function: Callable[..., Any]) -> Callable[..., Any]:
+    """-o table or json."""
+    kinds = click.Choice(["table", "json"])
+    return click.option("-o", "--output", type=kinds, default="table", help="table (default) or json.")(function)
+
+
+def redis_url(settings: "Settings") -> str:
+    """Where Redis is: configured, or the running private server. Commands never start one."""
+    if settings.redis:
+        return settings.redis
+    from beatd.store.embedded import find_running
+
+    server = find_running(settings.folder)
+    if server is None:
+        raise Unreachable(
+            f"no Redis is configured, and no private server runs for {settings.folder}",
+            hint="start the daemon (beatd run), or name a server: --redis redis://host:6379/0",
+        )
+    return server.url
+
+
+def print_json(value: object) -> None:
+    """Prints JSON that people can read too."""
+    click.echo(json.dumps(value, ensure_ascii=False, indent=2))
+
+
+def _tell(error: BeatdError) -> int:
+    if _wants_json():
+        content = {"error": error.code, "code": error.exit_code, "message": error.message, "hint": error.hint}
+        click.echo(json.dumps(content, ensure_ascii=False), err=True)
+    else:
+        click.echo(f"beatd: {error.message}", err=True)
+        if error.hint:
+            click.echo(f"  hint: {error.hint}", err=True)
+    return error.exit_code
+
+
+def _wants_json() -> bool:
+    words = sys.argv[1:]
+    return (
+        "-ojson" in words
+        or "--output=json" in words
+        or any(a in ("-o", "--output") and b == "json" for a, b in itertools.pairwise(words))
+    )
+
+
+def _nearest(word: str) -> str:
+    import difflib
+
+    near = difflib.get_close_matches(word, COMMANDS, 1)
+    return f"; did you mean {near[0]!r}?" if near else f"; there are {', '.join(COMMANDS)}"

@@ -1,0 +1,50 @@
+"""`beatd run`: the daemon in the foreground."""
+
+import asyncio
+import logging
+import sys
+
+import click
+
+from beatd.cli.main import Common, common_options
+from beatd.daemon.daemon import run_daemon
+from beatd.store.connect import mask_url
+from beatd.store.embedded import Keeper
+
+
+@click.command()
+@common_options
+@click.option("--lease-ttl", metavar="DURATION", help="After this long without renewal a standby takes over [6s].")
+@click.option("--allow-shrink", is_flag=True, help="Let the file take away more than half of the entries at once.")
+@click.option("--log-level", type=click.Choice(["debug", "info", "warning", "error"]), default="info")
+def run(common: Common, lease_ttl: str | None, log_level: str, *, allow_shrink: bool) -> int:
+    """Run the daemon. Start it on as many hosts as you like: one leads, the others stand by.
+
+    Entries come from schedules.yaml (-c, BEATD_CONFIG, ./schedules.yaml, /etc/beatd/schedules.yaml) and from Redis.
+    Without any Redis configured, a private one is started beside the file.
+    """
+    settings = common.settings(lease_ttl=lease_ttl)
+    _log_to_stderr(log_level)
+    _say(f"schedules: {', '.join(str(file.path) for file in settings.files) or 'no file; entries stored in Redis'}")
+    if settings.redis:
+        _say(f"Redis: {mask_url(settings.redis)}, namespace {settings.namespace}")
+        return asyncio.run(run_daemon(settings, settings.redis, None, allow_shrink=allow_shrink))
+    keeper = Keeper(settings.folder)
+    try:
+        server = keeper.start()
+        _say(server.notice())
+        return asyncio.run(run_daemon(settings, server.url, keeper, allow_shrink=allow_shrink))
+    finally:
+        keeper.stop()
+
+
+def _say(text: str) -> None:
+    click.echo(f"beatd: {text}", err=True)
+
+
+def _log_to_stderr(level: str) -> None:
+    handler = logging.StreamHandler(sys.stderr)
+    handler.setFormatter(logging.Formatter("%(asctime)s.%(msecs)03d %(levelname)-7s %(message)s", "%H:%M:%S"))
+    root = logging.getLogger()
+    root.handlers[:] = [handler]
+    root.setLevel(level.upper())

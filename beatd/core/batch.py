@@ -1,0 +1,78 @@
+"""One batch for the fire script: which of the due entries go in, and what becomes of their slots."""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Final
+
+from beatd.core.fire import FireItem
+from beatd.core.span import Decision, decide
+from beatd.core.window import Staged
+
+MOST_ENTRIES: Final = 100
+MOST_MESSAGES: Final = 1_000
+MOST_BYTES: Final = 256 * 1024
+
+
+@dataclass(frozen=True, slots=True)
+class Batch:
+    """Items for one call with the staged entries they come from, and what did not fit."""
+
+    items: list[FireItem]
+    staged: list[Staged]
+    rest: Sequence[Staged]
+
+
+def make_batch(due: Sequence[Staged], now: int, new_tag: Callable[[], str]) -> Batch:
+    """Decides what is due at `now` (UTC ms), as far as one call can carry it. `new_tag` gives unique delivery tags."""
+    items: list[FireItem] = []
+    staged: list[Staged] = []
+    messages, size = MOST_MESSAGES, MOST_BYTES
+    for index, entry in enumerate(due):
+        room = min(messages, size // entry.compiled.template.size)
+        if room < 1 and items:
+            return Batch(items, staged, due[index:])
+        item = make_item(entry, now, room, new_tag)
+        items.append(item)
+        staged.append(entry)
+        messages -= len(item.messages)
+        size -= sum(map(len, item.messages))
+    return Batch(items, staged, ())
+
+
+def make_item(staged: Staged, now: int, at_most: int, new_tag: Callable[[], str]) -> FireItem:
+    """One entry's move: its span is walked now, not when it was staged."""
+    compiled = staged.compiled
+    template, jitter = compiled.template, compiled.jitter
+    owed = staged.moment - jitter
+    decision = decide(
+        compiled.entry.schedule,
+        compiled.entry.policy,
+        owed=owed,
+        now=now,
+        jitter=jitter,
+        expires_ms=template.expires_ms,
+        expires_on=template.expires_on,
+        left=staged.left,
+        at_most=at_most,
+    )
+    ids = [compiled.ids.of(slot) for slot in decision.fires]
+    return FireItem(
+        name=compiled.entry.name,
+        rev=compiled.rev,
+        expected=staged.moment,
+        next_moment=None if decision.next_slot is None else decision.next_slot + jitter,
+        slots=decision.fires,
+        plain=decision.fires == (owed,),
+        task_id=ids[-1] if ids else "",
+        good_until=decision.good_until,
+        left=decision.left,
+        skips=decision.skips,
+        queue_key=template.queue_key,
+        messages=_render(compiled.template.render, decision, ids, new_tag),
+    )
+
+
+def _render(
+    render: Callable[[str, int, str], bytes], decision: Decision, ids: Sequence[str], new_tag: Callable[[], str]
+) -> list[bytes]:
+    return [render(task_id, slot, new_tag()) for task_id, slot in zip(ids, decision.fires, strict=True)]

@@ -1,0 +1,46 @@
+"""Edits of stored entries: what a put carries, computed from entries. Pure: nonces come in."""
+
+from dataclasses import dataclass
+
+from beatd.core.entry import Entry
+from beatd.core.fire import jitter_of
+
+ANY = "*"
+ABSENT = ""
+KEEP = "keep"
+
+
+@dataclass(frozen=True, slots=True)
+class PutItem:
+    """One entry as the put script takes it.
+
+    expected: the revision this edit is based on, ANY, or ABSENT for a name that must be free. left: runs left, KEEP, or
+    '' where they are not counted. file_hash: hash of the definition for entries owned by files, else ''.
+    """
+
+    name: str
+    rev: str
+    expected: str
+    definition: str
+    jitter: int
+    left: str
+    enabled: bool
+    file_hash: str = ""
+
+
+def put_item(entry: Entry, nonce: str, *, expected: str = ANY, left: str = KEEP, file_hash: str = "") -> PutItem:
+    """The put of an entry under a fresh nonce (never reused, not even for the same content)."""
+    rev = f"{nonce}.{entry.fingerprint}"
+    jitter = jitter_of(entry.name, entry.policy.jitter_ms)
+    return PutItem(entry.name, rev, expected, entry.to_definition(), jitter, left, entry.enabled, file_hash)
+
+
+def runs_left(before: Entry | None, after: Entry, stored: int | None) -> str:
+    """The runs left that an edit leaves behind: editing `max_runs` changes them by the difference."""
+    allowed = after.policy.max_runs
+    if allowed is None:
+        return ""
+    old = before.policy.max_runs if before else None
+    if old is None or stored is None:
+        return str(allowed)
+    return KEEP if old == allowed else str(max(0, stored + allowed - old))

@@ -1,0 +1,75 @@
+"""What passes between the leader and the timetable. Instants in UTC ms; a moment is a slot plus the entry's jitter."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from enum import IntEnum
+from typing import Final
+
+from beatd.core.fire import Skip
+
+UNREADABLE: Final = -1  # runs left, where another client has left no number
+
+
+class Code(IntEnum):
+    """The fire and plan scripts' answer for one entry."""
+
+    DONE = 0
+    OTHER_MOMENT = 1
+    OTHER_REVISION = 2
+    TOO_EARLY = 3
+    QUEUE_REFUSED = 4
+    MALFORMED = 5
+    DECIDE_AGAIN = 6
+
+
+@dataclass(frozen=True, slots=True)
+class Stored:
+    """One entry of the timetable as stored: exact score, revision, definition, last fired slot, jitter, runs left."""
+
+    name: str
+    score: str
+    rev: str
+    definition: bytes | None
+    last_slot: int
+    jitter: int
+    left: int | None
+
+
+@dataclass(frozen=True, slots=True)
+class PlanItem:
+    """A first moment, 'F' (finished) or 'I' (invalid, with the reason as JSON), under the exact score that was read."""
+
+    name: str
+    rev: str
+    score: str
+    verdict: str
+    detail: str = ""
+    skips: tuple[Skip, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class PlanReply:
+    """One code an item, and the server's clock."""
+
+    codes: Sequence[int]
+    now: int
+
+
+@dataclass(frozen=True, slots=True)
+class FireReply:
+    """One code an item, the server's clock, and the lease's count of accepted batches."""
+
+    codes: Sequence[int]
+    now: int
+    seq: int
+
+
+@dataclass(frozen=True, slots=True)
+class Check:
+    """How many moments lie in [0, bound], how many entries wait to be planned, the oldest moment, seq and TIME."""
+
+    in_window: int
+    unplanned: int
+    oldest: int | None
+    seq: int
+    now: int

@@ -1,0 +1,155 @@
+"""The window: the stretch of the timetable that the leader has read and made ready, by moment.
+
+Truth is in Redis; what is staged here is a proposal that the fire script verifies. Bucketed by moment, because
+thousands of entries share one; what is replaced or dropped stays in its bucket and is passed over later.
+"""
+
+import heapq
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from typing import Final
+
+from beatd.core.entry import Entry
+from beatd.core.fire import TaskIds, Template
+
+SLICE_MS: Final = 128  # moments are also indexed by slices of this width, so that a short stretch is found at once
+
+
+@dataclass(frozen=True, slots=True)
+class Compiled:
+    """A definition made ready to fire: everything that does not change until the next revision."""
+
+    rev: str
+    entry: Entry
+    template: Template
+    ids: TaskIds
+    jitter: int
+    size: int
+
+
+@dataclass(slots=True)
+class Staged:
+    """One entry in the window. ``moment`` = next slot + jitter, UTC ms; ``left`` = runs left, None when uncounted."""
+
+    compiled: Compiled
+    moment: int
+    left: int | None
+
+    @property
+    def name(self) -> str:
+        """The entry's name."""
+        return self.compiled.entry.name
+
+
+@dataclass(slots=True)
+class _Bucket:
+    """All that was staged for one moment. ``live`` counts those not replaced or dropped since."""
+
+    items: list[Staged] = field(default_factory=list)
+    live: int = 0
+
+
+class Window:
+    """What is staged, and ``bound``: the moment up to which (inclusive) the timetable has been read."""
+
+    def __init__(self) -> None:
+        self.generation = 0
+        self.clear()
+
+    def __len__(self) -> int:
+        return len(self._staged)
+
+    def clear(self) -> None:
+        """Forgets everything and starts from minus infinity; ``generation`` tells one start from the next."""
+        self.generation += 1
+        self.bound = -1
+        self.size = 0
+        self._staged: dict[str, Staged] = {}
+        self._buckets: dict[int, _Bucket] = {}
+        self._slices: dict[int, list[int]] = {}
+        self._moments: list[int] = []
+
+    def covers(self, moment: int) -> bool:
+        """Whether an entry with that moment belongs inside."""
+        return moment <= self.bound
+
+    def stage(self, item: Staged) -> None:
+        """Takes an entry in; what was staged under its name before is dropped."""
+        self.drop(item.name)
+        self._staged[item.name] = item
+        self.size += item.compiled.size
+        bucket = self._buckets.get(item.moment)
+        if bucket is None:
+            bucket = self._open_bucket(item.moment)
+        bucket.items.append(item)
+        bucket.live += 1
+
+    def drop(self, name: str) -> None:
+        """Forgets an entry, if it is staged. It stays in its bucket and is passed over later."""
+        item = self._staged.pop(name, None)
+        if item is not None:
+            self.size -= item.compiled.size
+            self._buckets[item.moment].live -= 1
+
+    def earliest(self) -> int | None:
+        """The earliest staged moment, or None."""
+        while self._moments:
+            moment = self._moments[0]
+            if self._buckets[moment].live:
+                return moment
+            heapq.heappop(self._moments)
+            self._close_bucket(moment)
+        return None
+
+    def moment_of(self, name: str) -> int | None:
+        """The moment under which an entry is staged, or None."""
+        item = self._staged.get(name)
+        return None if item is None else item.moment
+
+    def take_due(self, now: int, at_most: int) -> list[Staged]:
+        """Removes and returns what is due by `now`, oldest moments first."""
+        taken: list[Staged] = []
+        while len(taken) < at_most:
+            moment = self.earliest()
+            if moment is None or moment > now:
+                break
+            taken.extend(self._take(moment, at_most - len(taken)))
+        return taken
+
+    def take_fresh(self, since: int, now: int, at_most: int) -> list[Staged]:
+        """Removes and returns what fell due in (since, now], so that a backlog does not make others late."""
+        slices = range(since // SLICE_MS, now // SLICE_MS + 1)
+        moments = sorted(m for s in slices for m in self._slices.get(s, ()) if since < m <= now)
+        taken: list[Staged] = []
+        for moment in moments:
+            taken.extend(self._take(moment, at_most - len(taken)))
+            if len(taken) == at_most:
+                break
+        return taken
+
+    def staged_at(self, moment: int) -> int:
+        """How many staged entries have exactly this moment: the offset at which reading goes on inside it."""
+        bucket = self._buckets.get(moment)
+        return bucket.live if bucket else 0
+
+    def _take(self, moment: int, at_most: int) -> Iterator[Staged]:
+        items = self._buckets[moment].items
+        while items and at_most > 0:
+            item = items.pop()
+            if self._staged.get(item.name) is item:
+                self.drop(item.name)
+                at_most -= 1
+                yield item
+
+    def _open_bucket(self, moment: int) -> _Bucket:
+        bucket = self._buckets[moment] = _Bucket()
+        heapq.heappush(self._moments, moment)
+        self._slices.setdefault(moment // SLICE_MS, []).append(moment)
+        return bucket
+
+    def _close_bucket(self, moment: int) -> None:
+        del self._buckets[moment]
+        moments = self._slices[moment // SLICE_MS]
+        moments.remove(moment)
+        if not moments:
+            del self._slices[moment // SLICE_MS]

@@ -1,0 +1,1 @@
+"""Small asyncio services without policy: they wait, ask the core, and do. daemon.py alone wires them."""

@@ -1,0 +1,57 @@
+"""The server's clock as seen from here: local monotonic time plus a sampled offset.
+
+Redis decides what is due, so an instance's own wall clock never matters. Each answer to TIME bounds the offset: the
+server read its clock no later than we received the answer, so (TIME - received) never runs ahead of the server, and
+the largest of recent samples is the closest that is safe. A fire is then never sent before its moment.
+"""
+
+import time
+from collections import deque
+from collections.abc import Callable
+from typing import Final
+
+SAMPLES: Final = 16
+STEP_MS: Final = 1_000
+
+
+_CLOCK: Final[int] = getattr(time, "CLOCK_BOOTTIME", time.CLOCK_MONOTONIC)
+
+
+def _boot_time() -> float:
+    """Seconds that go on while the machine is suspended, where there is such a clock."""
+    return time.clock_gettime(_CLOCK)
+
+
+class ServerClock:
+    """Fits ports.Clock. ``stepped`` counts jumps of the server's clock of more than a second."""
+
+    def __init__(self, monotonic: Callable[[], float] = _boot_time) -> None:
+        self.stepped = 0
+        self._monotonic = monotonic
+        self._samples: deque[float] = deque(maxlen=SAMPLES)
+        self._offset = 0.0
+
+    @property
+    def ready(self) -> bool:
+        """Whether the server's clock has been seen at all."""
+        return bool(self._samples)
+
+    def monotonic(self) -> float:
+        """Seconds; never goes back."""
+        return self._monotonic()
+
+    def now_ms(self) -> int:
+        """The clock of Redis, UTC ms; never ahead of it as far as the samples tell."""
+        return int(self.monotonic() * 1000 + self._offset)
+
+    def observe(self, sent: float, server_ms: int) -> None:
+        """Takes a sample: the server answered `server_ms` (whole ms, rounded down) to a question asked at `sent`."""
+        received = self.monotonic()
+        low, high = server_ms - received * 1000, server_ms + 1 - sent * 1000
+        if self._samples and not self._offset - STEP_MS <= (low + high) / 2 <= self._offset + STEP_MS:
+            self.stepped += 1
+            self._samples.clear()
+        if self._samples and high < self._offset:
+            self._samples.clear()  # the server's clock was slowed down: older samples run ahead of it
+        self._samples.append(low)
+        self._offset = max(self._samples)

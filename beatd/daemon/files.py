@@ -1,0 +1,126 @@
+"""File entries: the leader brings what is stored in line with its own files, as one difference, in steps."""
+
+import asyncio
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Final, Protocol
+
+from beatd.core.difference import Difference, definition_hash, difference, shrinks_too_much
+from beatd.core.edit import ABSENT, ANY, PutItem, put_item, runs_left
+from beatd.core.entry import Entry, entry_from_definition
+from beatd.daemon.ports import EventSink
+from beatd.errors import EntryInvalid, Refused
+
+PAGE: Final = 500
+
+
+class FilePort(Protocol):
+    """What is stored of file entries. Every call raises Unreachable without an answer, Refused on a conflict."""
+
+    async def applied(self) -> str | None:
+        """The hash of the files that were applied last."""
+
+    async def stored(self) -> Mapping[str, str]:
+        """Name -> hash of the definition of all file entries."""
+
+    async def existing(self, names: Sequence[str]) -> Mapping[str, tuple[bytes | None, int | None]]:
+        """Definition and runs left of those names that exist."""
+
+    async def put(self, items: Sequence[PutItem]) -> None:
+        """Writes entries, in steps."""
+
+    async def remove(self, names: Sequence[str]) -> None:
+        """Removes entries, in steps."""
+
+    async def note_applied(self, files_hash: str, by: str) -> None:
+        """Writes down which files are applied; last, so that a crash repeats the difference."""
+
+    async def close(self) -> None:
+        """Closes the connection."""
+
+
+class FileEntries:
+    """The entries of this daemon's own files, or None when it was started without one."""
+
+    def __init__(
+        self,
+        open_port: Callable[[], Awaitable[FilePort]],
+        files: "LoadedFiles | None",
+        events: EventSink,
+        *,
+        instance: str,
+        new_id: Callable[[], str],
+        allow_shrink: bool,
+    ) -> None:
+        self._open_port = open_port
+        self._files = files
+        self._events = events
+        self._instance = instance
+        self._new_id = new_id
+        self._allow_shrink = allow_shrink
+
+    async def keep_applied(self) -> None:
+        """Applies the files once, then waits until cancelled. Raises Unreachable without an answer."""
+        if self._files is not None:
+            port = await self._open_port()
+            try:
+                await self._apply(port, self._files)
+            finally:
+                await port.close()
+        await asyncio.Event().wait()
+
+    async def _apply(self, port: FilePort, files: "LoadedFiles") -> None:
+        if await port.applied() == files.hash:
+            return
+        try:
+            changes = await self._difference(port, files.entries)
+            await port.put([item async for item in self._puts(port, changes.puts)])
+            await port.remove(changes.removes)
+        except Refused as error:
+            self._events.emit("config_refused", error=error.message, hint=error.hint)
+            return
+        await port.note_applied(files.hash, self._instance)
+        self._events.emit("config_reloaded", put=len(changes.puts), removed=len(changes.removes))
+
+    async def _difference(self, port: FilePort, entries: Sequence[Entry]) -> Difference:
+        stored = await port.stored()
+        new = [entry.name for entry in entries if entry.name not in stored]
+        changes = difference(entries, stored, frozenset(await port.existing(new)))
+        for name in changes.conflicts:
+            self._events.emit("config_refused", entry=name, error="owner_conflict: the name is held by the API")
+        if shrinks_too_much(len(stored), len(changes.removes)) and not self._allow_shrink:
+            raise Refused(
+                f"the file takes away {len(changes.removes)} of {len(stored)} entries; nothing was changed",
+                hint="if that is meant, start with --allow-shrink",
+            )
+        return changes
+
+    async def _puts(self, port: FilePort, entries: Sequence[Entry]) -> AsyncIterator[PutItem]:
+        for start in range(0, len(entries), PAGE):
+            part = entries[start : start + PAGE]
+            before = await port.existing([entry.name for entry in part])
+            for entry in part:
+                old, left = before.get(entry.name, (None, None))
+                yield put_item(
+                    entry,
+                    self._new_id(),
+                    expected=ANY if entry.name in before else ABSENT,
+                    left=runs_left(_readable(entry.name, old), entry, left),
+                    file_hash=definition_hash(entry),
+                )
+            await asyncio.sleep(0)
+
+
+@dataclass(frozen=True, slots=True)
+class LoadedFiles:
+    """The entries of all files of this daemon, and the hash of what was read."""
+
+    entries: Sequence[Entry]
+    hash: str
+
+
+def _readable(name: str, definition: bytes | None) -> Entry | None:
+    try:
+        return None if definition is None else entry_from_definition(name, definition)
+    except EntryInvalid:
+        return None

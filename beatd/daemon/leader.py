@@ -1,0 +1,128 @@
+"""What a leader does for one term: sessions, one after another, until the term is over."""
+
+import asyncio
+import random
+from collections.abc import Callable
+
+from beatd.core.term import Term
+from beatd.daemon.definitions import Definitions
+from beatd.daemon.elector import Elector
+from beatd.daemon.files import FileEntries
+from beatd.daemon.planner import Planner
+from beatd.daemon.ports import ChangePort, Clock, EventSink, Stores
+from beatd.daemon.session import Session
+from beatd.daemon.ticker import Ticker
+from beatd.daemon.together import run_together, wait_for_event
+from beatd.daemon.trouble import Trouble
+from beatd.errors import BeatdError, LeaseLost
+
+CHECK_S = 1.0
+
+
+class Leader:
+    """Follows the elector: leads while there is a term, holds nothing while there is none."""
+
+    def __init__(
+        self,
+        stores: Stores,
+        elector: Elector,
+        clock: Clock,
+        events: EventSink,
+        definitions: Definitions,
+        files: FileEntries,
+        *,
+        version: str,
+        new_tag: Callable[[], str],
+        random_source: random.Random,
+    ) -> None:
+        self._stores = stores
+        self._elector = elector
+        self._clock = clock
+        self._events = events
+        self._definitions = definitions
+        self._files = files
+        self._version = version
+        self._new_tag = new_tag
+        self._random = random_source
+
+    async def run(self) -> None:
+        """Runs for ever."""
+        while True:
+            term = self._elector.term
+            if term is not None:
+                await run_together(self._lead(term), self._until_over(term))
+            else:
+                await wait_for_event(self._elector.changed, 1.0)
+
+    async def _until_over(self, term: Term) -> None:
+        while self._elector.term is term:
+            await wait_for_event(self._elector.changed, 1.0)
+
+    async def _lead(self, term: Term) -> None:
+        """Sessions until the lease is lost: no answer ends a session, and what it believed goes with it."""
+        trouble = Trouble(self._events, self._random, "leader")
+        while True:
+            try:
+                await self._session(term, trouble)
+            except LeaseLost as error:
+                self._elector.lost(term, error.message)
+                return
+            except BeatdError as error:
+                await asyncio.sleep(trouble.met(error))
+
+    async def _session(self, term: Term, trouble: Trouble) -> None:
+        timetable = await self._stores.open_timetable()
+        try:
+            changes = await self._stores.open_changes()
+            try:
+                session = Session(term, timetable, self._clock, self._definitions, self._events)
+                planner = Planner(session, self._version)
+                ticker = Ticker(session, new_tag=self._new_tag, prolonged=self._elector.prolonged)
+                position = await changes.position()
+                await run_together(
+                    planner.run(),
+                    ticker.run(),
+                    _follow(changes, position, session),
+                    _check(session, trouble),
+                    self._files.keep_applied(),
+                )
+            finally:
+                await changes.close()
+        finally:
+            await timetable.close()
+
+
+async def _follow(changes: ChangePort, position: str, session: Session) -> None:
+    """The change log as a hint: whoever is named in a row is looked at again."""
+    while True:
+        position, names = await changes.wait(position, 1.0)
+        if names:
+            session.suspect(*names)
+
+
+async def _check(session: Session, trouble: Trouble) -> None:
+    """Once a second: does Redis agree with what is staged? The first answer says that the session works."""
+    differed, stepped = False, session.clock.stepped
+    while True:
+        await asyncio.sleep(CHECK_S)
+        window = session.window
+        generation, bound = window.generation, window.bound
+        check = await session.timetable.check(bound)
+        trouble.over()
+        if stepped != session.clock.stepped:
+            stepped = session.clock.stepped
+            session.events.emit("clock_stepped")
+            session.restart()
+        elif session.seq is not None and check.seq != session.seq:
+            # Answers come in order, so ours is up to date: the dataset went back to an older state.
+            session.events.emit("backlog", reason="rollback", seq=check.seq, expected=session.seq)
+            session.seq = check.seq
+            session.restart()
+        elif (generation, bound) == (window.generation, window.bound):
+            # Requests sent after the check hold what it still counted: they are in flight.
+            differs = check.in_window != len(window) + len(session.in_flight)
+            if differs and differed:
+                session.restart()
+            differed = differs and not differed
+        if check.unplanned:
+            session.planner_wakes.set()

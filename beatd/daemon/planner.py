@@ -1,0 +1,173 @@
+"""The planner: gives first moments to entries that have none, and fills the window ahead of the ticker."""
+
+import asyncio
+from collections.abc import Iterator, Sequence
+from typing import Final, TypeVar
+
+from beatd.core.planning import moment_of, plan_item
+from beatd.core.timetable import Code, PlanItem, Stored
+from beatd.core.window import Staged
+from beatd.daemon.definitions import invalid_item
+from beatd.daemon.session import Session
+from beatd.daemon.together import wait_for_event
+from beatd.errors import EntryInvalid
+
+PAGE: Final = 500
+SLICE: Final = 20  # entries made ready between two chances for the ticker
+HORIZON_MS: Final = 15_000
+MOST_STAGED: Final = 200_000
+MOST_STAGED_BYTES: Final = 64 * 1024 * 1024
+REFILL_MS: Final = 5_000  # the window is read on when it ends less than the horizon minus this from now
+LONGEST_SLEEP_S: Final = 1.0
+
+_T = TypeVar("_T")
+
+
+class Planner:
+    """Runs beside the ticker, over the same connection, so that reads and moves are answered in order."""
+
+    def __init__(self, session: Session, version: str) -> None:
+        self._s = session
+        self._version = version
+        self._generation = 0
+        self._page_end = 0  # the moment at which reading goes on
+        self._read_at_end = 0  # how many rows of exactly that moment were read
+
+    async def run(self) -> None:
+        """Runs until the connection or the lease is lost; raises what ended it."""
+        while True:
+            more = await self._look_again()
+            more |= await self._plan_unplanned()
+            more |= await self._extend_window()
+            if not more:
+                await wait_for_event(self._s.planner_wakes, self._pause())
+
+    async def _look_again(self) -> bool:
+        """Entries met before that may have changed: what is staged of them is dropped, then believed anew."""
+        names = self._s.next_suspects(PAGE)
+        if not names:
+            return False
+        rows = await self._s.timetable.look(names)
+        await self._stage_rows([row for row in rows if moment_of(row.score) is not None])
+        await self._plan([row for row in rows if moment_of(row.score) is None])
+        return len(names) == PAGE
+
+    async def _plan_unplanned(self) -> bool:
+        marked = await self._s.timetable.unplanned(PAGE)
+        if marked:
+            rows = await self._s.timetable.look([name for name, _ in marked])
+            await self._plan([row for row in rows if moment_of(row.score) is None])
+        return len(marked) == PAGE
+
+    async def _plan(self, rows: Sequence[Stored]) -> None:
+        """Computes and sets first moments; those inside the window are staged at once."""
+        for part in _parts(rows, PAGE):
+            items: list[PlanItem] = []
+            for piece in _parts(part, SLICE):
+                items += map(self._plan_item, piece)
+                await asyncio.sleep(0)
+            reply = await self._s.timetable.plan(self._s.term, items)
+            for row, item, code in zip(part, items, reply.codes, strict=True):
+                self._planned(row, item, code)
+
+    def _plan_item(self, row: Stored) -> PlanItem:
+        try:
+            return plan_item(self._s.definitions.compile(row).entry, row, self._s.clock.now_ms())
+        except EntryInvalid as error:
+            self._s.events.emit("entry_invalid", entry=row.name, error=error.message)
+            return invalid_item(row, error, self._version)
+
+    def _planned(self, row: Stored, item: PlanItem, code: int) -> None:
+        if code != Code.DONE:
+            self._s.refused(row.name)
+            return
+        self._s.accepted(row.name)
+        # Asked with the bound as it is now that the reply is here: a page read meanwhile may have missed it.
+        if item.verdict.isdigit() and self._s.window.covers(int(item.verdict)):
+            self._s.stage(row, int(item.verdict))
+            self._s.ticker_wakes.set()
+        for skip in item.skips:
+            self._s.events.emit("entry_skipped", entry=row.name, reason=skip.reason, count=skip.count)
+
+    async def _extend_window(self) -> bool:
+        """Reads the next page of the timetable's head. True when there may be more to read at once."""
+        window, now = self._s.window, self._s.clock.now_ms()
+        if self._generation != window.generation:
+            self._generation, self._page_end, self._read_at_end = window.generation, 0, 0
+        until = now + HORIZON_MS
+        full = len(window) >= MOST_STAGED or window.size >= MOST_STAGED_BYTES
+        if full or self._page_end > until - REFILL_MS:
+            return False
+        # The bound moves when the read is sent: whatever is planned or fired from now on asks with the new one.
+        before, window.bound = window.bound, until
+        page = await self._s.timetable.page(self._page_end, until, self._offset(now), PAGE)
+        if self._generation != window.generation:
+            return True
+        more = len(page) == PAGE
+        window.bound = max(before, page[-1][1]) if more else until
+        self._read_up_to(page[-1][1] if more else until + 1, page)
+        await self._stage_page(page)
+        return more
+
+    def _offset(self, now: int) -> int:
+        """How many rows of the moment at which the last page ended need not be read again.
+
+        Those that were read; of a moment that is due already only those still staged, for others have moved on.
+        """
+        if self._page_end <= now:
+            return min(self._read_at_end, self._s.window.staged_at(self._page_end))
+        return self._read_at_end
+
+    def _read_up_to(self, moment: int, page: Sequence[tuple[str, int]]) -> None:
+        here = sum(1 for _, m in page if m == moment)
+        self._read_at_end = here + (self._read_at_end if moment == self._page_end else 0)
+        self._page_end = moment
+
+    async def _stage_page(self, page: Sequence[tuple[str, int]]) -> None:
+        wanted = [(name, moment) for name, moment in page if not self._is_older(name, moment)]
+        names = [name for name, _ in wanted]
+        if not names:
+            return
+        revs = await self._s.timetable.revisions(names)
+        unknown = []
+        for (name, moment), rev in zip(wanted, revs, strict=True):
+            compiled = self._s.definitions.known(name, rev)
+            if compiled is None or compiled.entry.policy.max_runs is not None:
+                unknown.append(name)
+            else:
+                self._s.window.stage(Staged(compiled, moment, None))
+        self._s.ticker_wakes.set()
+        for part in _parts(unknown, PAGE):
+            await self._stage_rows(await self._s.timetable.look(part))
+
+    def _is_older(self, name: str, moment: int) -> bool:
+        """Whether a page tells what has been overtaken: the entry is being fired, or staged for later already."""
+        staged = self._s.window.moment_of(name)
+        return name in self._s.in_flight or (staged is not None and staged > moment)
+
+    async def _stage_rows(self, rows: Sequence[Stored]) -> None:
+        broken: list[PlanItem] = []
+        for part in _parts(rows, SLICE):
+            for row in part:
+                moment = moment_of(row.score)
+                if moment is None or not self._s.window.covers(moment):
+                    continue
+                try:
+                    self._s.stage(row, moment)
+                except EntryInvalid as error:
+                    self._s.events.emit("entry_invalid", entry=row.name, error=error.message)
+                    broken.append(invalid_item(row, error, self._version))
+            self._s.ticker_wakes.set()
+            await asyncio.sleep(0)
+        if broken:
+            await self._s.timetable.plan(self._s.term, broken)
+
+    def _pause(self) -> float:
+        """Until the window wants to be read on; an edit wakes the planner earlier."""
+        ahead = (self._page_end - HORIZON_MS + REFILL_MS - self._s.clock.now_ms()) / 1000
+        return min(LONGEST_SLEEP_S, max(0.01, ahead))
+
+
+def _parts(rows: Sequence[_T], size: int) -> Iterator[Sequence[_T]]:
+    for start in range(0, len(rows), size):
+        yield rows[start : start + size]

@@ -1,0 +1,129 @@
+"""What the services need from the outside world. Adapters in `store`, `formats` fit these by shape."""
+
+from collections.abc import Awaitable, Callable, Sequence
+from typing import Protocol
+
+from beatd.core.entry import Entry
+from beatd.core.fire import FireItem, Template
+from beatd.core.term import Candidacy, Held, Term
+from beatd.core.timetable import Check, FireReply, PlanItem, PlanReply, Stored
+
+
+class Clock(Protocol):
+    """The two clocks of a process. Monotonic decides how long, the server's decides what is due."""
+
+    def monotonic(self) -> float:
+        """Seconds; never goes back."""
+
+    def now_ms(self) -> int:
+        """The clock of Redis, UTC ms; never ahead of it."""
+
+    @property
+    def stepped(self) -> int:
+        """How often the clock of Redis was seen to jump."""
+
+    def observe(self, sent: float, server_ms: int) -> None:
+        """Takes a sample: what Redis answered to a question asked at that monotonic instant."""
+
+
+class LeasePort(Protocol):
+    """The lease, over one connection. Every call raises Unreachable without an answer."""
+
+    async def acquire(self, candidacy: Candidacy) -> Term | Held:
+        """Asks for the lease once."""
+
+    async def renew(self, term: Term) -> Term:
+        """Prolongs a term; raises LeaseLost."""
+
+    async def release(self, term: Term) -> None:
+        """Ends a term and wakes the standbys; raises LeaseLost."""
+
+    async def announce(self, instance: str, record: str) -> None:
+        """Keeps this instance on the list of those alive."""
+
+    async def retire(self, instance: str) -> None:
+        """Takes this instance off that list."""
+
+    async def close(self) -> None:
+        """Closes the connection."""
+
+
+class TimetablePort(Protocol):
+    """The timetable, over one connection, answered in order. Every call raises Unreachable without an answer."""
+
+    async def unplanned(self, at_most: int) -> list[tuple[str, str]]:
+        """Names to be planned, with their exact scores."""
+
+    async def page(self, after: int, until: int, offset: int, at_most: int) -> list[tuple[str, int]]:
+        """Names with their moments in [after, until], in order."""
+
+    async def revisions(self, names: Sequence[str]) -> list[str | None]:
+        """The revision of each name."""
+
+    async def look(self, names: Sequence[str]) -> list[Stored]:
+        """All that is stored of some names."""
+
+    async def plan(self, term: Term, items: Sequence[PlanItem]) -> PlanReply:
+        """Sets first moments; raises LeaseLost."""
+
+    async def fire(self, term: Term, items: Sequence[FireItem]) -> FireReply:
+        """Fires a batch; raises LeaseLost."""
+
+    async def check(self, bound: int) -> Check:
+        """Numbers to compare with what is believed."""
+
+    async def close(self) -> None:
+        """Closes the connection."""
+
+
+class ChangePort(Protocol):
+    """The change log, as a wake-up: never the truth."""
+
+    async def position(self) -> str:
+        """The id of the last row."""
+
+    async def wait(self, after: str, seconds: float) -> tuple[str, list[str]]:
+        """Names changed after a row, and the last row's id; empty after the given time."""
+
+    async def close(self) -> None:
+        """Closes the connection."""
+
+
+class ReleasePort(Protocol):
+    """The channel on which a leader says that it leaves."""
+
+    async def wait(self, seconds: float) -> bool:
+        """Whether a lease was released within the time."""
+
+    async def close(self) -> None:
+        """Closes the connection."""
+
+
+class EventSink(Protocol):
+    """Where events go: log lines now, counters later."""
+
+    def emit(self, event: str, **fields: object) -> None:
+        """One event, named in the past tense, with stable fields."""
+
+    def fired(self, items: Sequence[FireItem], at: int) -> None:
+        """Entries of one batch that were enqueued, at an instant of Redis (UTC ms)."""
+
+
+class Stores(Protocol):
+    """Opens connections; every call raises Unreachable or AccessDenied."""
+
+    async def open_lease(self) -> LeasePort:
+        """A connection of the elector's own, so that a storm never delays a renewal."""
+
+    async def open_timetable(self) -> TimetablePort:
+        """A connection for plan, fire and peek, in order."""
+
+    async def open_changes(self) -> ChangePort:
+        """A connection that waits for rows of the change log."""
+
+    async def open_release(self) -> ReleasePort:
+        """A connection that waits for a lease to be released."""
+
+
+CompileTemplate = Callable[[Entry], Template]
+Sleep = Callable[[float], Awaitable[None]]

@@ -1,0 +1,78 @@
+"""One stretch of leadership over one connection: the window, the planner that fills it and the ticker that empties it.
+
+A session believes nothing across an unanswered request: it ends, and the next one starts with an empty window that is
+read from minus infinity.
+"""
+
+import asyncio
+from dataclasses import dataclass, field
+from typing import Final
+
+from beatd.core.term import Term
+from beatd.core.timetable import Stored
+from beatd.core.window import Staged, Window
+from beatd.daemon.definitions import Definitions
+from beatd.daemon.ports import Clock, EventSink, TimetablePort
+
+MOST_STRIKES: Final = 5
+REST_S: Final = 1.0
+
+
+@dataclass(slots=True)
+class Session:
+    """What planner, ticker and checker of one term share."""
+
+    term: Term
+    timetable: TimetablePort
+    clock: Clock
+    definitions: Definitions
+    events: EventSink
+    seq: int | None = None  # of the last accepted batch, once there was one
+    window: Window = field(default_factory=Window)
+    in_flight: set[str] = field(default_factory=set)  # fired, not yet answered
+    planner_wakes: asyncio.Event = field(default_factory=asyncio.Event)
+    ticker_wakes: asyncio.Event = field(default_factory=asyncio.Event)
+    _suspects: dict[str, None] = field(default_factory=dict)  # in the order they came
+    _strikes: dict[str, int] = field(default_factory=dict)
+    _resting: dict[str, float] = field(default_factory=dict)  # until when, monotonic
+
+    def suspect(self, *names: str) -> None:
+        """Asks the planner to look at entries again by name, whatever the window believes."""
+        self._suspects.update(dict.fromkeys(names))
+        self.planner_wakes.set()
+
+    def refused(self, name: str) -> None:
+        """A move of this entry was refused. Five times in a row: it rests for a second, and somebody is told."""
+        strikes = self._strikes[name] = self._strikes.get(name, 0) + 1
+        if strikes < MOST_STRIKES:
+            self.suspect(name)
+            return
+        del self._strikes[name]
+        self._resting[name] = self.clock.monotonic() + REST_S
+        self.events.emit("entry_invalid", entry=name, error=f"its move was refused {strikes} times in a row")
+
+    def accepted(self, name: str) -> None:
+        """A move of this entry was accepted."""
+        if self._strikes:
+            self._strikes.pop(name, None)
+
+    def next_suspects(self, at_most: int) -> list[str]:
+        """Takes names to look at again; what is staged of them is dropped."""
+        now = self.clock.monotonic()
+        for name in [name for name, until in self._resting.items() if until <= now]:
+            del self._resting[name]
+            self._suspects[name] = None
+        names = list(self._suspects)[:at_most]
+        for name in names:
+            del self._suspects[name]
+            self.window.drop(name)
+        return names
+
+    def stage(self, stored: Stored, moment: int) -> None:
+        """Makes an entry ready and takes it into the window. Raises EntryInvalid."""
+        self.window.stage(Staged(self.definitions.compile(stored), moment, stored.left))
+
+    def restart(self) -> None:
+        """Forgets what is staged and reads the timetable again from minus infinity."""
+        self.window.clear()
+        self.planner_wakes.set()

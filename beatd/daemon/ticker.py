@@ -1,0 +1,131 @@
+"""The ticker: fires what is due, batch after batch, and learns from every answer."""
+
+import asyncio
+from collections.abc import Callable, Sequence
+from typing import Final
+
+from beatd.core.batch import MOST_ENTRIES, Batch, make_batch
+from beatd.core.fire import FireItem
+from beatd.core.planning import moment_of
+from beatd.core.term import Term
+from beatd.core.timetable import Code, FireReply
+from beatd.core.window import Staged
+from beatd.daemon.session import Session
+from beatd.daemon.together import wait_for_event
+from beatd.errors import EntryInvalid
+
+MOST_IN_FLIGHT: Final = 2  # batches: one runs in Redis while the next is being made
+FRESH_MS: Final = 200
+LONGEST_SLEEP_S: Final = 1.0
+EARLY_MS: Final = 1  # a staged moment is due this long after itself: the clock here may be a rounding ahead
+
+
+class Ticker:
+    """Runs beside the planner. ``prolonged`` hears of every accepted batch, for it renews the lease."""
+
+    def __init__(
+        self, session: Session, *, new_tag: Callable[[], str], prolonged: Callable[[Term, float], None]
+    ) -> None:
+        self._s = session
+        self._new_tag = new_tag
+        self._prolonged = prolonged
+        self._room = asyncio.Semaphore(MOST_IN_FLIGHT)
+        self._turn = 0
+
+    async def run(self) -> None:
+        """Runs until the connection or the lease is lost; raises what ended it."""
+        sending: set[asyncio.Task[None]] = set()
+        try:
+            while True:
+                await self._room.acquire()
+                self._raise_failed(sending)
+                due = await self._take()
+                if due:
+                    sending.add(asyncio.create_task(self._fire(self._make_batch(due))))
+                else:
+                    self._room.release()
+                    await wait_for_event(self._s.ticker_wakes, self._pause())
+        finally:
+            for task in sending:
+                task.cancel()
+            await asyncio.gather(*sending, return_exceptions=True)
+
+    @staticmethod
+    def _raise_failed(sending: set[asyncio.Task[None]]) -> None:
+        for task in [task for task in sending if task.done()]:
+            sending.discard(task)
+            task.result()
+
+    async def _take(self) -> Sequence[Staged]:
+        """What to fire next. While more is overdue than a batch holds, every second batch serves what just fell due."""
+        now, window = self._s.clock.now_ms() - EARLY_MS, self._s.window
+        self._turn += 1
+        if self._turn % 2:
+            fresh = window.take_fresh(now - FRESH_MS, now, MOST_ENTRIES)
+            if len(fresh) < MOST_ENTRIES and window.bound < now:
+                fresh += await self._read_fresh(max(window.bound + 1, now - FRESH_MS), now, MOST_ENTRIES - len(fresh))
+            if fresh:
+                return fresh
+        return window.take_due(now, MOST_ENTRIES)
+
+    async def _read_fresh(self, since: int, now: int, at_most: int) -> list[Staged]:
+        """Entries that fell due beyond the window's bound: a backlog is being read, and they must not wait for it."""
+        page = [name for name, _ in await self._s.timetable.page(since, now, 0, at_most)]
+        found: list[Staged] = []
+        wanted = [name for name in page if name not in self._s.in_flight]
+        for row in await self._s.timetable.look(wanted) if wanted else ():
+            moment = moment_of(row.score)
+            if moment is None or moment > now or row.name in self._s.in_flight:
+                continue
+            try:
+                found.append(Staged(self._s.definitions.compile(row), moment, row.left))
+            except EntryInvalid:
+                self._s.suspect(row.name)
+        return found
+
+    def _make_batch(self, due: Sequence[Staged]) -> Batch:
+        batch = make_batch(due, self._s.clock.now_ms(), self._new_tag)
+        for staged in batch.rest:
+            self._s.window.stage(staged)
+        self._s.in_flight.update([item.name for item in batch.items])
+        return batch
+
+    async def _fire(self, batch: Batch) -> None:
+        sent = self._s.clock.monotonic()
+        try:
+            reply = await self._s.timetable.fire(self._s.term, batch.items)
+        finally:
+            self._s.in_flight.difference_update([item.name for item in batch.items])
+            self._room.release()
+            self._s.ticker_wakes.set()
+        self._s.clock.observe(sent, reply.now)
+        self._learn(batch, reply, sent)
+
+    def _learn(self, batch: Batch, reply: FireReply, sent: float) -> None:
+        fired: list[FireItem] = []
+        for staged, item, code in zip(batch.staged, batch.items, reply.codes, strict=True):
+            if code == Code.DONE:
+                fired.append(item)
+                self._moved(staged, item)
+            elif code in (Code.TOO_EARLY, Code.DECIDE_AGAIN):
+                self._s.window.stage(staged)
+            elif code == Code.QUEUE_REFUSED:
+                self._s.events.emit("entry_skipped", entry=item.name, reason="blocked", queue=item.queue_key)
+            else:
+                self._s.refused(item.name)
+        if fired:
+            self._s.seq = reply.seq
+            self._prolonged(self._s.term, sent)
+            self._s.events.fired(fired, reply.now)
+
+    def _moved(self, staged: Staged, item: FireItem) -> None:
+        """An accepted move: inside the window, by the bound as it is now, the entry is staged again without a read."""
+        self._s.accepted(item.name)
+        if item.next_moment is not None and self._s.window.covers(item.next_moment):
+            self._s.window.stage(Staged(staged.compiled, item.next_moment, item.left))
+
+    def _pause(self) -> float:
+        earliest = self._s.window.earliest()
+        if earliest is None:
+            return LONGEST_SLEEP_S
+        return min(LONGEST_SLEEP_S, max(0.0, (earliest + EARLY_MS - self._s.clock.now_ms()) / 1000))

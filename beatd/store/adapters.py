@@ -1,0 +1,157 @@
+"""The store as the daemon's services see it: connections that fit `daemon/ports.py`."""
+
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, Final
+
+from beatd.core.edit import PutItem
+from beatd.store.entries import MOST_ITEMS, check_put, put_call, put_steps, remove_call
+from beatd.store.keys import Keys
+from beatd.store.lease import CHANNEL, RedisLease
+from beatd.store.link import Link
+from beatd.store.spoilt import whole
+from beatd.store.timetable import RedisTimetable
+
+FILE_PAGE: Final = 1_000
+
+
+@dataclass(frozen=True, slots=True)
+class RedisChanges:
+    """The change log, read as it grows."""
+
+    link: Link
+    keys: Keys
+
+    async def position(self) -> str:
+        """The id of the last row; '0-0' when there is none."""
+        rows = (await self.link.request(("XREVRANGE", self.keys.key("log"), "+", "-", "COUNT", 1)))[0]
+        return rows[0][0].decode() if rows else "0-0"
+
+    async def wait(self, after: str, seconds: float) -> tuple[str, list[str]]:
+        """Names in rows after `after`, and the last row's id; empty when none came within the time."""
+        milliseconds = max(1, int(seconds * 1000))
+        words = ("XREAD", "COUNT", MOST_ITEMS, "BLOCK", milliseconds, "STREAMS", self.keys.key("log"), after)
+        reply = (await self.link.request(words, within=seconds + self.link.timeout))[0]
+        rows = reply[0][1] if reply else []
+        names = [_field(fields, b"name") for _, fields in rows]
+        return (rows[-1][0].decode() if rows else after), [name for name in names if name]
+
+    async def close(self) -> None:
+        """Closes the connection."""
+        await self.link.close()
+
+
+@dataclass(frozen=True, slots=True)
+class RedisRelease:
+    """The channel on which a leader says that it leaves."""
+
+    link: Link
+
+    async def wait(self, seconds: float) -> bool:
+        """Whether anything was said within the time."""
+        return await self.link.heard(seconds)
+
+    async def close(self) -> None:
+        """Closes the connection."""
+        await self.link.close()
+
+
+@dataclass(frozen=True, slots=True)
+class RedisFileEntries:
+    """What is stored of the entries that files own."""
+
+    link: Link
+    keys: Keys
+    who: str
+
+    async def applied(self) -> str | None:
+        """The hash of the files that were applied last."""
+        value = (await self.link.request(("HGET", self.keys.key("meta"), "file")))[0]
+        return None if value is None else _text(value)
+
+    async def stored(self) -> Mapping[str, str]:
+        """Name -> hash of the definition of all file entries, read in pages."""
+        found: dict[str, str] = {}
+        cursor: bytes | int = 0
+        while True:
+            cursor, flat = (await self.link.request(("HSCAN", self.keys.key("file"), cursor, "COUNT", FILE_PAGE)))[0]
+            names, hashes = map(_text, flat[::2]), map(_text, flat[1::2])
+            found.update(zip(names, hashes, strict=True))
+            if cursor == b"0":
+                return found
+
+    async def existing(self, names: Sequence[str]) -> Mapping[str, tuple[bytes | None, int | None]]:
+        """Definition and runs left of those names that exist."""
+        found = {}
+        for start in range(0, len(names), MOST_ITEMS):
+            part = names[start : start + MOST_ITEMS]
+            columns = [("HMGET", self.keys.key(kind), *part) for kind in ("rev", "def", "left")]
+            for name, rev, definition, left in zip(part, *await self.link.request(*columns), strict=True):
+                if rev is not None:
+                    found[name] = (definition, whole(left))
+        return found
+
+    async def put(self, items: Sequence[PutItem]) -> None:
+        """Writes entries, in steps. Raises Refused on a conflict."""
+        for step in put_steps(items):
+            codes, _ = await self.link.run(put_call(self.keys, step, self.who))
+            check_put(step, codes)
+
+    async def remove(self, names: Sequence[str]) -> None:
+        """Removes entries, in steps; those already gone don't matter."""
+        for start in range(0, len(names), MOST_ITEMS):
+            await self.link.run(remove_call(self.keys, names[start : start + MOST_ITEMS], self.who))
+
+    async def note_applied(self, files_hash: str, by: str) -> None:
+        """Writes down which files are applied."""
+        await self.link.request(("HSET", self.keys.key("meta"), "file", files_hash, "file_by", by))
+
+    async def close(self) -> None:
+        """Closes the connection."""
+        await self.link.close()
+
+
+@dataclass(frozen=True, slots=True)
+class RedisStores:
+    """Opens connections to one namespace. Every call raises Unreachable or AccessDenied."""
+
+    open_link: Callable[[], Awaitable[Link]]
+    keys: Keys
+    who: str
+
+    async def open_lease(self) -> RedisLease:
+        """The elector's own connection."""
+        return RedisLease(await self.open_link(), self.keys)
+
+    async def open_timetable(self) -> RedisTimetable:
+        """The connection of planner and ticker."""
+        return RedisTimetable(await self.open_link(), self.keys)
+
+    async def open_changes(self) -> RedisChanges:
+        """The connection that follows the change log."""
+        return RedisChanges(await self.open_link(), self.keys)
+
+    async def open_release(self) -> RedisRelease:
+        """The connection that hears when a lease is released."""
+        link = await self.open_link()
+        try:
+            await link.request(("SUBSCRIBE", self.keys.key(CHANNEL)))
+        except BaseException:
+            await link.close()
+            raise
+        return RedisRelease(link)
+
+    async def open_files(self) -> RedisFileEntries:
+        """The connection over which file entries are applied."""
+        return RedisFileEntries(await self.open_link(), self.keys, self.who)
+
+
+def _field(fields: list[Any], name: bytes) -> str:
+    for key, value in zip(fields[::2], fields[1::2], strict=True):
+        if key == name:
+            return _text(value)
+    return ""
+
+
+def _text(raw: bytes) -> str:
+    return raw.decode("utf-8", "surrogateescape")

@@ -1,0 +1,131 @@
+"""A blocking client of the store, for commands."""
+
+from collections.abc import Iterator, Sequence
+from types import TracebackType
+from typing import Any, Final, Self
+
+import redis
+
+from beatd.core.edit import PutItem
+from beatd.errors import NotFound
+from beatd.store.connect import RedisAddress, open_client
+from beatd.store.entries import (
+    Row,
+    check_put,
+    check_remove,
+    names_command,
+    object_of,
+    put_call,
+    put_steps,
+    remove_call,
+    row_commands,
+    rows_of,
+)
+from beatd.store.keys import Keys
+from beatd.store.refusals import understand
+from beatd.store.scripts import Arg, Call
+from beatd.store.spoilt import score, whole
+
+PAGE: Final = 500
+
+
+class Client:
+    """Reads and edits the entries of one namespace. Every method raises Unreachable or AccessDenied."""
+
+    def __init__(self, url: str, namespace: str) -> None:
+        self._keys = Keys(namespace)
+        self._redis = open_client(RedisAddress(url))
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._redis.close()
+
+    def now_ms(self) -> int:
+        """The clock of Redis, UTC ms."""
+        seconds, micros = self._one("TIME")
+        return int(seconds) * 1000 + int(micros) // 1000
+
+    def rows(self) -> Iterator[Row]:
+        """All entries, page by page, in no order."""
+        cursor = b"0"
+        while True:
+            cursor, flat = self._one(*names_command(self._keys, cursor, PAGE))
+            names = [raw.decode("utf-8", "surrogateescape") for raw in flat[::2]]
+            if names:
+                yield from rows_of(names, self._many(row_commands(self._keys, names)))
+            if cursor == b"0":
+                return
+
+    def find(self, name: str) -> Row | None:
+        """One entry, or None."""
+        rows = rows_of([name], self._many(row_commands(self._keys, [name])))
+        return rows[0] if rows else None
+
+    def get(self, name: str) -> Row:
+        """One entry. Raises NotFound."""
+        row = self.find(name)
+        if row is None:
+            raise NotFound(f"there is no entry {name!r}", hint="beatd ls shows the names")
+        return row
+
+    def runs_left(self, name: str) -> int | None:
+        """How many runs `max_runs` still allows; None where they are not counted."""
+        left = self._one("HGET", self._keys.key("left"), name)
+        return whole(left)
+
+    def put(self, items: Sequence[PutItem], who: str) -> None:
+        """Writes entries, all or nothing within a step. Raises Refused."""
+        for step in put_steps(items):
+            codes, _ = self._run(put_call(self._keys, step, who))
+            check_put(step, codes)
+
+    def remove(self, names: Sequence[str], who: str) -> None:
+        """Removes entries. Raises Refused or NotFound."""
+        codes, _ = self._run(remove_call(self._keys, names, who))
+        check_remove(names, codes)
+
+    def status(self) -> dict[str, Any]:
+        """Lease, instances and counts, as read at one time."""
+        key = self._keys.key
+        lease, instances, rev, out, blocked, seconds = self._many(
+            [["HGETALL", key("lease")], ["HGETALL", key("inst")], ["HLEN", key("rev")], ["HLEN", key("out")],
+             ["ZCARD", key("blocked")], ["TIME"]]
+        )  # fmt: skip
+        now = int(seconds[0]) * 1000 + int(seconds[1]) // 1000
+        due = self._one("ZRANGEBYSCORE", key("due"), 0, now, "WITHSCORES", "LIMIT", 0, 1)
+        return {
+            "lease": {k.decode(): v.decode(errors="replace") for k, v in _pairs(lease)},
+            "instances": {k.decode(errors="replace"): object_of(v) for k, v in _pairs(instances)},
+            "entries": {"total": rev, "out": out, "blocked": blocked},
+            "oldest_due": score(due[1]) if due else None,
+            "now": now,
+        }
+
+    def _run(self, call: Call) -> Any:
+        try:
+            return self._redis.execute_command(*call.command(sha=True, shebang=False))  # type: ignore[no-untyped-call]
+        except redis.exceptions.NoScriptError:
+            return self._one(*call.command(sha=False, shebang=False))
+        except (redis.RedisError, OSError) as error:
+            raise understand(error) from error
+
+    def _one(self, *words: Arg) -> Any:
+        return self._many([words])[0]
+
+    def _many(self, commands: Sequence[Sequence[Arg]]) -> list[Any]:
+        pipe = self._redis.pipeline(transaction=False)
+        try:
+            for words in commands:
+                pipe.execute_command(*words)  # type: ignore[no-untyped-call]
+            replies: list[Any] = pipe.execute()
+        except (redis.RedisError, OSError) as error:
+            raise understand(error) from error
+        return replies
+
+
+def _pairs(flat: Sequence[bytes]) -> Iterator[tuple[bytes, bytes]]:
+    return zip(flat[::2], flat[1::2], strict=True)

@@ -1,0 +1,74 @@
+"""The Lua scripts, as text with their digests. Each file's head declares its keys; `common.lua` precedes them all."""
+
+import hashlib
+import re
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from functools import cache
+from importlib.resources import files
+from typing import Final
+
+from beatd.store.keys import Keys
+
+Arg = str | bytes | int
+
+_HEAD: Final = re.compile(r"^-- (keys|flags): (.*)$", re.MULTILINE)
+
+
+@dataclass(frozen=True, slots=True)
+class Script:
+    """One script. ``flagged`` (``#!lua``, Redis 7) also works under memory pressure; ``plain`` runs on 6.2."""
+
+    name: str
+    keys: tuple[str, ...]
+    plain: str
+    flagged: str
+
+    def text(self, *, shebang: bool) -> str:
+        """The text for a server that knows ``#!lua`` or does not."""
+        return self.flagged if shebang else self.plain
+
+
+@dataclass(frozen=True, slots=True)
+class Call:
+    """One call of a script, ready to be sent as EVALSHA or EVAL by any client."""
+
+    script: Script
+    keys: tuple[str, ...]
+    args: Sequence[Arg]
+
+    def command(self, *, sha: bool, shebang: bool) -> list[Arg]:
+        """The words of the command; with ``sha`` the short form that a server may not know yet (NOSCRIPT)."""
+        text = self.script.text(shebang=shebang)
+        head: list[Arg] = ["EVALSHA", _digest(text)] if sha else ["EVAL", text]
+        return [*head, len(self.keys), *self.keys, *self.args]
+
+
+def call(name: str, keys: Keys, args: Sequence[Arg], more_keys: Iterable[str] = ()) -> Call:
+    """A call of the script `name` in a namespace; ``more_keys`` are the queues of a fire."""
+    script = load_script(name)
+    return Call(script, (*map(keys.key, script.keys), *more_keys), args)
+
+
+@cache
+def load_script(name: str) -> Script:
+    """Reads ``<name>.lua``, with `common.lua` and the declared keys as locals before it."""
+    folder = files("beatd.store.scripts")
+    body = folder.joinpath(f"{name}.lua").read_text(encoding="utf-8")
+    common = folder.joinpath("common.lua").read_text(encoding="utf-8")
+    head = dict(_HEAD.findall(body))
+    keys = tuple(head["keys"].split())
+    plain = f"{_declare(keys)}\n{common}\n{body}"
+    flagged = f"#!lua flags={head['flags']}\n{plain}" if "flags" in head else plain
+    return Script(name, keys, plain, flagged)
+
+
+def _declare(keys: Sequence[str]) -> str:
+    names = ",".join(f"'{key}'" for key in keys)
+    lines = [f"local K_{key}=KEYS[{i}]" for i, key in enumerate(keys, 1)]
+    return "\n".join([f"local KEY_NAMES={{{names}}}", *lines])
+
+
+@cache
+def _digest(text: str) -> str:
+    return hashlib.sha1(text.encode(), usedforsecurity=False).hexdigest()

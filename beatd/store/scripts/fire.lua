@@ -1,0 +1,208 @@
+-- keys: lease rev due out blocked last jit left hist skip
+-- Fires and skips: moves entries on in the timetable and pushes their messages, in one atomic step, once per slot.
+--
+-- KEYS  the above, then one list per queue.
+-- ARGV  epoch, owner, format, rows kept in hist, rows kept in skip, number of items n, number of messages m; then six
+--       columns of n values each:
+--         name; revision; expected moment; next moment or 'F' (finished); task id of the last slot fired;
+--         terms `queue|messages|not-after|runs left|slots|skips`:
+--           queue: its number, 0 for a move without messages; messages: how many are for this item;
+--           not-after: ms after the expected moment at which the decision would change, '' for never;
+--           runs left afterwards, '' where they are not counted; slots: comma separated, '' for the one slot that
+--           the expected moment stands for; skips: packed rows for the history, '' for none;
+--       then the m messages in the order of the items.
+-- Reply {one digit an item, TIME, seq}. 0 done, 1 moment is not the expected one, 2 gone or another revision,
+--       3 earlier than its moment, 4 queue of a wrong type (the entry moves to `blocked`), 5 malformed,
+--       6 decide again: too late for this decision.
+--
+-- Every step is one command for the whole batch, and terms are read once per distinct text: that is what makes
+-- 100 fires cost little more than 100 pushes (docs/performance.md).
+local EPOCH, OWNER, FORMAT = ARGV[1], ARGV[2], ARGV[3]
+local HIST_ROWS, SKIP_ROWS = whole(ARGV[4]), whole(ARGV[5])
+local N, M = whole(ARGV[6]), whole(ARGV[7])
+local FIXED_KEYS = #KEY_NAMES
+if not N or not M or N < 1 or N > 100 or M > 1000 or #ARGV ~= 7 + 6 * N + M or not HIST_ROWS or not SKIP_ROWS then
+  return refuse('MALFORMED', 'fire takes two numbers of rows, 1 to 100 items and at most 1000 messages')
+end
+local NAME, REV, EXPECTED, NEXT, ID, TERMS = 7, 7 + N, 7 + 2 * N, 7 + 3 * N, 7 + 4 * N, 7 + 5 * N
+local MSG = 7 + 6 * N
+local bytes = 0
+for i = MSG + 1, MSG + M do bytes = bytes + #ARGV[i] end
+if bytes > 262144 then return refuse('MALFORMED', 'one call carries at most 262144 bytes of messages') end
+
+local bad = wrong_type()
+if bad then return bad end
+local lease = redis.call('HMGET', K_lease, 'epoch', 'owner', 'format', 'seq', 'rn', 'ttl', 'until')
+bad = fence(lease, EPOCH, OWNER, FORMAT)
+if bad then return bad end
+
+local now = now_ms()
+local revs = redis.call('HMGET', K_rev, unpack(ARGV, NAME + 1, NAME + N))
+local moments = redis.call('ZMSCORE', K_due, unpack(ARGV, NAME + 1, NAME + N))
+local jitters = exists.jit and redis.call('HMGET', K_jit, unpack(ARGV, NAME + 1, NAME + N))
+local lefts = exists.left and redis.call('HMGET', K_left, unpack(ARGV, NAME + 1, NAME + N))
+-- A queue named like a key of ours is none, even while that key is missing: a list in its place would make a write
+-- after the push fail, and stop all other entries too.
+local usable, T = {}, string.sub(K_lease, 1, -6)
+for q = 1, #KEYS - FIXED_KEYS do
+  local key = KEYS[FIXED_KEYS + q]
+  local found = redis.call('TYPE', key).ok
+  usable[q] = (found == 'list' or found == 'none') and string.sub(key, 1, #T) ~= T
+end
+
+-- Terms as a table, false when not even the number of messages can be read. Read once per distinct text.
+local known_terms = {}
+local function read_terms(text)
+  local queue, count, after, left, slots, skips =
+    string.match(text, '^(%d+)|(%d+)|(%d*)|(%d*)|([%d,]*)|([^|]*)$')
+  local terms = false
+  if whole(count) then
+    terms = { queue = whole(queue), count = whole(count), after = after ~= '' and whole(after), left = left,
+      slots = slots, skips = skips }
+    terms.bad = not terms.queue or terms.after == nil or (left ~= '' and not whole(left))
+      or (terms.count > 0) ~= (terms.queue > 0) or terms.queue > #usable
+      or (terms.count ~= 1 and (terms.count == 0) ~= (slots == ''))
+  end
+  known_terms[text] = terms
+  return terms
+end
+
+-- The moment of the last of several slots, which are whole, ascending, and lie in [expected, next) with the jitter;
+-- nil when they are not.
+local function last_moment(terms, expected, next, jitter)
+  local previous, found = -1, 0
+  for piece in string.gmatch(terms.slots .. ',', '([^,]*),') do
+    local slot = whole(piece)
+    if not slot or slot <= previous or slot + jitter < expected or slot + jitter >= next then return nil end
+    previous, found = slot, found + 1
+  end
+  return found == terms.count and previous + jitter or nil
+end
+
+-- The code of item i and its terms; nothing is written yet. Malformed comes first, so that no later step can meet it.
+local seen = {}
+local function judge(i)
+  local name, expected_text, next_text = ARGV[NAME + i], ARGV[EXPECTED + i], ARGV[NEXT + i]
+  local terms = known_terms[ARGV[TERMS + i]]
+  if terms == nil then terms = read_terms(ARGV[TERMS + i]) end
+  local expected = whole(expected_text)
+  local next = next_text == 'F' and math.huge or whole(next_text)
+  if not terms or terms.bad or not expected or not next or next <= expected then return '5', terms end
+  local latest = expected
+  if terms.slots ~= '' then
+    latest = last_moment(terms, expected, next, jitters and number(jitters[i]) or 0)
+    if not latest then return '5', terms end
+  end
+  if seen[name] then return '1', terms end
+  seen[name] = true
+  local moment = moments[i]
+  if not moment or revs[i] ~= ARGV[REV + i] then return '2', terms end
+  if moment ~= expected_text and tonumber(moment) ~= expected then return '1', terms end
+  if latest > now then return '3', terms end
+  if terms.after and now > expected + terms.after then return '6', terms end
+  local stored_left = lefts and lefts[i]
+  if stored_left then
+    stored_left = whole(stored_left)
+    if not stored_left then return '5', terms end
+    if stored_left - terms.count ~= tonumber(terms.left) then return '2', terms end
+    if terms.left == '0' and next_text ~= 'F' then return '5', terms end
+  elseif terms.left ~= '' then
+    return '2', terms
+  end
+  if terms.count > 0 and not usable[terms.queue] then return '4', terms end
+  return '0', terms
+end
+
+local codes, item_terms, accepted, blocked, message, pushes = {}, {}, {}, {}, MSG, {}
+for i = 1, N do
+  local code, terms = judge(i)
+  codes[i], item_terms[i] = code, terms
+  if not terms then return refuse('MALFORMED', 'terms of item ' .. i) end
+  if code == '0' then
+    accepted[#accepted + 1] = i
+    if terms.count > 0 then
+      local list = pushes[terms.queue]
+      if not list then list = {}; pushes[terms.queue] = list end
+      for j = message + 1, message + terms.count do list[#list + 1] = ARGV[j] end
+    end
+  elseif code == '4' then
+    blocked[#blocked + 1] = ARGV[EXPECTED + i]
+    blocked[#blocked + 1] = ARGV[NAME + i]
+  end
+  message = message + terms.count
+end
+if message ~= MSG + M then return refuse('MALFORMED', 'the items name another number of messages than was sent') end
+
+local seq = number(lease[4])
+if #accepted > 0 then
+  -- The push comes first: it is the one that a memory limit, a lost disk or too few replicas refuse, and then
+  -- nothing has been written. All that follows at once can't fail any more.
+  for queue, list in pairs(pushes) do
+    redis.call('LPUSH', KEYS[FIXED_KEYS + queue], unpack(list))
+  end
+  local fired_at = ms(now)
+  local moves, finished, reasons, left_now = {}, {}, {}, {}
+  for _, i in ipairs(accepted) do
+    local name, left = ARGV[NAME + i], item_terms[i].left
+    if ARGV[NEXT + i] == 'F' then
+      finished[#finished + 1] = name
+      reasons[#reasons + 1] = name
+      reasons[#reasons + 1] = '{"finished":{"at":"' .. fired_at .. '"},"owed":"-' .. fired_at .. '"}'
+    else
+      moves[#moves + 1] = ARGV[NEXT + i]
+      moves[#moves + 1] = name
+    end
+    if left ~= '' then
+      left_now[#left_now + 1] = name
+      left_now[#left_now + 1] = left
+    end
+  end
+  if #moves > 0 then redis.call('ZADD', K_due, 'XX', unpack(moves)) end
+  if #finished > 0 then
+    redis.call('ZREM', K_due, unpack(finished))
+    redis.call('HSET', K_out, unpack(reasons))
+  end
+  if #left_now > 0 then redis.call('HSET', K_left, unpack(left_now)) end
+
+  -- Kept for people and for the next leader's convenience; none of it may fail a fire.
+  seq = seq + 1
+  redis.pcall('HSET', K_lease, 'until', ms(math.max(number(lease[7]), now + number(lease[6]))),
+    'rn', ms(number(lease[5]) + 1), 'seq', ms(seq))
+  local lasts, fires, skips = {}, {}, {}
+  for _, i in ipairs(accepted) do
+    local name, terms = ARGV[NAME + i], item_terms[i]
+    local slot = terms.slots
+    if terms.count > 0 then
+      if slot == '' then
+        slot = ARGV[EXPECTED + i]
+        local jitter = jitters and whole(jitters[i])
+        if jitter then slot = ms(slot - jitter) end
+      end
+      local at = #fires
+      fires[at + 1], fires[at + 2], fires[at + 3], fires[at + 4] = name, US, slot, RS
+      at = #lasts
+      lasts[at + 1] = name
+      lasts[at + 2] = (terms.count == 1 and slot or string.match(slot, '%d+$')) .. '|' .. fired_at .. '|'
+        .. ARGV[ID + i] .. '|' .. terms.skips
+    elseif terms.skips ~= '' then
+      local before = redis.pcall('HGET', K_last, name)
+      local fired = type(before) == 'string' and string.match(before, '^(%d+|%d+|[^|]*|)') or '0|0||'
+      lasts[#lasts + 1] = name
+      lasts[#lasts + 1] = fired .. terms.skips
+    end
+    if terms.skips ~= '' then skips[#skips + 1] = name .. US .. terms.skips end
+  end
+  if #lasts > 0 then redis.pcall('HSET', K_last, unpack(lasts)) end
+  if #fires > 0 then
+    fires[#fires] = nil
+    add_row(K_hist, HIST_ROWS, 'epoch', EPOCH, 'at', fired_at, 'fires', table.concat(fires))
+  end
+  if #skips > 0 then
+    add_row(K_skip, SKIP_ROWS, 'epoch', EPOCH, 'at', fired_at, 'skips', table.concat(skips, RS))
+  end
+end
+for j = 1, #blocked, 2 do
+  redis.call('ZREM', K_due, blocked[j + 1])
+  redis.call('ZADD', K_blocked, blocked[j], blocked[j + 1])
+end
+return { table.concat(codes), ms(now), ms(seq) }

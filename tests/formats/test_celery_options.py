@@ -1,0 +1,199 @@
+"""What an entry's options may say, and what is answered to the rest."""
+
+import json
+from typing import Any
+
+import pytest
+
+from beatd.core.entry import Entry, entry_from_spec
+from beatd.errors import EntryInvalid
+from beatd.formats.celery import LARGEST_MESSAGE, Template, compile_template
+
+SLOT_MS = 1_795_165_200_000  # 2026-11-20T09:00:00Z
+ACCEPTED = (
+    "priority, expires, countdown, eta, headers, serializer, ignore_result, time_limit, soft_time_limit, shadow, "
+    "reply_to, delivery_mode, queue, exchange, routing_key"
+)
+DURATION_OR_DATE = (
+    "accepted are a number of seconds, or digits with a unit such as 90s, 1h30m, 200ms, 2d, 1w, or ISO 8601 (PT15M), "
+    "or a date with an offset"
+)
+DURATION = "a duration is accepted; a date goes into eta"
+PRIORITY = "a whole number from 0 (on Redis the most urgent) to 9 is accepted"
+DATE = "a date such as 2026-12-01T09:00:00+01:00 is accepted, with an offset or Z"
+
+
+def template_of(options: dict[str, Any], **spec: Any) -> Template:
+    entry = entry_from_spec("nightly", {"task": "t", "every": "5s", "options": options, **spec})
+    return compile_template(entry, origin="gen1@host")
+
+
+def message_of(template: Template, slot_ms: int = SLOT_MS) -> dict[str, Any]:
+    decoded: dict[str, Any] = json.loads(template.render("an-id", slot_ms, "a-tag"))
+    return decoded
+
+
+@pytest.mark.parametrize(
+    "options, message",
+    [
+        ({"priority": 10}, f"options.priority: found 10; {PRIORITY}"),
+        ({"priority": "3"}, f"options.priority: found '3'; {PRIORITY}"),
+        ({"priority": True}, f"options.priority: found True; {PRIORITY}"),
+        ({"expires": "soon"}, f"options.expires: 'soon' is not a duration: {DURATION_OR_DATE}"),
+        ({"expires": "30"}, f"options.expires: '30' is not a duration: {DURATION_OR_DATE}"),
+        ({"expires": 0}, "options.expires: found 0; a duration above 0 is accepted: a worker would discard every run"),
+        ({"expires": "2026-12-01"}, f"options.expires: found '2026-12-01'; {DATE}"),
+        ({"expires": "2026-12-01T09:00:00"}, f"options.expires: found '2026-12-01T09:00:00'; {DATE}"),
+        ({"eta": "2026-13-01T09:00Z"}, f"options.eta: found '2026-13-01T09:00Z' (month must be in 1..12); {DATE}"),
+        ({"countdown": "2026-12-01T09:00Z"}, f"options.countdown: found '2026-12-01T09:00Z'; {DURATION}"),
+        ({"countdown": 5, "eta": 6}, "options: countdown and eta both say when to start; one of them is accepted"),
+        ({"time_limit": 0}, "options.time_limit: found 0; a duration above 0 is accepted"),
+        ({"headers": ["a"]}, "options.headers: found ['a']; an object is accepted"),
+        ({"headers": {"root_id": "x"}}, "options.headers.root_id: this header is written by the message itself"),
+        ({"ignore_result": 1}, "options.ignore_result: found 1; true or false is accepted"),
+        ({"shadow": 5}, "options.shadow: found 5; a text is accepted"),
+        ({"delivery_mode": 3}, "options.delivery_mode: found 3; 1, 2, transient or persistent is accepted"),
+        ({"serializer": "pickle"}, "options.serializer: found 'pickle'; json is accepted"),
+        ({"exchange": "topics"}, "options.exchange: found 'topics'; accepted is the entry's queue, 'celery'"),
+        ({"routing_key": "a.b"}, "options.routing_key: found 'a.b'; accepted is the entry's queue, 'celery'"),
+        ({"link": {}}, "options.link is not accepted: let the task itself start what follows it"),
+        ({"task_id": "x"}, "options.task_id is not accepted: the task id derives from entry and slot"),
+        ({"compression": "zlib"}, f"options.compression is not known; accepted are {ACCEPTED}"),
+    ],
+)  # fmt: skip
+def test_an_option_that_can_not_be_said_is_refused(options: dict[str, Any], message: str) -> None:
+    with pytest.raises(EntryInvalid) as refused:
+        template_of(options)
+
+    assert refused.value.message == message
+
+
+@pytest.mark.parametrize("written, meant", [("prioritty", "priority"), ("expire", "expires"), ("header", "headers")])
+def test_an_unknown_option_is_answered_with_the_nearest_known_one(written: str, meant: str) -> None:
+    with pytest.raises(EntryInvalid) as refused:
+        template_of({written: 1})
+
+    assert refused.value.hint == f"did you mean {meant}?"
+
+
+@pytest.mark.parametrize("written", [5400, 5400.0, "1h30m", "5400s", "PT1H30M"])
+def test_a_duration_may_be_written_as_everywhere_else(written: object) -> None:
+    template = template_of({"expires": written, "time_limit": "1m", "soft_time_limit": "500ms"})
+
+    message = message_of(template)
+    assert template.expires_ms == 5_400_000
+    assert message["headers"]["expires"] == "2026-11-20T10:30:00+00:00"
+    assert message["properties"]["expiration"] == "5400000"
+    assert message["headers"]["timelimit"] == [60, 0.5]
+
+
+def test_a_number_as_eta_counts_from_the_slot_as_countdown_does() -> None:
+    assert message_of(template_of({"eta": "90s"})) == message_of(template_of({"countdown": 90}))
+
+
+def test_an_expiry_after_the_slot_moves_with_the_slot() -> None:
+    template = template_of({"expires": 60})
+
+    assert (template.expires_ms, template.expires_on) == (60_000, None)
+
+
+def test_an_expiry_date_is_the_same_for_every_slot() -> None:
+    template = template_of({"expires": "2026-11-20T10:30:00+01:00"})
+
+    assert template.expires_ms is None
+    assert template.expires_on == SLOT_MS + 30 * 60_000
+    assert message_of(template)["properties"]["expiration"] == "1800000"
+    assert message_of(template, SLOT_MS + 5_000)["properties"]["expiration"] == "1795000"
+
+
+def test_an_entry_without_expires_never_expires() -> None:
+    template = template_of({})
+
+    assert template.expires_ms is None
+    assert template.expires_on is None
+
+
+def test_an_exchange_named_as_the_queue_goes_straight_to_the_queue() -> None:
+    template = template_of({"exchange": "reports", "routing_key": "reports"}, queue="reports")
+
+    assert template.queue_key == "reports"
+    assert message_of(template)["properties"]["delivery_info"] == {"exchange": "", "routing_key": "reports"}
+
+
+def test_the_queue_may_be_named_in_the_options_as_celery_does() -> None:
+    entry = entry_from_spec("e", {"task": "t", "every": "5s", "options": {"queue": "reports", "priority": 1}})
+
+    assert entry.queue == "reports"
+    assert entry.options == {"priority": 1}
+    assert compile_template(entry, origin="o").queue_key == "reports"
+
+
+def test_two_different_queues_are_refused() -> None:
+    with pytest.raises(EntryInvalid) as refused:
+        entry_from_spec("e", {"task": "t", "every": "5s", "queue": "a", "options": {"queue": "b"}})
+
+    assert refused.value.message == "queue: found 'a', and 'b' in options.queue; one is accepted"
+
+
+def test_a_header_of_the_user_may_replace_the_name_of_the_entry() -> None:
+    message = message_of(template_of({"headers": {"periodic_task_name": "mine", "celery_beat_task": False}}))
+
+    assert message["headers"]["periodic_task_name"] == "mine"
+    assert message["headers"]["celery_beat_task"] is True
+
+
+@pytest.mark.parametrize(
+    "spec, why",
+    [
+        ({"args": [float("nan")]}, "args[0]: found nan"),
+        ({"kwargs": {"a": float("inf")}}, "kwargs.a: found inf"),
+        ({"options": {"headers": {"a": float("nan")}}}, "options.headers.a: found nan"),
+        ({"args": [{1, 2}]}, "args[0]: found set"),
+    ],
+)
+def test_values_that_json_can_not_say_are_refused(spec: dict[str, Any], why: str) -> None:
+    with pytest.raises(EntryInvalid) as refused:
+        template_of(**{"options": {}, **spec})
+
+    assert refused.value.message.startswith(why)  # some Pythons add the value
+
+
+def test_args_nested_without_end_are_refused() -> None:
+    endless: list[Any] = []
+    endless.append(endless)
+
+    with pytest.raises(EntryInvalid, match="args: "):
+        template_of({}, args=endless)
+
+
+def test_a_message_that_is_too_large_is_refused_with_its_size() -> None:
+    largest = _text_that_fits()
+    assert template_of({}, args=[largest]).size <= LARGEST_MESSAGE
+
+    with pytest.raises(EntryInvalid) as refused:
+        template_of({}, args=[largest + 3 * "x"])
+
+    assert refused.value.message == "the message has up to 196612 bytes; at most 196608 are accepted"
+
+
+def _text_that_fits() -> str:
+    """The longest text, to the three letters that make one step of base64, that a message can carry."""
+    room = LARGEST_MESSAGE - template_of({}, args=["x" * 3_000]).size
+    return "x" * (3_000 + room // 4 * 3)
+
+
+def test_a_rendered_message_never_exceeds_its_announced_size() -> None:
+    options = {"eta": "1h", "expires": "2026-12-01T09:00:00.123456+01:00", "priority": 9}
+    template = template_of(options)
+
+    message = template.render("i" * 36, 4_102_444_800_396, "t" * 36)
+
+    assert len(message) <= template.size
+
+
+def test_an_entry_built_by_hand_is_checked_as_well() -> None:
+    entry = entry_from_spec("e", {"task": "t", "every": "5s"})
+    by_hand = Entry(name="e", task="t", schedule=entry.schedule, queue="a", options={"queue": "b"})
+
+    with pytest.raises(EntryInvalid, match=r"options.queue: found 'b'; accepted is the entry's queue, 'a'"):
+        compile_template(by_hand, origin="o")

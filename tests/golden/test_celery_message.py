@@ -1,0 +1,177 @@
+"""What we push is what celery beat 5.7 pushes, key by key and value by value."""
+
+import base64
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import pytest
+import redis
+from hypothesis import given
+from hypothesis import strategies as st
+from kombu.utils import json as kombu_json
+
+from beatd.core.entry import entry_from_spec
+from beatd.formats.celery import compile_template
+from tests.support.celery_beat import sent_by_celery_beat
+
+TASK_ID = "5d3e7c62-6f0b-5a41-8b8e-0f5d6d1c9a77"
+DELIVERY_TAG = "2c9d3c1e-77a1-4f0e-9b59-3f3f0a2b7c11"
+ORIGIN = "gen4711@beat-1"
+SLOT_MS = 1_795_165_200_000  # 2026-11-20T09:00:00Z
+SLOT_WITH_MS = SLOT_MS + 396
+
+
+@dataclass(frozen=True)
+class Case:
+    """An entry's args, kwargs, options and queue, as both beatd and celery beat understand them."""
+
+    args: list[Any] = field(default_factory=list)
+    kwargs: dict[str, Any] = field(default_factory=dict)
+    options: dict[str, Any] = field(default_factory=dict)
+    queue: str = "celery"
+    slot_ms: int = SLOT_MS
+
+
+CASES: Mapping[str, Case] = {
+    "nothing at all": Case(),
+    "args": Case(args=[1, "two", None, True, 2.5]),
+    "one arg": Case(args=[1]),
+    "empty containers in args": Case(args=[[], {}, ""]),
+    "kwargs": Case(kwargs={"dry_run": False, "limit": 10, "nested": {"a": [1, {"b": None}]}}),
+    "both": Case(args=["daily"], kwargs={"region": "eu"}),
+    "unicode": Case(args=["Grüße, 世界 🌍", "\u2028\x00\x7f"], kwargs={"ключ": "значение", "q": 'it\'s "quoted" \\'}),
+    "long args": Case(args=["word " * 400, list(range(500))], kwargs={"k": "x" * 3_000}),
+    "deep args": Case(args=[[[[[["deep"]]]]]], kwargs={"a": {"b": {"c": {"d": 1}}}}),
+    "big and odd numbers": Case(args=[2**80, -0.0, 1e300, 1e-7, 0.1, 10**25]),
+    "what kombu reads back as a date": Case(args=[{"__type__": "datetime", "__value__": "2026-01-01T00:00:00"}]),
+    **{f"priority {priority}": Case(options={"priority": priority}) for priority in range(10)},
+    "own queue": Case(queue="reports"),
+    "own queue with priority": Case(queue="reports", options={"priority": 7}),
+    "queue of odd letters": Case(queue="Ärger/ü:1"),
+    "default exchange by name": Case(queue="reports", options={"exchange": "", "routing_key": "reports"}),
+    "exchange without routing key": Case(queue="reports", options={"exchange": "reports"}),
+    "routing key without exchange": Case(queue="reports", options={"routing_key": "reports"}),
+    "expires in seconds": Case(options={"expires": 3_600}),
+    "expires in fractions": Case(options={"expires": 1.5}),
+    "expires at a slot with milliseconds": Case(options={"expires": 90}, slot_ms=SLOT_WITH_MS),
+    "expires at a date": Case(options={"expires": "2026-12-01T09:00:00+01:00"}),
+    "expires at a date with a Z": Case(options={"expires": "2026-12-01T09:00:00.250Z"}, slot_ms=SLOT_WITH_MS),
+    "expired by date": Case(options={"expires": "2020-01-01T00:00:00Z"}),
+    "countdown": Case(options={"countdown": 30}),
+    "countdown in fractions at a slot with milliseconds": Case(options={"countdown": 0.25}, slot_ms=SLOT_WITH_MS),
+    "countdown of nothing": Case(options={"countdown": 0}),
+    "eta at a date": Case(options={"eta": "2026-11-20 10:30:00+01:00"}),
+    "eta and expires": Case(options={"eta": "2026-11-20T09:30:00Z", "expires": 7_200, "priority": 3}),
+    "headers": Case(options={"headers": {"team": "growth", "n": 1, "deep": {"a": [None]}, "ü": "ß"}}),
+    "headers of celery beat itself": Case(options={"headers": {"celery_beat_task": True, "x": 1}}),
+    "no headers": Case(options={"headers": {}}),
+    "time limit": Case(options={"time_limit": 300}),
+    "both time limits": Case(options={"time_limit": 300.5, "soft_time_limit": 240}),
+    "ignore_result": Case(options={"ignore_result": True}),
+    "ignore_result off": Case(options={"ignore_result": False}),
+    "shadow": Case(options={"shadow": "nightly ✓"}),
+    "reply_to": Case(options={"reply_to": "replies"}),
+    "delivery_mode": Case(options={"delivery_mode": 1}),
+    "delivery_mode by name": Case(options={"delivery_mode": "transient"}),
+    "serializer": Case(options={"serializer": "json"}),
+    "options of a task class, not set": Case(
+        options=dict.fromkeys(("priority", "expires", "serializer", "delivery_mode", "time_limit", "soft_time_limit"))
+    ),
+    "everything": Case(
+        args=[1],
+        kwargs={"a": "b"},
+        queue="all",
+        options={
+            "priority": 5,
+            "expires": 60,
+            "countdown": 5,
+            "headers": {"a": 1},
+            "ignore_result": True,
+            "time_limit": 10,
+            "soft_time_limit": 5,
+            "shadow": "s",
+            "reply_to": "r",
+            "delivery_mode": 2,
+        },
+    ),
+}
+
+
+@pytest.mark.parametrize("case", CASES.values(), ids=CASES.keys())
+def test_a_message_equals_the_one_of_celery_beat(case: Case, redis_client: redis.Redis) -> None:
+    spec = {"task": "app.tasks.report", "every": "5s", "args": case.args, "kwargs": case.kwargs, "queue": case.queue}
+    entry = entry_from_spec("nightly", {**spec, "options": case.options})
+    template = compile_template(entry, origin=ORIGIN)
+    message = template.render(TASK_ID, case.slot_ms, DELIVERY_TAG)
+
+    theirs = sent_by_celery_beat(entry, case.options, redis_client, task_id=TASK_ID, slot_ms=case.slot_ms)
+
+    assert template.queue_key == theirs.queue_key
+    assert _comparable(message, case) == _comparable(theirs.message, case)
+    assert len(message) <= template.size
+
+
+def _comparable(message: bytes, case: Case) -> dict[str, Any]:
+    """The decoded message without what has to differ; the body's text as it is, and once more decoded."""
+    decoded: dict[str, Any] = json.loads(message)
+    decoded["body text"] = base64.b64decode(decoded["body"])
+    decoded["decoded body"] = json.loads(decoded["body text"])
+    for name in ("origin", "beatd_slot", "periodic_task_name"):
+        decoded["headers"].pop(name, None)
+    del decoded["properties"]["delivery_tag"]
+    if "reply_to" not in case.options:  # celery makes one up that nobody listens to
+        del decoded["properties"]["reply_to"]
+    return decoded
+
+
+def test_a_message_says_which_entry_and_which_slot_it_is() -> None:
+    entry = entry_from_spec("nightly ✓", {"task": "t", "every": "5s", "options": {"headers": {"team": "growth"}}})
+
+    decoded = json.loads(compile_template(entry, origin=ORIGIN).render(TASK_ID, SLOT_MS, DELIVERY_TAG))
+
+    headers, properties = decoded["headers"], decoded["properties"]
+    assert headers["id"] == headers["root_id"] == properties["correlation_id"] == TASK_ID
+    assert properties["delivery_tag"] == DELIVERY_TAG
+    assert properties["reply_to"] == ""
+    assert headers["origin"] == ORIGIN
+    assert headers["beatd_slot"] == "2026-11-20T09:00:00.000Z"
+    assert headers["periodic_task_name"] == "nightly ✓"
+    assert headers["celery_beat_task"] is True
+    assert headers["team"] == "growth"
+
+
+def test_the_bytes_on_the_wire_are_those_kept_for_review() -> None:
+    spec = {
+        "task": "app.tasks.send_digest",
+        "every": "5s",
+        "args": ["daily", 1.5, None],
+        "kwargs": {"dry_run": False, "to": "Zoë"},
+        "queue": "mail",
+        "options": {"priority": 6, "expires": "1h", "headers": {"team": "growth"}, "time_limit": 60},
+    }
+
+    template = compile_template(entry_from_spec("send-digest", spec), origin=ORIGIN)
+
+    kept = Path(__file__).with_name("celery_message.json").read_bytes()
+    assert template.render(TASK_ID, SLOT_MS, DELIVERY_TAG) == kept.rstrip(b"\n")
+    assert template.queue_key == "mail\x06\x166"
+
+
+json_values = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False, allow_infinity=False) | st.text(),
+    lambda inner: st.lists(inner) | st.dictionaries(st.text(), inner),
+)
+
+
+@given(args=st.lists(json_values), kwargs=st.dictionaries(st.text(), json_values))
+def test_a_body_is_encoded_as_kombu_encodes_it(args: list[Any], kwargs: dict[str, Any]) -> None:
+    entry = entry_from_spec("e", {"task": "t", "every": "5s", "args": args, "kwargs": kwargs})
+
+    message = json.loads(compile_template(entry, origin=ORIGIN).render(TASK_ID, SLOT_MS, DELIVERY_TAG))
+
+    embed = {"callbacks": None, "errbacks": None, "chain": None, "chord": None}
+    expected = kombu_json.dumps([args, kwargs, embed])  # type: ignore[no-untyped-call]  # kombu is typed in part
+    assert base64.b64decode(message["body"]).decode() == expected
