@@ -187,9 +187,7 @@ def test_a_key_of_a_wrong_type_is_named(store: Store, term: Term, kind: str) -> 
 
 
 @pytest.mark.parametrize("changes", [{i: j} for i in (SKIP_ROWS, ITEMS) for j in (*NO_NUMBERS, 2**60)])
-def test_a_call_whose_numbers_are_wrong_is_refused(
-    store: Store, term: Term, changes: dict[int, int | str]
-) -> None:
+def test_a_call_whose_numbers_are_wrong_is_refused(store: Store, term: Term, changes: dict[int, int | str]) -> None:
     store.plant("a", -500)
     assert store.refusal(with_args(plan_call(store.keys, term, [item()]), changes)).startswith("MALFORMED ")
     assert store.refusal(call("plan", store.keys, [])).startswith("MALFORMED ")
