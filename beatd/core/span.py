@@ -71,25 +71,23 @@ def _decide_span(
     fresh = max(until - policy.grace_ms, dead, owed)
     on_time = _newest(schedule, fresh, until, policy.catchup_limit)
     room = policy.catchup_limit - len(on_time)
-    missed_from, missed_to = max(dead, owed), min(fresh - 1, until)
+    missed_from, missed_to = max(dead, owed), fresh - 1
     late = _late(schedule, policy, missed_from, missed_to, room, bool(on_time))
     fires = (*late, *on_time)
-    skips = [
+    skips = (  # all of them older than the first fire
         *_skip(schedule, "expired", owed, min(dead - 1, until)),
         *_skip(schedule, _LATE_REASON[policy.catchup], missed_from, late[0] - 1 if late else missed_to),
         *_skip(schedule, "dropped", fresh, on_time[0] - 1 if on_time else fresh - 1),
-    ]
+    )
     next_slot = schedule.next_ms(until)
     if at_most is not None and len(fires) > at_most:
         fires, next_slot = fires[:at_most], fires[at_most]
     if left is not None and len(fires) >= left:
         fires, next_slot = fires[:left], None
-    last_settled = next_slot if next_slot is not None else until + 1
-    kept = tuple(skip for skip in skips if skip.first < last_settled)
     good_until = None
     if fires:
         good_until = _good_until(policy, expires_ms, expires_on, jitter, fires[0], on_time[0] if on_time else None)
-    return Decision(fires, kept, next_slot, good_until, None if left is None else left - len(fires))
+    return Decision(fires, skips, next_slot, good_until, None if left is None else left - len(fires))
 
 
 _LATE_REASON: Final[dict[str, Reason]] = {"none": "missed", "latest": "coalesced", "all": "dropped"}
