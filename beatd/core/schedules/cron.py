@@ -1,5 +1,6 @@
 """``cron``: wall times of a zone, from a cron expression."""
 
+import re
 from functools import lru_cache
 from typing import Any, ClassVar, Final
 
@@ -12,17 +13,19 @@ from beatd.core.schedules.explanation import Explanation
 from beatd.core.schedules.rule import Kind, Request, Rule
 from beatd.core.schedules.shifts import Shift, shift_effect, shift_remark, slot_remark
 from beatd.core.shown import shown
-from beatd.core.wallclock import last_reached, last_shown, next_reached, next_shown
+from beatd.core.wallclock import count_reached, count_shown, last_reached, last_shown, next_reached, next_shown
 from beatd.core.zone import Zone, forget_with_zones
 from beatd.errors import ScheduleInvalid
 
 LONGEST_HASH_ID: Final = 200
 
+_HASHED = re.compile(r"(?:^|[ \t])h", re.IGNORECASE)  # no name of a month or weekday begins with h
+
 
 class Cron(Rule):
     """A compiled expression in a zone. Shared between entries: one object for each distinct (text, zone, day, H)."""
 
-    __slots__ = ("_both", "_hash_id", "_known", "_seed", "_text", "interval_like", "text", "times", "zone")
+    __slots__ = ("_both", "_hash_id", "_known", "_seed", "interval_like", "text", "times", "zone")
 
     kind: ClassVar[str] = "cron"
 
@@ -40,7 +43,7 @@ class Cron(Rule):
         self._known = (0, 0)  # next_ms answers the second for every instant from the first up to the second
 
     @property
-    def named(self) -> bool:  # type: ignore[override]
+    def named(self) -> bool:
         """H takes the entry's name where no hash_id is given."""
         return self._seed is not None and self._hash_id is None
 
@@ -61,6 +64,10 @@ class Cron(Rule):
         search = last_shown if self.interval_like else last_reached
         slot = search(self.zone, self.times, until // 1_000)
         return None if slot is None else slot * 1_000
+
+    def count_ms(self, after: int, until: int, at_most: int) -> int:
+        count = count_shown if self.interval_like else count_reached
+        return count(self.zone, self.times, after // 1_000, until // 1_000, at_most)
 
     def spec(self) -> dict[str, Any]:
         spec: dict[str, Any] = {"cron": self.text}
@@ -155,9 +162,8 @@ def _hash_id(value: object) -> str:
 
 
 def _interned(text: str, zone: Zone, both: bool, hash_id: str | None, seed: str | None) -> Cron:
-    """One object a distinct meaning: a name is no part of it unless there is an H to seed."""
-    hashed = "h" in text[:1_024].lower()  # also names such as march: they are seeded, and give the seed up again
-    return _compiled(text, zone, both, hash_id, seed if hashed else None)
+    """One object for each distinct meaning: a name is no part of it unless there is an H to seed."""
+    return _compiled(text, zone, both, hash_id, seed if _HASHED.search(text) else None)
 
 
 @lru_cache(maxsize=16_384)

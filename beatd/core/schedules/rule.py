@@ -20,8 +20,16 @@ class Rule(ABC):
     __slots__ = ()
 
     kind: ClassVar[str]
-    anchor_assumed: bool = False
-    named: bool = False  # the entry's name has a say in the slots, or would have if one were given
+
+    @property
+    def anchor_assumed(self) -> bool:
+        """Whether an interval's grid is the epoch's, for want of anything else."""
+        return False
+
+    @property
+    def named(self) -> bool:
+        """Whether the entry's name has a say in the slots, or would have if one were given."""
+        return False
 
     @abstractmethod
     def next_ms(self, after: int) -> int | None:
