@@ -6,11 +6,13 @@ from typing import Any, ClassVar, Final
 
 from beatd.core.instant import LAST_MS
 from beatd.core.schedules.cron_days import RARE_DAYS, DayRule, ever_matches, longest_wait
+from beatd.core.schedules.cron_explain import explain_cron
 from beatd.core.schedules.cron_text import CronText, parse_cron
 from beatd.core.schedules.cron_times import CronTimes
 from beatd.core.schedules.cron_words import cron_words
+from beatd.core.schedules.explanation import Explanation
 from beatd.core.schedules.rule import Kind, Request, Rule
-from beatd.core.schedules.shifts import shift_remark, slot_remark
+from beatd.core.schedules.shifts import Shift, shift_effect, shift_remark, slot_remark
 from beatd.core.shown import shown
 from beatd.core.wallclock import count_reached, count_shown, last_reached, last_shown, next_reached, next_shown
 from beatd.core.zone import Zone, forget_with_zones
@@ -111,6 +113,13 @@ class Cron(Rule):
 
     def slot_remark(self, slot: int) -> str | None:
         return slot_remark(self.zone, self.times, self.interval_like, slot // 1_000)
+
+    def shift_effect(self, shift: Shift) -> str | None:
+        return shift_effect(shift, self.times, self.interval_like)
+
+    def explain(self) -> Explanation:
+        source = "the entry's name" if self._hash_id is None else f"hash_id {self._hash_id}"
+        return explain_cron(self.parsed(), self._both, source)
 
     def _value(self) -> tuple[object, ...]:
         return (self.text, self.zone, self._both, self._hash_id, self._seed)
