@@ -43,12 +43,13 @@ def decide(
     `expired`, and so when its message would have expired (``expires_ms`` after the slot, or ``expires_on``); within
     the grace it is on time and fires; else `catchup` decides. One cap over all fires of the span,
     the newest stay. ``left`` are the runs that `max_runs` still allows. ``at_most`` bounds the fires of this step:
-    at least 1; what goes beyond it stays owed and is decided again.
+    what goes beyond it stays owed and is decided again.
     """
     until = now - jitter
     # Nearly always the slot owed is the only one and in good time. Then this is all there is to decide.
     following = schedule.next_ms(owed)
-    if (following is None or following > until) and left is None and schedule.last_ms(until) == owed:
+    alone = following is None or following > until
+    if alone and left is None and at_most != 0 and schedule.last_ms(until) == owed:
         good_until = _good_until(policy, expires_ms, expires_on, jitter, owed, owed)
         if good_until is None or now <= good_until:
             return Decision((owed,), (), following, good_until, None)

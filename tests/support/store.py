@@ -192,10 +192,8 @@ def put_item(name: str = "a", rev: str = REV, **changes: Any) -> PutItem:
 def fire_item(name: str = "a", expected: int = 1_000, next_moment: int | None = 2_000, **changes: Any) -> FireItem:
     """One message for the one slot that the expected moment stands for, good for ever."""
     message = f"{name}@{expected}".encode()
-    return replace(
-        FireItem(name, REV, expected, next_moment, (expected,), True, "id", None, None, (), QUEUE, (message,)),
-        **changes,
-    )
+    item = FireItem(name, REV, expected, next_moment, (expected,), True, "id", None, None, (), QUEUE, (message,))
+    return item._replace(**changes)
 
 
 def skip_item(name: str = "a", expected: int = 1_000, next_moment: int | None = 2_000, **changes: Any) -> FireItem:
