@@ -252,6 +252,7 @@ def test_what_a_careful_reader_would_ask_is_a_warning() -> None:
     assert "hash_id has no effect" in remarks("0 0 * * *", hash_id="x")
     assert "skips 02:00 to 03:00: what lies between runs once, at 03:00" in remarks("30 2 * * *", "Europe/Paris")
     assert "what lies between does not run" in remarks("*/10 2 * * *", "Europe/Paris")
+    assert "what lies between does not run" in remarks("*/10 2-5 * * *", "Europe/Paris")
     assert "repeats 01:00 to 02:00" in remarks("30 1 * * *", "America/New_York")
     assert remarks("30 2 * * *", "Asia/Tokyo") == ""
     assert remarks("*/10 * * * *", "Europe/Paris") == ""

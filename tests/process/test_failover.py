@@ -44,9 +44,7 @@ def client(server: RedisServer) -> Iterator[redis.Redis]:
 
 
 @pytest.fixture
-def fleet_of(
-    server: RedisServer, client: redis.Redis, start_daemon: StartDaemon
-) -> Callable[..., Fleet]:
+def fleet_of(server: RedisServer, client: redis.Redis, start_daemon: StartDaemon) -> Callable[..., Fleet]:
     """Starts several daemons with one file and waits for a leader and as many standbys as there are others."""
 
     def start(count: int, entries: dict[str, dict[str, Any]], lease_ttl: str = "1s") -> Fleet:
@@ -162,7 +160,9 @@ def test_after_kill_9_of_redis_with_an_append_only_file_firing_goes_on_within_a_
     server = start_redis(appendonly="yes", appendfsync="always")
     ledger, entries = open_ledger(server), fast_entries(30)
     with server.client() as client:
-        fleet = Fleet([start_daemon(server.url, config={"schedules": entries}, lease_ttl="2s") for _ in range(2)], client)
+        fleet = Fleet(
+            [start_daemon(server.url, config={"schedules": entries}, lease_ttl="2s") for _ in range(2)], client
+        )
         ledger.settle(entries, 0)
         for _ in range(2):
             ledger.wait_for_entry("e0", after=now_ms(client))

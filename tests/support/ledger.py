@@ -66,7 +66,9 @@ class Ledger:
                 raise AssertionError(f"not in {timeout:g} s; {len(self._found)} messages, last slots: {last}")
             return list(self._found)
 
-    def wait_for_entry(self, entry: str, count: int = 1, *, after: int = 0, timeout: float = PATIENCE_S) -> list[Enqueued]:
+    def wait_for_entry(
+        self, entry: str, count: int = 1, *, after: int = 0, timeout: float = PATIENCE_S
+    ) -> list[Enqueued]:
         """Messages of one entry with slots after an instant (UTC ms), once there are so many."""
 
         def of_entry(found: Iterable[Enqueued]) -> list[Enqueued]:
