@@ -7,6 +7,10 @@ from pathlib import Path
 
 import pytest
 
+from beatd.config.settings import load_settings
+from beatd.errors import ConfigInvalid
+from beatd.store.connect import RedisAddress
+from beatd.store.keys import Keys
 from tests.support.daemon import Daemon
 from tests.support.servers import RedisServer
 
@@ -44,19 +48,23 @@ REFUSED = {
 
 
 @pytest.mark.parametrize("case", REFUSED)
-def test_a_configuration_that_can_not_be_used_ends_with_3_and_says_where(
-    case: str, start_daemon: StartDaemon, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_configuration_that_can_not_be_used_says_where(case: str, tmp_path: Path) -> None:
     content, said = REFUSED[case]
-    monkeypatch.setenv("BROKEN_YAML", "[")
-    tmp_path.joinpath("schedules.yaml").write_bytes(content if isinstance(content, bytes) else content.encode())
-    arguments = () if "redis" in str(content) else ("--redis", "redis://127.0.0.1:1/0")
-    lease = {"lease_ttl": None} if "lease" in str(content) else {}
-    daemon = start_daemon(None, folder=tmp_path, arguments=arguments, **lease)
-    assert daemon.wait() == 3, daemon.log
+    path = tmp_path / "schedules.yaml"
+    path.write_bytes(content if isinstance(content, bytes) else content.encode())
+    with pytest.raises(ConfigInvalid) as refused:
+        settings = load_settings([path], {}, {"BROKEN_YAML": "["})
+        Keys(settings.namespace)
+        RedisAddress(settings.redis or "")
+    assert said in f"{refused.value.message} {refused.value.hint}"
+
+
+def test_a_configuration_that_can_not_be_used_ends_with_3(start_daemon: StartDaemon) -> None:
+    daemon = start_daemon("redis://127.0.0.1:1/0", config={"schedules": {"a": {"task": "t"}, "b": {"every": "5s"}}})
+    assert daemon.wait() == 3
     assert "Traceback" not in daemon.log
-    assert said in daemon.log
-    assert "schedules.yaml" in daemon.log or "redis" in said.lower() or "lease" in said or "1s" in said
+    assert "schedules.a" in daemon.log
+    assert "schedules.b" in daemon.log
 
 
 def test_a_file_that_is_missing_or_may_not_be_read_ends_with_3(start_daemon: StartDaemon, tmp_path: Path) -> None:
