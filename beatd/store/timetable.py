@@ -101,15 +101,15 @@ def plan_call(keys: Keys, term: Term, items: Sequence[PlanItem]) -> Call:
 def fire_call(keys: Keys, term: Term, items: Sequence[FireItem]) -> Call:
     """The call that fires some entries: at most 100, 1,000 messages, 256 kB."""
     queues: dict[str, int] = {}
+    usual: dict[tuple[str, int], str] = {}
     messages = [message for item in items for message in item.messages]
-    terms = [_terms(item, queues) for item in items]
     args: list[Arg] = [term.epoch, term.owner, FORMAT, HISTORY_ROWS, SKIP_ROWS, len(items), len(messages)]
     args += [item.name for item in items]
     args += [item.rev for item in items]
     args += [item.expected for item in items]
     args += ["F" if item.next_moment is None else item.next_moment for item in items]
     args += [item.task_id for item in items]
-    args += terms
+    args += [_terms(item, queues, usual) for item in items]
     args += messages
     return call("fire", keys, args, queues)
 
@@ -119,12 +119,23 @@ def pack_skips(skips: Sequence[Skip]) -> str:
     return ";".join(f"{skip.reason}:{skip.count}:{skip.first}:{skip.last}" for skip in skips)
 
 
-def _terms(item: FireItem, queues: dict[str, int]) -> str:
+def _terms(item: FireItem, queues: dict[str, int], usual: dict[tuple[str, int], str]) -> str:
+    after = -1 if item.good_until is None else max(0, item.good_until - item.expected)
+    if not item.plain or item.left is not None or item.skips:
+        return _write_terms(item, queues, after)
+    # One message on time: the same text for most of a batch, and this runs for every fire.
+    text = usual.get((item.queue_key, after))
+    if text is None:
+        text = usual[item.queue_key, after] = _write_terms(item, queues, after)
+    return text
+
+
+def _write_terms(item: FireItem, queues: dict[str, int], after: int) -> str:
     queue = queues.setdefault(item.queue_key, len(queues) + 1) if item.messages else 0
-    after = "" if item.good_until is None else max(0, item.good_until - item.expected)
+    until = "" if after < 0 else after
     left = "" if item.left is None else item.left
     slots = "" if item.plain else ",".join(map(str, item.slots))
-    return f"{queue}|{len(item.messages)}|{after}|{left}|{slots}|{pack_skips(item.skips)}"
+    return f"{queue}|{len(item.messages)}|{until}|{left}|{slots}|{pack_skips(item.skips)}"
 
 
 def _pairs(flat: list[bytes]) -> list[tuple[str, str]]:

@@ -205,7 +205,7 @@ def test_slots_at_the_very_bounds_are_taken(store: Store, term: Term) -> None:
 @pytest.mark.parametrize("again", [fire_item(), fire_item(messages=(b"more",)), skip_item(), fire_item(expected=2_000)])
 def test_a_name_counts_once_in_a_call(store: Store, term: Term, again: FireItem) -> None:
     store.plant("a", 1_000)
-    later = replace(again, next_moment=9_000)
+    later = again._replace(next_moment=9_000)
     assert store.fire(term, fire_item(), later) == "01"
     assert store.queue() == ["a@1000"]
     assert store.scores() == {"a": "2000"}
@@ -283,7 +283,7 @@ def test_runs_left_that_do_not_add_up_are_left_alone(store: Store, term: Term, l
     next_moment = None if left == 0 else 2_000
     with store.unchanged():
         item = fire_item("a", 1_000, next_moment, slots=(1_000, 1_001), plain=False, messages=(b"1", b"2"))
-        assert store.fire(term, replace(item, left=left)) == "2"
+        assert store.fire(term, item._replace(left=left)) == "2"
 
 
 def test_runs_left_of_an_entry_that_is_not_counted_are_left_alone(store: Store, term: Term) -> None:
@@ -297,7 +297,7 @@ def test_more_messages_than_runs_left_are_refused(store: Store, term: Term) -> N
     store.plant("a", 1_000, left=1)
     with store.unchanged():
         item = fire_item("a", 1_000, None, slots=(1_000, 1_001), plain=False, messages=(b"1", b"2"))
-        assert store.fire(term, replace(item, left=0)) == "2"
+        assert store.fire(term, item._replace(left=0)) == "2"
 
 
 def test_an_entry_that_goes_on_has_runs_left(store: Store, term: Term) -> None:

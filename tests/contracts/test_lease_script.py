@@ -17,8 +17,10 @@ pytestmark = pytest.mark.parametrize("store", ["plain", "flagged"], indirect=Tru
 
 def held_by_another(store: Store, **fields: str | int) -> None:
     """A lease of somebody else, good for an hour unless the fields say otherwise."""
-    lease = {"epoch": 5, "owner": "other", "until": store.now() + 3_600_000, "ttl": TTL, "rn": 7, "seq": 3} | fields
-    store.do("HSET", store.key("lease"), *(word for pair in lease.items() for word in pair))
+    until = store.now() + 3_600_000
+    lease = {"epoch": 5, "owner": "other", "until": until, "ttl": TTL, "rn": 7, "seq": 3, **fields}
+    for field, value in lease.items():
+        store.do("HSET", store.key("lease"), field, value)
 
 
 def test_an_empty_namespace_is_granted_and_says_what_it_is(store: Store) -> None:
@@ -163,7 +165,7 @@ def test_renewing_twice_is_renewing_once(store: Store) -> None:
 
 def test_releasing_blanks_the_owner_keeps_the_epoch_and_wakes_the_standbys(store: Store) -> None:
     term = store.lead()
-    with store.client.pubsub() as standby:
+    with store.client.pubsub() as standby:  # type: ignore[no-untyped-call]  # redis-py
         standby.subscribe(store.key("ctl"))
         standby.get_message(timeout=5)
         store.release(term)

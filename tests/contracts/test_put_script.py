@@ -1,7 +1,8 @@
 """Put: edits that settle nothing, keep pauses, and leave a row for every range they give up."""
 
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
+from dataclasses import replace
 from itertools import pairwise
 
 import pytest
@@ -249,8 +250,8 @@ def test_no_score_says_1970(store: Store) -> None:
 # Paused, disabled, held
 
 
-def paused(store: Store, *, owed: int | str = 1_000, **reasons: object) -> None:
-    """An entry out of the timetable, by default paused."""
+def paused(store: Store, reasons: Mapping[str, object] | None = None, *, owed: int = 1_000) -> None:
+    """An entry out of the timetable for these reasons, by default paused."""
     out = {"owed": str(owed), **(reasons or {"paused": {"who": "me", "note": "n"}})}
     store.do("HSET", store.key("rev"), "a", REV)
     store.do("HSET", store.key("out"), "a", json.dumps(out))
@@ -275,14 +276,14 @@ def test_disabling_takes_out_and_keeps_what_is_owed(store: Store) -> None:
 
 
 def test_an_edit_of_a_disabled_entry_keeps_since_when_it_is(store: Store) -> None:
-    paused(store, disabled={"at": "7"})
+    paused(store, {"disabled": {"at": "7"}})
     put_at(store, put_item(rev="n2.f1", enabled=False))
     assert out_of(store) == {"disabled": {"at": "7"}, "owed": "1000"}
 
 
 @pytest.mark.parametrize("owed, first", [(1_030, 1_000), (-500, 500)])
 def test_enabling_plans_from_now_and_names_what_was_slept_through(store: Store, owed: int, first: int) -> None:
-    paused(store, owed=owed, disabled={"at": "7"})
+    paused(store, {"disabled": {"at": "7"}}, owed=owed)
     store.do("HSET", store.key("jit"), "a", 30)
     now = put_at(store, put_item(rev="n2.f1", jitter=30))
     assert store.scores() == {"a": f"-{now}"}
@@ -291,7 +292,7 @@ def test_enabling_plans_from_now_and_names_what_was_slept_through(store: Store, 
 
 
 def test_enabling_a_paused_entry_leaves_it_paused_and_owing_nothing_older(store: Store) -> None:
-    paused(store, disabled={"at": "7"}, paused={"who": "me"})
+    paused(store, {"disabled": {"at": "7"}, "paused": {"who": "me"}})
     now = put_at(store, put_item(rev="n2.f1"))
     assert store.scores() == {}
     assert out_of(store) == {"paused": {"who": "me"}, "owed": f"-{now}"}
@@ -300,7 +301,7 @@ def test_enabling_a_paused_entry_leaves_it_paused_and_owing_nothing_older(store:
 
 @pytest.mark.parametrize("why, reason", [("invalid", "invalid"), ("finished", "past")])
 def test_mending_plans_from_now_with_a_row(store: Store, why: str, reason: str) -> None:
-    paused(store, **{why: {"at": "7"}})
+    paused(store, {why: {"at": "7"}})
     now = put_at(store, put_item(rev="n2.f2"))
     assert store.scores() == {"a": f"-{now}"}
     assert store.hash("out") == {}
@@ -309,7 +310,7 @@ def test_mending_plans_from_now_with_a_row(store: Store, why: str, reason: str) 
 
 @pytest.mark.parametrize("why", ["invalid", "finished"])
 def test_mending_a_paused_or_disabled_entry_leaves_it_out(store: Store, why: str) -> None:
-    paused(store, **{why: {"at": "7"}, "paused": {"who": "me"}})
+    paused(store, {why: {"at": "7"}, "paused": {"who": "me"}})
     now = put_at(store, put_item(rev="n2.f2"))
     assert out_of(store) == {"paused": {"who": "me"}, "owed": f"-{now}"}
     now = put_at(store, put_item(rev="n3.f2", enabled=False))
@@ -320,7 +321,7 @@ def test_mending_a_paused_or_disabled_entry_leaves_it_out(store: Store, why: str
 @pytest.mark.parametrize("why", ["disabled", "invalid", "finished"])
 def test_what_comes_back_is_not_planned_before_its_last_fire(store: Store, why: str) -> None:
     ahead = store.now() + HOUR
-    paused(store, **{why: {"at": "7"}})
+    paused(store, {why: {"at": "7"}})
     store.do("HSET", store.key("last"), "a", f"{ahead}|{ahead}|id|")
     put_at(store, put_item(rev="n2.f1"))
     assert store.scores() == {"a": f"-{ahead}"}
@@ -489,7 +490,7 @@ def test_after_an_edit_nothing_of_the_old_definition_fires(
     store: Store, term: Term, change: dict[str, str | bool]
 ) -> None:
     store.plant("a", 1_000)
-    put_at(store, put_item(**{"rev": "n2.f1", **change}))
+    put_at(store, replace(put_item(rev="n2.f1"), **change))  # type: ignore[arg-type]
     with store.unchanged():
         assert store.fire(term, fire_item()) == "2"
 

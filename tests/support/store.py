@@ -55,20 +55,21 @@ class Stored:
 
 
 class Store:
-    """One namespace. ``flagged`` chooses the form of the scripts that Redis 7 and later are given."""
+    """One namespace. ``flagged`` chooses the form of the scripts; by default the one the daemon would choose."""
 
-    def __init__(self, server: RedisServer, *, flagged: bool = True, namespace: str = "default") -> None:
+    def __init__(self, server: RedisServer, *, flagged: bool | None = None, namespace: str = "default") -> None:
         self.client = server.client(protocol=2, decode_responses=True, encoding_errors="surrogateescape")
+        version = str(self.client.info("server")["redis_version"])
         self.client.response_callbacks.clear()  # replies as the server says them
         self.keys = Keys(namespace)
-        self.flagged = flagged
+        self.flagged = int(version.split(".", maxsplit=1)[0]) >= 7 if flagged is None else flagged
 
     def key(self, kind: str) -> str:
         return self.keys.key(kind)
 
     def do(self, *words: Arg | float) -> Any:
         """One plain command, as any other client could send it."""
-        return self.client.execute_command(*words)
+        return self.client.execute_command(*words)  # type: ignore[no-untyped-call]  # redis-py
 
     def now(self) -> int:
         """The server's clock, UTC ms."""
@@ -191,10 +192,8 @@ def put_item(name: str = "a", rev: str = REV, **changes: Any) -> PutItem:
 def fire_item(name: str = "a", expected: int = 1_000, next_moment: int | None = 2_000, **changes: Any) -> FireItem:
     """One message for the one slot that the expected moment stands for, good for ever."""
     message = f"{name}@{expected}".encode()
-    return replace(
-        FireItem(name, REV, expected, next_moment, (expected,), True, "id", None, None, (), QUEUE, (message,)),
-        **changes,
-    )
+    item = FireItem(name, REV, expected, next_moment, (expected,), True, "id", None, None, (), QUEUE, (message,))
+    return item._replace(**changes)
 
 
 def skip_item(name: str = "a", expected: int = 1_000, next_moment: int | None = 2_000, **changes: Any) -> FireItem:

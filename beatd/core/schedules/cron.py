@@ -4,6 +4,7 @@ import re
 from functools import lru_cache
 from typing import Any, ClassVar, Final
 
+from beatd.core.instant import LAST_MS
 from beatd.core.schedules.cron_days import RARE_DAYS, DayRule, ever_matches, longest_wait
 from beatd.core.schedules.cron_explain import explain_cron
 from beatd.core.schedules.cron_text import CronText, parse_cron
@@ -18,6 +19,7 @@ from beatd.core.zone import Zone, forget_with_zones
 from beatd.errors import ScheduleInvalid
 
 LONGEST_HASH_ID: Final = 200
+NEVER: Final = LAST_MS + 1
 
 _HASHED = re.compile(r"(?:^|[ \t])h", re.IGNORECASE)  # no name of a month or weekday begins with h
 
@@ -40,7 +42,9 @@ class Cron(Rule):
         self._both = both
         self._hash_id = hash_id
         self._seed = seed if parsed.hashed else None
-        self._known = (0, 0)  # next_ms answers the second for every instant from the first up to the second
+        # As found last: an instant, the first slot after it, and that one again or the first one after it. Entries
+        # that share an expression are due together, and so ask for the same slots again and again.
+        self._known = (NEVER, NEVER, NEVER)
 
     @property
     def named(self) -> bool:
@@ -48,22 +52,29 @@ class Cron(Rule):
         return self._seed is not None and self._hash_id is None
 
     def next_ms(self, after: int) -> int | None:
-        known = self._known
-        if known[0] <= after < known[1]:
-            return known[1]
-        instant = after // 1_000
+        since, slot, following = self._known
+        if slot <= after < following:
+            return following
+        if since <= after < slot:
+            return slot
         search = next_shown if self.interval_like else next_reached
-        slot = search(self.zone, self.times, instant)
-        if slot is None:
+        found = search(self.zone, self.times, after // 1_000)
+        if found is None:
             return None
-        slot *= 1_000
-        self._known = (after, slot)
-        return slot
+        found *= 1_000
+        if after == following:
+            self._known = (since if slot == following else slot, following, found)
+        else:
+            self._known = (after, found, found)
+        return found
 
     def last_ms(self, until: int) -> int | None:
+        _, slot, following = self._known
+        if slot <= until < following:
+            return slot
         search = last_shown if self.interval_like else last_reached
-        slot = search(self.zone, self.times, until // 1_000)
-        return None if slot is None else slot * 1_000
+        found = search(self.zone, self.times, until // 1_000)
+        return None if found is None else found * 1_000
 
     def count_ms(self, after: int, until: int, at_most: int) -> int:
         count = count_shown if self.interval_like else count_reached
