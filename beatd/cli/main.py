@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, Final, NoReturn
 import click
 
 from beatd import __version__
-from beatd.errors import BeatdError, Unreachable
+from beatd.errors import BeatdError, ConfigInvalid, ScheduleInvalid, Unreachable
 
 if TYPE_CHECKING:  # imported when needed: a command loads only what it uses
     from beatd.config.settings import Settings
@@ -69,6 +69,19 @@ def cli() -> None:
     beatd next "0 9 * * mon-fri"    when a schedule, or an entry, will run
     beatd status                    who leads, and is all well
     """
+    if folder := os.environ.get("BEATD_TZPATH"):
+        _take_zone_data(folder)
+
+
+def _take_zone_data(folder: str) -> None:
+    from pathlib import Path
+
+    from beatd.core.zone import folder_data, use_zone_data
+
+    try:
+        use_zone_data(folder_data(Path(folder)))
+    except (OSError, ScheduleInvalid) as error:
+        raise ConfigInvalid(f"BEATD_TZPATH: {error}", hint="point it at a zoneinfo folder, or unset it") from error
 
 
 def main() -> NoReturn:

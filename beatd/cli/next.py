@@ -77,8 +77,8 @@ def instant_of(flag: str, text: str, schedule: Schedule) -> int:
 def _print(schedule: Schedule, slots: list[int], origin: int, output: str, *, later: bool) -> None:
     if output == "table":
         if slots:
-            click.echo(f"{schedule.words()}, {schedule.timezone}\n")
-            click.echo(slot_table(schedule, slots, origin, later=later))
+            slot_lines = slot_table(schedule, slots, origin, later=later)
+            click.echo(f"{schedule.words()}, {schedule.timezone}\n\n{slot_lines}")
         return
     rows = (slot_row(schedule, slot, origin) for slot in slots)
     if output == "json":

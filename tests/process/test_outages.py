@@ -1,6 +1,5 @@
 """Redis away, frozen, full, emptied or cut off: the daemon lives, says so once, and goes on."""
 
-import os
 import re
 import time
 from collections.abc import Callable, Iterator
@@ -36,7 +35,7 @@ def wait_until(condition: Callable[[], bool], timeout: float = 20) -> None:
 
 
 def descriptors(daemon: Daemon) -> int:
-    return len(os.listdir(f"/proc/{daemon.pid}/fd"))
+    return len(list(Path(f"/proc/{daemon.pid}/fd").iterdir()))
 
 
 def memory_kb(daemon: Daemon) -> int:

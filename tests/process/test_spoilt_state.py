@@ -66,8 +66,8 @@ def state(store: Client, name: str) -> str:
 
 def stuck(client: redis.Redis) -> list[tuple[bytes, float]]:
     """Negative scores, and moments more than three seconds in the past."""
-    late = client.zrangebyscore(f"{T}:due", "-inf", now_ms(client) - 3_000, withscores=True)
-    return [(name, score) for name, score in late]
+    late: Any = client.zrangebyscore(f"{T}:due", "-inf", now_ms(client) - 3_000, withscores=True)
+    return list(late)
 
 
 BROKEN = [
@@ -236,7 +236,8 @@ def test_json_written_by_another_client_with_its_own_spelling_fires(
     names = ["a b", "reports/daily", "Grüße 世界 🌍", "{tag}", "per%cent", "quote'\"", "a|b", "a:b;c,d", "-1", "*"]
     for number, name in enumerate(names):
         pipe = client.pipeline()
-        pipe.hset(f"{T}:def", name, json.dumps({"fast": True, "every": "200ms", "task": "t.t", "args": ["é"]}, indent=3))
+        spec = {"fast": True, "every": "200ms", "task": "t.t", "args": ["é"]}
+        pipe.hset(f"{T}:def", name, json.dumps(spec, indent=3))
         pipe.hset(f"{T}:rev", name, f"n{number}.f")
         pipe.zadd(f"{T}:due", {name: -now_ms(client)})
         pipe.execute()
