@@ -240,9 +240,7 @@ def watch(client: redis.Redis, before: float | None) -> float | None:
     """Fails when something has been late, or unplanned, for longer than 4 s of which a leader lived all."""
     at, stale = time.monotonic(), now_ms(client) - 4_000
     late = client.zrangebyscore(f"{T}:due", 0, stale, start=0, num=1, withscores=True)
-    unplanned: Any = client.zrangebyscore(
-        f"{T}:due", "-inf", "(0", start=0, num=5, withscores=True
-    )
+    unplanned: Any = client.zrangebyscore(f"{T}:due", "-inf", "(0", start=0, num=5, withscores=True)
     old = [(name, score) for name, score in unplanned if -score < stale]
     if not late and not old:
         return None
