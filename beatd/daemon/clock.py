@@ -48,7 +48,8 @@ class ServerClock:
         """Takes a sample: the server answered `server_ms` (whole ms, rounded down) to a question asked at `sent`."""
         received = self.monotonic()
         low, high = server_ms - received * 1000, server_ms + 1 - sent * 1000
-        if self._samples and not self._offset - STEP_MS <= (low + high) / 2 <= self._offset + STEP_MS:
+        # The true offset lies in [low, high]. An answer that came late, to a process that was stopped, proves no step.
+        if self._samples and (high < self._offset - STEP_MS or low > self._offset + STEP_MS):
             self.stepped += 1
             self._samples.clear()
         if self._samples and high < self._offset:
