@@ -36,7 +36,7 @@ def next_slots(
     until: str | None,
     output: str,
 ) -> None:
-    r"""Show when a schedule, or an entry, will run.
+    """Show when a schedule, or an entry, will run.
 
     \b
     beatd next nightly-report
