@@ -51,7 +51,7 @@ class Link:
         link = cls(address)
         try:
             async with asyncio.timeout(address.timeout):
-                await link._connection.connect()  # type: ignore[no-untyped-call]  # redis-py
+                await link._connection.connect()
         except (RedisError, OSError, TimeoutError) as error:
             await link.close()
             raise understand(error) from error

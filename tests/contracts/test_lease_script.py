@@ -165,7 +165,7 @@ def test_renewing_twice_is_renewing_once(store: Store) -> None:
 
 def test_releasing_blanks_the_owner_keeps_the_epoch_and_wakes_the_standbys(store: Store) -> None:
     term = store.lead()
-    with store.client.pubsub() as standby:  # type: ignore[no-untyped-call]  # redis-py
+    with store.client.pubsub() as standby:
         standby.subscribe(store.key("ctl"))
         standby.get_message(timeout=5)
         store.release(term)
