@@ -117,6 +117,8 @@ def test_bounds_without_an_offset_are_wall_time_in_the_schedules_zone(beatd: Any
 def test_until_tells_how_many_more_there_are(beatd: Any) -> None:
     done = beatd("next", "0 * * * *", "--from", "2026-01-01T00:00Z", "--until", "2026-01-03T00:00Z", "-n", "8")
     assert done.err == "note: 40 more up to --until: -n shows more\n"
+    done = beatd("next", "* * * * * *", "--from", "2026-01-01T00:00Z", "--until", "2026-01-03T00:00Z")
+    assert done.err == "note: at least 10,000 more up to --until: -n shows more\n"
 
 
 @pytest.mark.parametrize(
