@@ -1,6 +1,5 @@
 """`beatd ls`, `set`, `rm`: entries as stored in Redis."""
 
-import getpass
 import itertools
 import json
 import socket
@@ -23,7 +22,7 @@ from beatd.core.schedules import SCHEDULE_KEYS
 from beatd.core.schedules.schedule import COMMON_KEYS, KINDS
 from beatd.errors import BeatdError, EntryInvalid, Refused
 from beatd.store.client import Client
-from beatd.store.entries import Row, audit
+from beatd.store.entries import Row, audit, user_name
 
 PAGE: Final = 500
 PREVIEWED: Final = 3
@@ -75,7 +74,7 @@ def ls(common: Common, output: str, limit: int) -> None:
 @click.option("--enabled/--disabled", default=None)
 @click.option("--yes", is_flag=True, help="Don't ask, not even on a terminal.")
 def set_entry(common: Common, name: str, schedule: dict[str, Any], *, yes: bool, **fields: Any) -> None:
-    r"""Create the entry NAME, or change the given fields of it.
+    """Create the entry NAME, or change the given fields of it.
 
     \b
     beatd set cleanup --task app.tasks.cleanup --cron "*/10 * * * *"
@@ -200,7 +199,7 @@ def _json(flag: str, text: str) -> Any:
 
 
 def _who(client: str) -> str:
-    return audit(client, getpass.getuser(), socket.gethostname())
+    return audit(client, user_name(), socket.gethostname())
 
 
 def _entry_of(row: Row) -> Entry | None:

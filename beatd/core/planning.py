@@ -5,9 +5,10 @@ from typing import Final
 
 from beatd.core.entry import Entry
 from beatd.core.fire import Skip
+from beatd.core.instant import LAST_MS
 from beatd.core.timetable import PlanItem, Stored
 
-SCORE_END: Final = 10**15  # scores reach up to here; the last instant of the year 9999 has one digit less
+SCORE_END: Final = LAST_MS + 1  # no script of ours writes a score from here on
 
 
 @dataclass(frozen=True, slots=True)
@@ -21,13 +22,13 @@ class First:
 def first_moment(entry: Entry, since: int, last_slot: int, jitter: int, left: int | None) -> First:
     """The moment of the first slot strictly after `since` and after the last fire, by the entry's schedule.
 
-    An entry that runs once is looked for from one grace earlier, so that an instant just past still fires; one that
-    lies further back is a skip (`past`).
+    An entry that runs once is looked for as far back as it would still be on time (lateness counts from its moment,
+    the grace is inclusive), so that an instant just past still fires; one that lies further back is a skip (`past`).
     """
     if left == 0:
         return First(None)
     once = entry.schedule.kind == "at"
-    start = since - entry.policy.grace_ms if once else since
+    start = since - jitter - entry.policy.grace_ms - 1 if once else since
     slot = entry.schedule.next_ms(max(start, last_slot))
     if slot is not None:
         return First(slot + jitter)
