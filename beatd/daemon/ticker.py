@@ -127,8 +127,8 @@ class Ticker:
                 self._s.events.emit("entry_skipped", entry=item.name, reason="blocked", queue=item.queue_key)
             else:
                 self._s.refused(item.name)
+        self._s.count_batch(reply.seq, accepted=bool(fired))
         if fired:
-            self._s.seq = reply.seq
             self._prolonged(self._s.term, sent)
             self._s.events.fired(fired, reply.now)
 
