@@ -1,7 +1,12 @@
 """How instants, durations and tables look."""
 
-from collections.abc import Sequence
+import os
+import sys
+from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
+from typing import Any, TextIO
+
+import click
 
 
 def instant(ms: int | None) -> str | None:
@@ -22,6 +27,23 @@ def distance(ms: int) -> str:
     else:
         amount = f"{far:.0f} s"
     return f"in {amount}" if ms >= 0 else f"{amount} ago"
+
+
+def coloured(stream: TextIO | None = None, env: Mapping[str, str] | None = None) -> bool:
+    """Whether to use colours: on a terminal that has them, unless NO_COLOR is set."""
+    env = os.environ if env is None else env
+    stream = sys.stdout if stream is None else stream
+    return stream.isatty() and not env.get("NO_COLOR") and env.get("TERM") != "dumb"
+
+
+def styled(text: str, **style: Any) -> str:
+    """The text in a style where standard output shows it, else as it is."""
+    return click.style(text, **style) if coloured() else text
+
+
+def note(text: str) -> None:
+    """A message beside the data: to stderr."""
+    click.echo(f"note: {text}", err=True)
 
 
 def table(heads: Sequence[str], rows: Sequence[Sequence[object]]) -> str:

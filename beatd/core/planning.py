@@ -1,11 +1,13 @@
 """The first slot of an entry that is to be planned."""
 
 from dataclasses import dataclass
+from typing import Final
 
 from beatd.core.entry import Entry
 from beatd.core.fire import Skip
-from beatd.core.instant import LAST_MS
 from beatd.core.timetable import PlanItem, Stored
+
+SCORE_END: Final = 10**15  # scores reach up to here; the last instant of the year 9999 has one digit less
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,16 +38,29 @@ def first_moment(entry: Entry, since: int, last_slot: int, jitter: int, left: in
 def plan_item(entry: Entry, stored: Stored, now: int) -> PlanItem:
     """What to tell the plan script about an entry whose score is no moment: -t says "plan from instant t".
 
-    A score that none of our scripts writes (a fraction, an infinity, past the year 9999) is planned from `now`.
+    A score that none of our scripts writes (a fraction, an infinity) is planned from `now`, and a moment at or before
+    the last fire from just after that: nothing fires twice, whoever wrote the score.
     """
-    score = float(stored.score)
-    since = int(-score) if score.is_integer() and -LAST_MS <= score < 0 else now
+    mark = whole_score(stored.score)
+    since = now if mark is None else -mark if mark < 0 else stored.last_slot
     first = first_moment(entry, since, stored.last_slot, stored.jitter, stored.left)
     verdict = "F" if first.moment is None else str(first.moment)
     return PlanItem(stored.name, stored.rev, stored.score, verdict, "", first.skips)
 
 
+def owed_moment(stored: Stored) -> int | None:
+    """The moment at which an entry is to be fired; None where it has to be planned first."""
+    moment = moment_of(stored.score)
+    return moment if moment is not None and moment - stored.jitter > stored.last_slot else None
+
+
 def moment_of(score: str) -> int | None:
     """The moment that a score stands for; None where it is a mark to be planned, or not one of ours."""
+    value = whole_score(score)
+    return value if value is not None and value >= 0 else None
+
+
+def whole_score(score: str) -> int | None:
+    """A score that one of our scripts could have written: whole, of at most 15 digits. None for any other."""
     value = float(score)
-    return int(value) if 0 <= value <= LAST_MS and value.is_integer() else None
+    return int(value) if abs(value) < SCORE_END and value.is_integer() else None

@@ -6,7 +6,7 @@ from typing import Final
 
 from beatd.core.entry import Entry, entry_from_definition
 from beatd.core.fire import TaskIds
-from beatd.core.timetable import PlanItem, Stored
+from beatd.core.timetable import UNREADABLE, PlanItem, Stored
 from beatd.core.window import Compiled
 from beatd.daemon.ports import CompileTemplate
 from beatd.errors import EntryInvalid
@@ -21,19 +21,24 @@ class Definitions:
     def __init__(self, namespace: str, compile_template: CompileTemplate) -> None:
         self._namespace = namespace
         self._compile_template = compile_template
-        self._kept: OrderedDict[str, Compiled] = OrderedDict()
+        self._kept: OrderedDict[tuple[str, str], Compiled] = OrderedDict()
         self._size = 0
 
-    def known(self, rev: str | None) -> Compiled | None:
-        """What was compiled for a revision, if it is still kept."""
-        if rev is None or (found := self._kept.get(rev)) is None:
+    def known(self, name: str, rev: str | None) -> Compiled | None:
+        """What was compiled for an entry and its revision, if it is still kept.
+
+        The name counts: a client that writes many entries in one call may give them one nonce.
+        """
+        if rev is None or (found := self._kept.get((name, rev))) is None:
             return None
-        self._kept.move_to_end(rev)
+        self._kept.move_to_end((name, rev))
         return found
 
     def compile(self, stored: Stored) -> Compiled:
-        """Makes a definition ready. Raises EntryInvalid with the reason."""
-        found = self.known(stored.rev)
+        """Makes a definition ready. Raises EntryInvalid with the reason, whatever another client has stored."""
+        if stored.left == UNREADABLE:
+            raise EntryInvalid("the stored number of runs left is none", hint="write the entry again (beatd set)")
+        found = self.known(stored.name, stored.rev)
         if found is not None:
             return found
         if stored.definition is None:
@@ -49,7 +54,7 @@ class Definitions:
         return Compiled(rev, entry, template, ids, jitter, length + template.size + _OVERHEAD)
 
     def _keep(self, compiled: Compiled) -> None:
-        self._kept[compiled.rev] = compiled
+        self._kept[compiled.entry.name, compiled.rev] = compiled
         self._size += compiled.size
         while self._size > CACHE_BYTES and self._kept:
             _, dropped = self._kept.popitem(last=False)

@@ -72,5 +72,7 @@ def new_connection(address: RedisAddress) -> Connection:
     """One raw connection for the daemon, not yet open. It has no timeouts of its own: Link sets them on each await."""
     kwargs: dict[str, Any] = dict(parse_redis_url(address.url))
     kind = kwargs.pop("connection_class", Connection)
-    connection: Connection = kind(protocol=2, retry=AsyncRetry(NoBackoff(), 0), **kwargs)
+    # Said outright: from redis-py 8 on, a connection without a word about it gives up after 5 idle seconds.
+    kwargs.update(protocol=2, retry=AsyncRetry(NoBackoff(), 0), socket_timeout=None, socket_connect_timeout=None)
+    connection: Connection = kind(**kwargs)
     return connection
