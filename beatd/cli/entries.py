@@ -74,7 +74,7 @@ def ls(common: Common, output: str, limit: int) -> None:
 @click.option("--enabled/--disabled", default=None)
 @click.option("--yes", is_flag=True, help="Don't ask, not even on a terminal.")
 def set_entry(common: Common, name: str, schedule: dict[str, Any], *, yes: bool, **fields: Any) -> None:
-    r"""Create the entry NAME, or change the given fields of it.
+    """Create the entry NAME, or change the given fields of it.
 
     \b
     beatd set cleanup --task app.tasks.cleanup --cron "*/10 * * * *"

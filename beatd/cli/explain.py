@@ -27,7 +27,7 @@ MOST_VALUES = 8
 def explain(
     common: Common, words: tuple[str, ...], schedule: dict[str, Any], count: int, since: str | None, output: str
 ) -> None:
-    r"""Explain a schedule: field by field, how often it runs, what shifts of the clock do to it.
+    """Explain a schedule: field by field, how often it runs, what shifts of the clock do to it.
 
     \b
     beatd explain "0 9 1,15 * mon"

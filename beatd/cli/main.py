@@ -61,7 +61,7 @@ class _Commands(click.Group):
 @click.group(cls=_Commands, context_settings={"help_option_names": ["-h", "--help"]})
 @click.version_option(__version__, message="beatd %(version)s")
 def cli() -> None:
-    r"""beatd puts periodic tasks on worker queues: exactly one enqueue per entry and slot.
+    """beatd puts periodic tasks on worker queues: exactly one enqueue per entry and slot.
 
     \b
     beatd run -c schedules.yaml     the daemon; more of them are standbys

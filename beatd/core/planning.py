@@ -7,7 +7,7 @@ from beatd.core.entry import Entry
 from beatd.core.fire import Skip
 from beatd.core.timetable import PlanItem, Stored
 
-SCORE_END: Final = 10**15  # scores reach up to here; the last instant of the year 9999 has one digit less
+SCORE_END: Final = LAST_MS + 1  # no script of ours writes a score from here on
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,6 +1,5 @@
 """`beatd next`: what it takes, what it shows, and how it says no."""
 
-import json
 import os
 import pty
 import subprocess
@@ -13,6 +12,7 @@ from typing import Any
 
 import pytest
 
+from beatd.cli.show import coloured
 from tests.support.servers import RedisServer, free_port
 
 NEW_YORK = ("--tz", "America/New_York")
@@ -117,6 +117,8 @@ def test_bounds_without_an_offset_are_wall_time_in_the_schedules_zone(beatd: Any
 def test_until_tells_how_many_more_there_are(beatd: Any) -> None:
     done = beatd("next", "0 * * * *", "--from", "2026-01-01T00:00Z", "--until", "2026-01-03T00:00Z", "-n", "8")
     assert done.err == "note: 40 more up to --until: -n shows more\n"
+    done = beatd("next", "* * * * * *", "--from", "2026-01-01T00:00Z", "--until", "2026-01-03T00:00Z")
+    assert done.err == "note: at least 10,000 more up to --until: -n shows more\n"
 
 
 @pytest.mark.parametrize(
@@ -328,10 +330,13 @@ def test_zone_data_come_from_beatd_tzpath(tmp_path: Path) -> None:
     env = {**os.environ, "BEATD_TZPATH": str(tmp_path)}
     done = subprocess.run(command, capture_output=True, text=True, env=env, timeout=30, check=False)
     assert "T02:00:00Z" in done.stdout, done.stderr
-    env["BEATD_TZPATH"] = str(tmp_path / "none")
-    done = subprocess.run(command, capture_output=True, text=True, env=env, timeout=30, check=False)
-    assert (done.returncode, done.stdout) == (3, "")
-    assert "BEATD_TZPATH: " in json.loads(done.stderr)["message"]
+
+
+def test_a_folder_without_zone_files_ends_with_3(beatd: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("BEATD_TZPATH", "none")
+    done = beatd("next", "* * * * *")
+    assert (done.code, done.out) == (3, "")
+    assert done.err.startswith("beatd: BEATD_TZPATH: none holds no zone files")
 
 
 def test_ndjson_is_an_object_a_line(beatd: Any) -> None:
@@ -355,12 +360,11 @@ def _env(**more: str) -> dict[str, str]:
     return {**os.environ, "PYTHONPATH": str(Path(__file__).parents[2]), "TERM": "xterm", **more}
 
 
-@pytest.mark.parametrize("more, coloured", [({}, True), ({"NO_COLOR": "1"}, False), ({"TERM": "dumb"}, False)])
-def test_colours_are_for_terminals_that_want_them(tmp_path: Path, more: dict[str, str], coloured: bool) -> None:
+def test_on_a_terminal_rows_that_the_clock_touches_are_coloured(tmp_path: Path) -> None:
     words = ["next", "30 2 * * *", *NEW_YORK, *SPRING, "-n", "2"]
     ours, theirs = pty.openpty()
     process = subprocess.Popen(
-        [sys.executable, "-m", "beatd", *words], stdout=theirs, stderr=subprocess.PIPE, cwd=tmp_path, env=_env(**more)
+        [sys.executable, "-m", "beatd", *words], stdout=theirs, stderr=subprocess.PIPE, cwd=tmp_path, env=_env()
     )
     os.close(theirs)
     shown = b""
@@ -372,8 +376,25 @@ def test_colours_are_for_terminals_that_want_them(tmp_path: Path, more: dict[str
     os.close(ours)
     process.communicate(timeout=30)
     assert process.returncode == 0
-    assert (b"\x1b[33mSun 2026-03-08" in shown) is coloured
-    assert (b"\x1b" in shown) is coloured
+    assert b"\x1b[33mSun 2026-03-08" in shown
+    assert b"\x1b[33mMon 2026-03-09" not in shown
+
+
+@pytest.mark.parametrize(
+    "env, wanted",
+    [
+        ({"TERM": "xterm"}, True),
+        ({"TERM": "xterm", "NO_COLOR": ""}, True),
+        ({"TERM": "xterm", "NO_COLOR": "1"}, False),
+        ({"TERM": "dumb"}, False),
+    ],
+)
+def test_colours_are_for_terminals_that_want_them(tmp_path: Path, env: dict[str, str], wanted: bool) -> None:
+    ours, theirs = pty.openpty()
+    with os.fdopen(theirs, "w") as terminal, (tmp_path / "file").open("w") as file:
+        assert coloured(terminal, env) is wanted
+        assert not coloured(file, env)
+    os.close(ours)
 
 
 def test_a_bare_schedule_loads_neither_redis_nor_yaml(tmp_path: Path) -> None:

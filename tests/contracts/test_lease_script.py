@@ -152,7 +152,7 @@ def test_renewing_prolongs_from_now_and_counts(store: Store) -> None:
     store.do("HSET", store.key("lease"), "until", 1, "seq", 4)
     until, now, rn, seq, inc = store.renew(term)
     assert (int(until) - int(now), rn, seq, inc) == (TTL, "2", "4", "inc")
-    assert store.hash("lease")["until"] == until
+    assert (store.hash("lease")["until"], store.hash("lease")["rn"]) == (until, "2")
 
 
 def test_renewing_twice_is_renewing_once(store: Store) -> None:
