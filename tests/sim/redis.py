@@ -9,7 +9,7 @@ import math
 import re
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
-from typing import Any, Final
+from typing import Any, Final, Protocol
 
 from tests.sim.lua import shared_lua
 from tests.sim.replies import Failure, Reply, Status
@@ -82,6 +82,16 @@ def copied(data: Data) -> Data:
     return {key: _COPIES[type(value)](value) for key, value in data.items()}
 
 
+class Observer(Protocol):
+    """Looks at the state before and after each script."""
+
+    def before(self, text: bytes) -> Any:
+        """What it wants to remember."""
+
+    def after(self, seen: Any, text: bytes, keys: Words, args: Words, reply: Reply) -> None:
+        """Compares."""
+
+
 class Server:
     """Executes commands one at a time. ``now_us`` gives the clock that TIME shows, in microseconds."""
 
@@ -92,7 +102,7 @@ class Server:
         self.version = version
         self.published: list[tuple[bytes, bytes]] = []  # channel, message: whoever delivers them takes them out
         self.pushed: list[tuple[bytes, bytes]] = []  # queue, message: the same
-        self.script_stopped: Callable[[bytes, Words, Words, Reply], None] | None = None
+        self.observer: Observer | None = None
 
     def execute(self, words: Words) -> Reply:
         """The reply to one command; an error is a Failure."""
@@ -326,9 +336,11 @@ def _evalsha(s: Server, w: Words) -> Reply:
 def _run(s: Server, text: bytes, w: Words) -> Reply:
     many = _int(w[0])
     keys, args = w[1 : 1 + many], w[1 + many :]
+    if s.observer is None:
+        return shared_lua().run(text, keys, args, s.execute)
+    seen = s.observer.before(text)
     reply = shared_lua().run(text, keys, args, s.execute)
-    if s.script_stopped is not None:
-        s.script_stopped(text, keys, args, reply)
+    s.observer.after(seen, text, keys, args, reply)
     return reply
 
 
