@@ -65,14 +65,17 @@ class Link:
 
     async def close(self) -> None:
         """Closes the connection; unanswered requests end with Unreachable."""
-        if self._reader is not None:
-            self._reader.cancel()
-            with suppress(asyncio.CancelledError):
-                await self._reader
-        self._fail(Unreachable("the connection to Redis was closed"))
-        with suppress(RedisError, OSError, TimeoutError):
-            async with asyncio.timeout(self._address.timeout):
-                await self._connection.disconnect(nowait=True)
+        try:
+            if self._reader is not None:
+                self._reader.cancel()
+                # Waited for, not awaited: its cancellation is not ours. To swallow our own would keep whoever closes
+                # this link alive after they were told to end.
+                await asyncio.wait([self._reader])
+        finally:
+            self._fail(Unreachable("the connection to Redis was closed"))
+            with suppress(RedisError, OSError, TimeoutError):
+                async with asyncio.timeout(self._address.timeout):
+                    await self._connection.disconnect(nowait=True)
 
     async def request(self, *commands: Command, within: float | None = None) -> list[Reply]:
         """Sends commands in one write and returns their replies; raises the first error among them as ours.

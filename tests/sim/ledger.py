@@ -263,7 +263,9 @@ class Ledger:
             late = time - last - jitter
             if reason in ("missed", "coalesced") and late < policy.grace_ms:
                 self._fail(f"{name}: {last} was skipped as {reason}, {late} ms late, within its grace")
-            if reason == "expired" and (policy.deadline_ms is None or late < policy.deadline_ms):
+            expires = entry.options.get("expires")
+            dead = policy.deadline_ms is not None and late >= policy.deadline_ms
+            if reason == "expired" and not dead and (expires is None or time - last < expires * 1000):
                 self._fail(f"{name}: {last} was skipped as expired, {late} ms late")
             if policy.catchup == "all" and reason in ("missed", "coalesced"):
                 self._fail(f"{name}: {reason} under catchup all")
@@ -365,7 +367,6 @@ class Ledger:
                 score = seen["due"].get(raw, seen["blocked"].get(raw))
                 if score is not None:
                     self._end_life(name, int(score) - int(seen["jit"].get(raw, 0)) - 1 if score >= 0 else int(-score))
-                self.history.tainted.discard(name)
 
     def _end_life(self, name: str, until: int) -> None:
         lives = self.history.lives.get(name)
