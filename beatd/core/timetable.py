@@ -3,8 +3,11 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 from enum import IntEnum
+from typing import Final
 
 from beatd.core.fire import Skip
+
+UNREADABLE: Final = -1  # runs left that are stored, but as no number
 
 
 class Code(IntEnum):
@@ -21,7 +24,10 @@ class Code(IntEnum):
 
 @dataclass(frozen=True, slots=True)
 class Stored:
-    """One entry of the timetable as stored: exact score, revision, definition, last fired slot, jitter, runs left."""
+    """One entry of the timetable as stored: exact score, revision, definition, last fired slot, jitter, runs left.
+
+    left: None where runs are not counted, UNREADABLE where another client spoilt the number.
+    """
 
     name: str
     score: str

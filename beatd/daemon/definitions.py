@@ -6,7 +6,7 @@ from typing import Final
 
 from beatd.core.entry import Entry, entry_from_definition
 from beatd.core.fire import TaskIds
-from beatd.core.timetable import PlanItem, Stored
+from beatd.core.timetable import UNREADABLE, PlanItem, Stored
 from beatd.core.window import Compiled
 from beatd.daemon.ports import CompileTemplate
 from beatd.errors import EntryInvalid
@@ -33,6 +33,8 @@ class Definitions:
 
     def compile(self, stored: Stored) -> Compiled:
         """Makes a definition ready. Raises EntryInvalid with the reason."""
+        if stored.left == UNREADABLE:
+            raise EntryInvalid("how many runs are left can't be read", hint="write the entry again with its max_runs")
         found = self.known(stored.rev)
         if found is not None:
             return found

@@ -11,7 +11,7 @@ from typing import Final
 
 from beatd.core.term import Candidacy, Held, LeaseTiming, Term, trusted_until, wait_before_next_bid
 from beatd.daemon.ports import Clock, EventSink, LeasePort, ReleasePort, Stores
-from beatd.daemon.together import run_together, wait_for_event
+from beatd.daemon.together import Backoff, run_together, wait_for_event
 from beatd.errors import BeatdError, LeaseLost, Unreachable
 
 BACKOFF_S: Final = (0.05, 0.5)
@@ -60,16 +60,13 @@ class Elector:
 
     async def run(self) -> None:
         """Runs for ever: connects, campaigns, renews; backs off while Redis is away."""
-        failures = 0
+        backoff = Backoff(*BACKOFF_S, self._clock.monotonic, self._random)
         while True:
             try:
                 await self._serve()
             except BeatdError as error:
-                failures += 1
                 self._report(error)
-                await self._hold_out(self._backoff(failures))
-            else:
-                failures = 0
+                await self._hold_out(backoff.next())
 
     async def resign(self) -> None:
         """Hands over: releases the lease if it is held, over a fresh connection. Never raises."""
@@ -162,11 +159,6 @@ class Elector:
     def _become(self, term: Term | None) -> None:
         self.term = term
         self.changed.set()
-
-    def _backoff(self, failures: int) -> float:
-        shortest, longest = BACKOFF_S
-        most = min(longest, shortest * 2**failures)
-        return self._random.uniform(shortest, most)
 
     def _report(self, error: BeatdError) -> None:
         """One line a change of state: an outage is not a flood of lines."""

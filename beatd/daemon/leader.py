@@ -12,7 +12,7 @@ from beatd.daemon.planner import Planner
 from beatd.daemon.ports import ChangePort, Clock, EventSink, Stores
 from beatd.daemon.session import Session
 from beatd.daemon.ticker import Ticker
-from beatd.daemon.together import run_together, wait_for_event
+from beatd.daemon.together import Backoff, run_together, wait_for_event
 from beatd.errors import BeatdError, LeaseLost
 
 CHECK_S = 1.0
@@ -60,7 +60,7 @@ class Leader:
 
     async def _lead(self, term: Term) -> None:
         """Sessions until the lease is lost: no answer ends a session, and what it believed goes with it."""
-        failures = 0
+        backoff = Backoff(*BACKOFF_S, self._clock.monotonic, self._random)
         while True:
             try:
                 await self._session(term)
@@ -68,12 +68,8 @@ class Leader:
                 self._elector.lost(term, error.message)
                 return
             except BeatdError as error:
-                failures += 1
                 self._events.emit("redis_down", error=error.message, hint=error.hint, service="leader")
-                shortest, longest = BACKOFF_S
-                await asyncio.sleep(self._random.uniform(shortest, min(longest, shortest * 2**failures)))
-            else:
-                failures = 0
+                await asyncio.sleep(backoff.next())
 
     async def _session(self, term: Term) -> None:
         timetable = await self._stores.open_timetable()

@@ -9,7 +9,7 @@ from beatd.store.entries import MOST_ITEMS, check_put, put_call, put_steps, remo
 from beatd.store.keys import Keys
 from beatd.store.lease import CHANNEL, RedisLease
 from beatd.store.link import Link
-from beatd.store.timetable import RedisTimetable
+from beatd.store.timetable import RedisTimetable, whole
 
 FILE_PAGE: Final = 1_000
 
@@ -86,7 +86,7 @@ class RedisFileEntries:
             columns = [("HMGET", self.keys.key(kind), *part) for kind in ("rev", "def", "left")]
             for name, rev, definition, left in zip(part, *await self.link.request(*columns), strict=True):
                 if rev is not None:
-                    found[name] = (definition, None if left is None else int(left))
+                    found[name] = (definition, whole(left))
         return found
 
     async def put(self, items: Sequence[PutItem]) -> None:

@@ -14,6 +14,7 @@ from beatd.store.entries import (
     Row,
     check_put,
     check_remove,
+    moment_shown,
     names_command,
     put_call,
     put_steps,
@@ -24,6 +25,7 @@ from beatd.store.entries import (
 from beatd.store.keys import Keys
 from beatd.store.refusals import understand
 from beatd.store.scripts import Arg, Call
+from beatd.store.timetable import whole
 
 PAGE: Final = 500
 
@@ -74,7 +76,7 @@ class Client:
     def runs_left(self, name: str) -> int | None:
         """How many runs `max_runs` still allows; None where they are not counted."""
         left = self._one("HGET", self._keys.key("left"), name)
-        return None if left is None else int(left)
+        return whole(left)
 
     def put(self, items: Sequence[PutItem], who: str) -> None:
         """Writes entries, all or nothing within a step. Raises Refused."""
@@ -100,7 +102,7 @@ class Client:
             "lease": {k.decode(): v.decode(errors="replace") for k, v in _pairs(lease)},
             "instances": {k.decode(): json.loads(v) for k, v in _pairs(instances)},
             "entries": {"total": rev, "out": out, "blocked": blocked},
-            "oldest_due": int(float(due[1])) if due else None,
+            "oldest_due": moment_shown(due[1]) if due else None,
             "now": now,
         }
 

@@ -1,6 +1,7 @@
 """Entries in Redis: reading pages of them, and the edits that any client may make."""
 
 import json
+import math
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any, Final
@@ -9,7 +10,7 @@ from beatd.core.edit import ANY, PutItem
 from beatd.errors import NotFound, Refused
 from beatd.store.keys import FORMAT, Keys
 from beatd.store.scripts import Arg, Call, call
-from beatd.store.timetable import SKIP_ROWS
+from beatd.store.timetable import SKIP_ROWS, whole
 
 LOG_ROWS: Final = 100_000
 MOST_ITEMS: Final = 500
@@ -126,15 +127,21 @@ def rows_of(names: Sequence[str], replies: Sequence[Any]) -> list[Row]:
                 name=name,
                 rev=rev.decode(errors="replace"),
                 definition=definition or b"",
-                moment=None if score is None else int(float(score)),
+                moment=None if score is None else moment_shown(score),
                 blocked=due is None and blocked is not None,
                 out=_object(out),
-                jitter=int(jit or 0),
+                jitter=whole(jit) or 0,
                 last=(last or b"").decode(errors="replace"),
                 file_hash=None if file is None else file.decode(errors="replace"),
             )
         )
     return rows
+
+
+def moment_shown(score: bytes) -> int | None:
+    """A score in whole ms; None for an infinity, which only another client can have written."""
+    value = float(score)
+    return int(value) if math.isfinite(value) else None
 
 
 def _object(text: bytes | None) -> dict[str, Any]:

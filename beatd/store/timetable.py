@@ -6,7 +6,7 @@ from typing import Final
 
 from beatd.core.fire import FireItem, Skip
 from beatd.core.term import Term
-from beatd.core.timetable import Check, FireReply, PlanItem, PlanReply, Stored
+from beatd.core.timetable import UNREADABLE, Check, FireReply, PlanItem, PlanReply, Stored
 from beatd.store.keys import FORMAT, Keys
 from beatd.store.link import Link
 from beatd.store.scripts import Arg, Call, call
@@ -22,9 +22,9 @@ class RedisTimetable:
     link: Link
     keys: Keys
 
-    async def unplanned(self, at_most: int) -> list[tuple[str, str]]:
+    async def unplanned(self, offset: int, at_most: int) -> list[tuple[str, str]]:
         """Names to be planned with their exact scores; the newest edits come first by themselves."""
-        words = ("ZRANGEBYSCORE", self.keys.key("due"), "-inf", "(0", "WITHSCORES", "LIMIT", 0, at_most)
+        words = ("ZRANGEBYSCORE", self.keys.key("due"), "-inf", "(0", "WITHSCORES", "LIMIT", offset, at_most)
         return _pairs((await self.link.request(words))[0])
 
     async def page(self, after: int, until: int, offset: int, at_most: int) -> list[tuple[str, int]]:
@@ -52,7 +52,7 @@ class RedisTimetable:
         )
         columns = zip(names, score, rev, definition, last, jitter, left, strict=True)
         return [
-            Stored(name, s.decode(), _text(r), d, _last_slot(la), int(j or 0), None if le is None else int(le))
+            Stored(name, s.decode(), _text(r), d, _last_slot(la), whole(j) or 0, _runs_left(le))
             for name, s, r, d, la, j, le in columns
             if s is not None and r is not None
         ]
@@ -73,12 +73,12 @@ class RedisTimetable:
         staged, negative, oldest, seq, now = await self.link.request(
             ("ZCOUNT", due, 0, bound),
             ("ZCOUNT", due, "-inf", "(0"),
-            ("ZRANGEBYSCORE", due, 0, "+inf", "WITHSCORES", "LIMIT", 0, 1),
+            ("ZRANGEBYSCORE", due, 0, "(+inf", "WITHSCORES", "LIMIT", 0, 1),
             ("HGET", self.keys.key("lease"), "seq"),
             ("TIME",),
         )
         moment = int(float(oldest[1])) if oldest else None
-        return Check(staged, negative, moment, int(seq or 0), int(now[0]) * 1000 + int(now[1]) // 1000)
+        return Check(staged, negative, moment, whole(seq) or 0, int(now[0]) * 1000 + int(now[1]) // 1000)
 
     async def close(self) -> None:
         """Closes the connection."""
@@ -113,6 +113,11 @@ def fire_call(keys: Keys, term: Term, items: Sequence[FireItem]) -> Call:
     return call("fire", keys, args, queues)
 
 
+def whole(raw: bytes | None) -> int | None:
+    """A stored whole number as the scripts read it: digits only, at most 15; None for anything else."""
+    return int(raw) if raw is not None and len(raw) <= 15 and raw.isdigit() else None
+
+
 def pack_skips(skips: Sequence[Skip]) -> str:
     """Skips as the history keeps them: ``reason:count:first:last`` joined by ``;``."""
     return ";".join(f"{skip.reason}:{skip.count}:{skip.first}:{skip.last}" for skip in skips)
@@ -135,5 +140,9 @@ def _text(raw: bytes) -> str:
 
 
 def _last_slot(raw: bytes | None) -> int:
-    head = (raw or b"").split(b"|", 1)[0]
-    return int(head) if head.isdigit() else 0
+    return whole((raw or b"").split(b"|", 1)[0]) or 0
+
+
+def _runs_left(raw: bytes | None) -> int | None:
+    left = whole(raw)
+    return UNREADABLE if raw is not None and left is None else left

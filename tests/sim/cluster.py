@@ -56,6 +56,7 @@ class Scenario:
     entries: int
     file_entries: int
     edit_every: float
+    fault_every: float
     sizes: dict[tuple[Any, str], int]
     message_size: int
 
@@ -86,6 +87,7 @@ def scenario(seed: int) -> Scenario:
         entries=r.choice([2, 4, 4, 6, 12]) if not quiet else r.choice([2, 4]),
         file_entries=r.choice([0, 1, 3]),
         edit_every=r.choice([0.3, 1.0, 3.0]) if not quiet else r.choice([0.5, 4.0]),
+        fault_every=12.0 if quiet else 2.5,
         sizes={
             (planner, "PAGE"): page,
             (planner, "SLICE"): slice_,
@@ -317,7 +319,8 @@ class World:
             await asyncio.sleep(0.25)
             calm = self.loop.time() - self.calm_since
             self._bounded()
-            if calm < self.scenario.calm_after or not any(instance.alive for instance in self.instances):
+            broken = self.network.down or self.network.stalled or not any(i.alive for i in self.instances)
+            if calm < self.scenario.calm_after or broken:
                 self._waiting_since.clear()
                 continue
             self._led()
@@ -331,9 +334,11 @@ class World:
 
     def _nothing_waits(self) -> None:
         now, time = self.now_ms(), self.loop.time()
+        state = self.ledger.state()
         waiting = {
             (name, score)
-            for name, score in self.ledger.state()["due"].items()
+            for name, score in state["due"].items()
+            if name in state["rev"]  # others are no entries: nobody can plan them
             if score < 0 or now - score > LATE_S * 1000
         }
         self._waiting_since = {key: self._waiting_since.get(key, time) for key in sorted(waiting)}

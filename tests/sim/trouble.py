@@ -137,19 +137,19 @@ class Chaos:
 
     async def _quiet(self, end: float) -> None:
         faults = [self._roll_back, self._roll_back, self._lose_one, self._step_a_little]
-        await self._go_on(faults, 12.0, end)
+        await self._go_on(faults, end)
 
     async def _loud(self, end: float) -> None:
         faults = [self._kill, self._kill, self._stop, self._freeze, self._freeze, self._cut, self._restart_redis]
         faults += [self._stall, self._step, self._roll_back, self._roll_back]
         if self._world.scenario.flushes:
             faults += [self._flush] * 3
-        await self._go_on(faults, 2.5, end)
+        await self._go_on(faults, end)
 
-    async def _go_on(self, faults: list[Any], every: float, end: float) -> None:
+    async def _go_on(self, faults: list[Any], end: float) -> None:
         world, r = self._world, self._random
         while True:
-            await asyncio.sleep(r.expovariate(1 / every))
+            await asyncio.sleep(r.expovariate(1 / world.scenario.fault_every))
             if world.loop.time() > end:
                 return
             world.disturbed()
