@@ -205,7 +205,7 @@ class Ledger:
             if not tainted:
                 self._fail(f"{name} was fired with a definition that can't be read")
             return
-        jitter = int(seen["jit"].get(raw, 0))
+        jitter = _whole(seen["jit"].get(raw))
         slots = [self._message(name, entry, message, jitter, time, tainted) for message in messages]
         skips = _skips(terms.split(b"|")[5])
         if not tainted:
@@ -291,14 +291,12 @@ class Ledger:
     def _planned(self, seen: Any, now: Any, raw: bytes, score: bytes, verdict: bytes, skips: bytes) -> None:
         name = raw.decode(errors="replace")
         entry = compiled(name, seen["def"].get(raw))
-        if verdict == b"I":
-            if entry is not None and name not in self.history.tainted:
-                self._fail(f"{name} was called invalid")
-            self._end_life(name, int(-float(score)) if float(score) < 0 else self.now_ms())
+        if name in self.history.tainted:
             return
-        if entry is None or name in self.history.tainted:
+        if entry is None or verdict == b"I":
+            self._fail(f"{name} was planned as {verdict!r}")
             return
-        t, last, jitter = int(-float(score)), _last(seen["last"].get(raw)), int(seen["jit"].get(raw, 0))
+        t, last, jitter = int(-float(score)), _last(seen["last"].get(raw)), _whole(seen["jit"].get(raw))
         since = max(t - (entry.policy.grace_ms if entry.schedule.kind == "at" else 0), last)
         slot = entry.schedule.next_ms(since)
         left = seen["left"].get(raw)
@@ -343,7 +341,7 @@ class Ledger:
             self._fail(f"{name}: enabled is {enabled} and its score {new}")
         owed = float(out["owed"]) if score is None and "owed" in out else score
         if owed is not None and name not in self.history.tainted:
-            before_owed = int(owed) - int(seen["jit"].get(raw, 0)) - 1 if owed >= 0 else int(-owed)
+            before_owed = int(owed) - _whole(seen["jit"].get(raw)) - 1 if owed >= 0 else int(-owed)
             # What the old definition still owed up to now is to stand in a row; an unchanged one goes on owing it.
             self._end_life(name, before_owed if same or score is None else max(time, before_owed))
         if new is not None and entry is not None:
@@ -366,7 +364,7 @@ class Ledger:
                     self._fail(f"{name} was removed and something of it stays")
                 score = seen["due"].get(raw, seen["blocked"].get(raw))
                 if score is not None:
-                    self._end_life(name, int(score) - int(seen["jit"].get(raw, 0)) - 1 if score >= 0 else int(-score))
+                    self._end_life(name, int(score) - _whole(seen["jit"].get(raw)) - 1 if score >= 0 else int(-score))
 
     def _end_life(self, name: str, until: int) -> None:
         lives = self.history.lives.get(name)
@@ -396,7 +394,7 @@ class Ledger:
                     if score is None:
                         self._fail(f"{name} is in no place, and its life has no end")
                         continue
-                    until = int(score) - int(jit.get(raw, 0)) - 1 if score >= 0 else int(-score)
+                    until = int(score) - _whole(jit.get(raw)) - 1 if score >= 0 else int(-score)
                 for slot in walk(life.entry, life.since, until):
                     ranges = rows.get(name, ())
                     if (name, slot) not in self.history.fired and not any(a <= slot <= b for a, b in ranges):
@@ -450,6 +448,10 @@ def _skips(packed: bytes) -> list[tuple[str, int, int, int]]:
 def _last(value: bytes | None) -> int:
     head = (value or b"").split(b"|")[0]
     return int(head) if head.isdigit() else 0
+
+
+def _whole(value: bytes | None) -> int:
+    return int(value) if value is not None and value.isdigit() else 0
 
 
 def _object(text: bytes | None) -> dict[str, Any]:
