@@ -42,7 +42,7 @@ class Ticker:
                 due = await self._take()
                 batch = self._make_batch(due)
                 if batch.items:
-                    sending.add(asyncio.create_task(self._fire(batch)))
+                    sending.append(asyncio.create_task(self._fire(batch)))
                     continue
                 self._room.release()
                 if not due:
