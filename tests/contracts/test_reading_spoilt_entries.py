@@ -2,7 +2,7 @@
 
 import pytest
 
-from beatd.core.timetable import Stored
+from beatd.core.timetable import UNREADABLE, Stored
 from beatd.store.connect import RedisAddress
 from beatd.store.entries import row_commands, rows_of
 from beatd.store.link import Link
@@ -21,7 +21,7 @@ async def test_the_leader_reads_spoilt_numbers_as_none(store: Store, clean_redis
         seen = await RedisTimetable(link, store.keys).look(["a"])
     finally:
         await link.close()
-    assert seen == [Stored("a", "1000", REV, b"{}", 0, 0, None)]
+    assert seen == [Stored("a", "1000", REV, b"{}", 0, 0, UNREADABLE)]
 
 
 @pytest.mark.parametrize("out", [*JUNK, "[]", "null", "[" * 100_000, '{"a":' * 100_000])
