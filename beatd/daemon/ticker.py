@@ -34,7 +34,7 @@ class Ticker:
 
     async def run(self) -> None:
         """Runs until the connection or the lease is lost; raises what ended it."""
-        sending: set[asyncio.Task[None]] = set()
+        sending: list[asyncio.Task[None]] = []
         try:
             while True:
                 await self._room.acquire()
@@ -42,7 +42,7 @@ class Ticker:
                 due = await self._take()
                 batch = self._make_batch(due)
                 if batch.items:
-                    sending.add(asyncio.create_task(self._fire(batch)))
+                    sending.append(asyncio.create_task(self._fire(batch)))
                     continue
                 self._room.release()
                 if not due:
@@ -53,9 +53,9 @@ class Ticker:
             await asyncio.gather(*sending, return_exceptions=True)
 
     @staticmethod
-    def _raise_failed(sending: set[asyncio.Task[None]]) -> None:
+    def _raise_failed(sending: list[asyncio.Task[None]]) -> None:
         for task in [task for task in sending if task.done()]:
-            sending.discard(task)
+            sending.remove(task)
             task.result()
 
     async def _take(self) -> Sequence[Staged]:
