@@ -237,6 +237,7 @@ def test_a_queue_of_a_wrong_type_blocks_its_entries_only_until_it_is_mended(
     assert state(store, "blocked") == "scheduled"
 
 
+@pytest.mark.nightly
 def test_a_clobbered_key_is_told_of_and_once_it_is_mended_firing_goes_on(
     server: RedisServer, client: redis.Redis, start_daemon: StartDaemon, open_ledger: OpenLedger
 ) -> None:
