@@ -121,7 +121,7 @@ def _mapping(loader: _Loader, node: yaml.MappingNode) -> dict[Any, Any]:
     for key, _ in node.value:
         line = key.start_mark.line + 1
         if not isinstance(key, yaml.ScalarNode):
-            raise yaml.constructor.ConstructorError(None, None, f"line {line}: a key is a text, not a list or a mapping")
+            raise yaml.constructor.ConstructorError(None, None, f"line {line}: a key is a text, no list and no mapping")
         if key.value != "<<" and key.value in seen:
             raise yaml.constructor.ConstructorError(
                 None, None, f"the key {key.value!r} stands on line {seen[key.value]} and again on line {line}"

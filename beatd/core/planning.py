@@ -5,6 +5,7 @@ from typing import Final
 
 from beatd.core.entry import Entry
 from beatd.core.fire import Skip
+from beatd.core.instant import LAST_MS
 from beatd.core.timetable import PlanItem, Stored
 
 SCORE_END: Final = LAST_MS + 1  # no script of ours writes a score from here on

@@ -74,7 +74,8 @@ class FileEntries:
         port = await self._open_port()
         try:
             while True:
-                await asyncio.sleep(RECHECK_S if await self._apply(port, self._files) else REFUSED_S)
+                agrees = await self._apply(port, self._files)
+                await asyncio.sleep(RECHECK_S if agrees else REFUSED_S)
         finally:
             await port.close()
 

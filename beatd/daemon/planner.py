@@ -32,6 +32,7 @@ class Planner:
         self._s = session
         self._version = version
         self._generation = 0
+        self._passed_over = 0  # of those to be planned, how many could not be
         self._page_end = 0  # the moment at which reading goes on
         self._read_at_end = 0  # how many rows of exactly that moment were read
         self._probe_at = 0.0  # monotonic
@@ -58,24 +59,31 @@ class Planner:
         return len(names) == PAGE
 
     async def _plan_unplanned(self) -> bool:
-        marked = await self._s.timetable.unplanned(PAGE)
+        marked = await self._s.timetable.unplanned(self._passed_over, PAGE)
+        planned = 0
         if marked:
             names = [name for name, _ in marked]
             rows = await self._s.timetable.look(names)
-            await self._plan([row for row in rows if owed_moment(row) is None])
+            planned = await self._plan([row for row in rows if owed_moment(row) is None])
             await self._sweep(names, rows)
-        return len(marked) == PAGE
+        more = len(marked) == PAGE
+        # What can't be planned stays where it is: reading goes on behind it, lest it starve all others.
+        self._passed_over = self._passed_over + len(marked) - planned if more else 0
+        return more
 
-    async def _plan(self, rows: Sequence[Stored]) -> None:
-        """Computes and sets first moments; those inside the window are staged at once."""
+    async def _plan(self, rows: Sequence[Stored]) -> int:
+        """Computes and sets first moments; those inside the window are staged at once. How many were set."""
+        planned = 0
         for part in _parts(rows, PAGE):
             items: list[PlanItem] = []
             for piece in _parts(part, SLICE):
                 items += map(self._plan_item, piece)
                 await asyncio.sleep(0)
             reply = await self._s.timetable.plan(self._s.term, items)
+            planned += sum(code == Code.DONE for code in reply.codes)
             for row, item, code in zip(part, items, reply.codes, strict=True):
                 self._planned(row, item, code)
+        return planned
 
     def _plan_item(self, row: Stored) -> PlanItem:
         try:

@@ -16,7 +16,7 @@ from tests.support.servers import RedisServer
 
 StartDaemon = Callable[..., Daemon]
 
-REFUSED = {
+REFUSED: dict[str, tuple[str | bytes, str]] = {
     "not yaml": ("schedules: [", "not readable as YAML"),
     "not utf-8": (b"schedules: {a: \xff\xfe}", "not readable as YAML"),
     "a list": ("- a", "a mapping"),
@@ -52,10 +52,14 @@ def test_a_configuration_that_can_not_be_used_says_where(case: str, tmp_path: Pa
     content, said = REFUSED[case]
     path = tmp_path / "schedules.yaml"
     path.write_bytes(content if isinstance(content, bytes) else content.encode())
-    with pytest.raises(ConfigInvalid) as refused:
+
+    def use() -> None:
         settings = load_settings([path], {}, {"BROKEN_YAML": "["})
         Keys(settings.namespace)
-        RedisAddress(settings.redis or "")
+        RedisAddress(settings.redis or "redis://")
+
+    with pytest.raises(ConfigInvalid) as refused:
+        use()
     assert said in f"{refused.value.message} {refused.value.hint}"
 
 
