@@ -48,10 +48,13 @@ class Planner:
         names = self._s.next_suspects(PAGE)
         if not names:
             return False
-        rows = await self._s.timetable.look(names)
+        await self._take_in(await self._s.timetable.look(names))
+        return len(names) == PAGE
+
+    async def _take_in(self, rows: Sequence[Stored]) -> None:
+        """Stages what has a moment, and plans the rest: marks, and scores that no script of ours writes."""
         await self._stage_rows([row for row in rows if moment_of(row.score) is not None])
         await self._plan([row for row in rows if moment_of(row.score) is None])
-        return len(names) == PAGE
 
     async def _plan_unplanned(self) -> bool:
         marked = await self._s.timetable.unplanned(self._passed_over, PAGE)
@@ -146,7 +149,7 @@ class Planner:
                 self._s.window.stage(Staged(compiled, moment, None))
         self._s.ticker_wakes.set()
         for part in _parts(unknown, PAGE):
-            await self._stage_rows(await self._s.timetable.look(part))
+            await self._take_in(await self._s.timetable.look(part))
 
     def _is_older(self, name: str, moment: int) -> bool:
         """Whether a page tells what has been overtaken: the entry is being fired, or staged for later already."""

@@ -29,7 +29,7 @@ class Session:
     events: EventSink
     seq: int | None = None  # of the last accepted batch, once there was one
     window: Window = field(default_factory=Window)
-    in_flight: set[str] = field(default_factory=set)  # fired, not yet answered
+    in_flight: dict[str, int] = field(default_factory=dict)  # name -> moment: fired, not yet answered
     planner_wakes: asyncio.Event = field(default_factory=asyncio.Event)
     ticker_wakes: asyncio.Event = field(default_factory=asyncio.Event)
     _suspects: dict[str, None] = field(default_factory=dict)  # in the order they came
@@ -71,6 +71,11 @@ class Session:
     def stage(self, stored: Stored, moment: int) -> None:
         """Makes an entry ready and takes it into the window. Raises EntryInvalid."""
         self.window.stage(Staged(self.definitions.compile(stored), moment, stored.left))
+
+    def earliest(self) -> int | None:
+        """The earliest moment that is staged or being fired."""
+        moments = [*self.in_flight.values(), self.window.earliest()]
+        return min((moment for moment in moments if moment is not None), default=None)
 
     def restart(self) -> None:
         """Forgets what is staged and reads the timetable again from minus infinity."""

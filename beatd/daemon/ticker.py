@@ -87,7 +87,7 @@ class Ticker:
         batch = make_batch(due, self._s.clock.now_ms(), self._new_tag)
         for staged in batch.rest:
             self._s.window.stage(staged)
-        self._s.in_flight.update([item.name for item in batch.items])
+        self._s.in_flight.update({item.name: item.expected for item in batch.items})
         return batch
 
     async def _fire(self, batch: Batch) -> None:
@@ -95,7 +95,8 @@ class Ticker:
         try:
             reply = await self._s.timetable.fire(self._s.term, batch.items)
         finally:
-            self._s.in_flight.difference_update([item.name for item in batch.items])
+            for item in batch.items:
+                self._s.in_flight.pop(item.name, None)
             self._room.release()
             self._s.ticker_wakes.set()
         self._s.clock.observe(sent, reply.now)

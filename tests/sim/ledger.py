@@ -363,7 +363,7 @@ class Ledger:
                 if any(raw in now[kind] for kind in ("due", "rev", "def", "out", "blocked", "jit", "left")):
                     self._fail(f"{name} was removed and something of it stays")
                 score = seen["due"].get(raw, seen["blocked"].get(raw))
-                if score is not None:
+                if score is not None and name not in self.history.tainted:
                     self._end_life(name, int(score) - _whole(seen["jit"].get(raw)) - 1 if score >= 0 else int(-score))
 
     def _end_life(self, name: str, until: int) -> None:
@@ -451,7 +451,7 @@ def _last(value: bytes | None) -> int:
 
 
 def _whole(value: bytes | None) -> int:
-    return int(value) if value is not None and value.isdigit() else 0
+    return int(value) if value is not None and value.isdigit() and len(value) <= 15 else 0
 
 
 def _object(text: bytes | None) -> dict[str, Any]:
