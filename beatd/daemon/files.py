@@ -12,6 +12,7 @@ from beatd.daemon.ports import EventSink
 from beatd.errors import EntryInvalid, Refused
 
 PAGE: Final = 500
+LOOK_S: Final = 1.0
 
 
 class FilePort(Protocol):
@@ -58,42 +59,65 @@ class FileEntries:
         self._instance = instance
         self._new_id = new_id
         self._allow_shrink = allow_shrink
+        self._told: set[tuple[str | None, ...]] = set()
 
     async def keep_applied(self) -> None:
-        """Applies the files once, then waits until cancelled. Raises Unreachable without an answer."""
-        if self._files is not None:
-            port = await self._open_port()
-            try:
-                await self._apply(port, self._files)
-            finally:
-                await port.close()
-        await asyncio.Event().wait()
+        """Applies the files, and again whenever the store says that others are applied: a dataset that returned to an
+        older state forgets, and an edit that was refused may go through later. Raises Unreachable without an answer.
+        """
+        files = self._files
+        if files is None:
+            await asyncio.Event().wait()
+            return
+        port = await self._open_port()
+        try:
+            while True:
+                if await port.applied() != files.hash:
+                    await self._apply(port, files)
+                await asyncio.sleep(LOOK_S)
+        finally:
+            await port.close()
 
     async def _apply(self, port: FilePort, files: "LoadedFiles") -> None:
-        if await port.applied() == files.hash:
+        changes = await self._difference(port, files.entries)
+        if changes is None:
             return
-        try:
+        while True:
+            try:
+                await port.put([item async for item in self._puts(port, changes.puts)])
+                await port.remove(changes.removes)
+            except Refused as error:
+                self._refuse(error=error.message, hint=error.hint)
+                return
+            await port.note_applied(files.hash, self._instance)
+            self._told.clear()
+            self._events.emit("config_reloaded", put=len(changes.puts), removed=len(changes.removes))
+            # Had the dataset gone back between the two writes, the note would stand there without the entries.
             changes = await self._difference(port, files.entries)
-            await port.put([item async for item in self._puts(port, changes.puts)])
-            await port.remove(changes.removes)
-        except Refused as error:
-            self._events.emit("config_refused", error=error.message, hint=error.hint)
-            return
-        await port.note_applied(files.hash, self._instance)
-        self._events.emit("config_reloaded", put=len(changes.puts), removed=len(changes.removes))
+            if changes is None or changes.empty:
+                return
 
-    async def _difference(self, port: FilePort, entries: Sequence[Entry]) -> Difference:
+    async def _difference(self, port: FilePort, entries: Sequence[Entry]) -> Difference | None:
+        """What is to be done; None when it takes away more than can be meant."""
         stored = await port.stored()
         new = [entry.name for entry in entries if entry.name not in stored]
         changes = difference(entries, stored, frozenset(await port.existing(new)))
         for name in changes.conflicts:
-            self._events.emit("config_refused", entry=name, error="owner_conflict: the name is held by the API")
+            self._refuse(entry=name, error="owner_conflict: the name is held by the API")
         if shrinks_too_much(len(stored), len(changes.removes)) and not self._allow_shrink:
-            raise Refused(
-                f"the file takes away {len(changes.removes)} of {len(stored)} entries; nothing was changed",
+            self._refuse(
+                error=f"the file takes away {len(changes.removes)} of {len(stored)} entries; nothing was changed",
                 hint="if that is meant, start with --allow-shrink",
             )
+            return None
         return changes
+
+    def _refuse(self, **fields: str | None) -> None:
+        """One line for each refusal, however often it is met again."""
+        told = tuple(fields.values())
+        if told not in self._told:
+            self._told.add(told)
+            self._events.emit("config_refused", **fields)
 
     async def _puts(self, port: FilePort, entries: Sequence[Entry]) -> AsyncIterator[PutItem]:
         for start in range(0, len(entries), PAGE):

@@ -211,6 +211,7 @@ class Ledger:
         if not tainted:
             self._span(name, entry, expected - jitter, None if finished else int(next_text) - jitter, slots, skips, terms)
             self._not_too_soon(name, entry, skips, jitter, time)
+            self._not_too_late(name, entry, slots, jitter, time)
         if finished:
             last = slots[-1] if slots else max((skip[3] for skip in skips), default=expected - jitter)
             if entry.policy.max_runs is None or terms.split(b"|")[3] != b"0":
@@ -269,6 +270,18 @@ class Ledger:
                 self._fail(f"{name}: {last} was skipped as expired, {late} ms late")
             if policy.catchup == "all" and reason in ("missed", "coalesced"):
                 self._fail(f"{name}: {reason} under catchup all")
+
+    def _not_too_late(self, name: str, entry: Entry, slots: list[int], jitter: int, time: int) -> None:
+        """What the policy gives up by the server's clock is not fired."""
+        policy, expires = entry.policy, entry.options.get("expires")
+        for slot in slots:
+            late = time - slot - jitter
+            if policy.deadline_ms is not None and late > policy.deadline_ms:
+                self._fail(f"{name}: {slot} fired {late} ms late, past its deadline")
+            if policy.catchup == "none" and late > policy.grace_ms:
+                self._fail(f"{name}: {slot} fired {late} ms late, past its grace")
+            if expires is not None and time - slot > expires * 1000:
+                self._fail(f"{name}: {slot} fired {late} ms late, its message has expired")
 
     # plan
 
@@ -350,7 +363,7 @@ class Ledger:
             if new >= 0 and (not same or new != score):
                 self._fail(f"{name}: a put set the moment {new}")
             last = _last(seen["last"].get(raw))
-            if new < 0 and -new < last:
+            if name not in self.history.tainted and new < 0 and -new < last:
                 self._fail(f"{name}: put plans from {-new}, before the last fire {last}")
             if new < 0 and -new > max(time, last, 1) and not (score is not None and score < 0 and new == score):
                 self._fail(f"{name}: put plans from {-new}, later than now")
