@@ -40,6 +40,12 @@ class ConfigInvalid(BeatdError):
     code = "config_invalid"
 
 
+class NoSlot(BeatdError):
+    """A sound schedule without a slot in the range that was asked about. Ask for another range, or change it."""
+
+    code = "no_slot"
+
+
 class NotFound(BeatdError):
     """No entry of that name."""
 

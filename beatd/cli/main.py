@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, Final, NoReturn
 import click
 
 from beatd import __version__
-from beatd.errors import BeatdError, Unreachable
+from beatd.errors import BeatdError, ConfigInvalid, ScheduleInvalid, Unreachable
 
 if TYPE_CHECKING:  # imported when needed: a command loads only what it uses
     from beatd.config.settings import Settings
@@ -22,6 +22,8 @@ COMMANDS: Final = {
     "ls": "beatd.cli.entries:ls",
     "set": "beatd.cli.entries:set_entry",
     "rm": "beatd.cli.entries:rm",
+    "next": "beatd.cli.next:next_slots",
+    "explain": "beatd.cli.explain:explain",
     "status": "beatd.cli.status:status",
 }
 
@@ -40,6 +42,16 @@ class _Commands(click.Group):
         command: click.Command = getattr(importlib.import_module(module), name)
         return command
 
+    def invoke(self, ctx: click.Context) -> Any:
+        """Runs a command. That the reader of our output has left (`beatd ls | head`) is no error of ours."""
+        try:
+            code = super().invoke(ctx)
+            sys.stdout.flush()
+        except BrokenPipeError:
+            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+            return 0
+        return code
+
     def resolve_command(self, ctx: click.Context, args: list[str]) -> Any:
         if args and args[0] not in COMMANDS and not args[0].startswith("-"):
             raise click.UsageError(f"no command {args[0]!r}{_nearest(args[0])}")
@@ -49,13 +61,27 @@ class _Commands(click.Group):
 @click.group(cls=_Commands, context_settings={"help_option_names": ["-h", "--help"]})
 @click.version_option(__version__, message="beatd %(version)s")
 def cli() -> None:
-    r"""beatd puts periodic tasks on worker queues: exactly one enqueue per entry and slot.
+    """beatd puts periodic tasks on worker queues: exactly one enqueue per entry and slot.
 
     \b
     beatd run -c schedules.yaml     the daemon; more of them are standbys
     beatd ls                        entries with their next and last runs
+    beatd next "0 9 * * mon-fri"    when a schedule, or an entry, will run
     beatd status                    who leads, and is all well
     """
+    if folder := os.environ.get("BEATD_TZPATH"):
+        _take_zone_data(folder)
+
+
+def _take_zone_data(folder: str) -> None:
+    from pathlib import Path
+
+    from beatd.core.zone import folder_data, use_zone_data
+
+    try:
+        use_zone_data(folder_data(Path(folder)))
+    except (OSError, ScheduleInvalid) as error:
+        raise ConfigInvalid(f"BEATD_TZPATH: {error}", hint="point it at a zoneinfo folder, or unset it") from error
 
 
 def main() -> NoReturn:
@@ -69,14 +95,13 @@ def main() -> NoReturn:
     except click.exceptions.Exit as exit_:
         sys.exit(exit_.exit_code)
     except click.ClickException as error:
-        error.show()
+        if _wants_json():
+            _print_error("usage", error.exit_code, error.format_message(), None)
+        else:
+            error.show()
         sys.exit(error.exit_code)
     except KeyboardInterrupt:
         sys.exit(130)
-    except BrokenPipeError:
-        # Whoever read our output has left (`beatd ls | head`): that is no error of ours.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        sys.exit(0)
     sys.exit(code if isinstance(code, int) else 0)
 
 
@@ -116,8 +141,13 @@ def common_options(function: Callable[..., Any]) -> Callable[..., Any]:
 
 def output_option(function: Callable[..., Any]) -> Callable[..., Any]:
     """-o table or json."""
-    kinds = click.Choice(["table", "json"])
-    return click.option("-o", "--output", type=kinds, default="table", help="table (default) or json.")(function)
+    return output_options("table", "json")(function)
+
+
+def output_options(*kinds: str) -> Callable[[Callable[..., Any]], Callable[..., Any]]:
+    """-o with these kinds, the first of them by default."""
+    text = f"{kinds[0]} (default), {' or '.join(kinds[1:])}."
+    return click.option("-o", "--output", type=click.Choice(kinds), default=kinds[0], help=text)
 
 
 def redis_url(settings: "Settings") -> str:
@@ -142,8 +172,7 @@ def print_json(value: object) -> None:
 
 def _tell(error: BeatdError) -> int:
     if _wants_json():
-        content = {"error": error.code, "code": error.exit_code, "message": error.message, "hint": error.hint}
-        click.echo(json.dumps(content, ensure_ascii=False), err=True)
+        _print_error(error.code, error.exit_code, error.message, error.hint)
     else:
         click.echo(f"beatd: {error.message}", err=True)
         if error.hint:
@@ -151,13 +180,18 @@ def _tell(error: BeatdError) -> int:
     return error.exit_code
 
 
+def _print_error(error: str, code: int, message: str, hint: str | None) -> None:
+    content = {"error": error, "code": code, "message": message, "hint": hint}
+    click.echo(json.dumps(content, ensure_ascii=False), err=True)
+
+
 def _wants_json() -> bool:
     words = sys.argv[1:]
-    return (
-        "-ojson" in words
-        or "--output=json" in words
-        or any(a in ("-o", "--output") and b == "json" for a, b in itertools.pairwise(words))
-    )
+    given = [
+        word.removeprefix("-o").removeprefix("--output=") for word in words if word.startswith(("-o", "--output="))
+    ]
+    given += [after for before, after in itertools.pairwise(words) if before in ("-o", "--output")]
+    return "json" in given or "ndjson" in given
 
 
 def _nearest(word: str) -> str:

@@ -2,12 +2,15 @@
 
 import asyncio
 import logging
+import signal
 import sys
+from collections.abc import Coroutine
+from typing import Any
 
 import click
 
 from beatd.cli.main import Common, common_options
-from beatd.daemon.daemon import run_daemon
+from beatd.daemon.daemon import END_SIGNALS, run_daemon
 from beatd.store.connect import mask_url
 from beatd.store.embedded import Keeper
 
@@ -28,14 +31,20 @@ def run(common: Common, lease_ttl: str | None, log_level: str, *, allow_shrink: 
     _say(f"schedules: {', '.join(str(file.path) for file in settings.files) or 'no file; entries stored in Redis'}")
     if settings.redis:
         _say(f"Redis: {mask_url(settings.redis)}, namespace {settings.namespace}")
-        return asyncio.run(run_daemon(settings, settings.redis, None, allow_shrink=allow_shrink))
+        return _run(run_daemon(settings, settings.redis, None, allow_shrink=allow_shrink))
     keeper = Keeper(settings.folder)
     try:
         server = keeper.start()
         _say(server.notice())
-        return asyncio.run(run_daemon(settings, server.url, keeper, allow_shrink=allow_shrink))
+        return _run(run_daemon(settings, server.url, keeper, allow_shrink=allow_shrink))
     finally:
         keeper.stop()
+
+
+def _run(daemon: Coroutine[Any, Any, int]) -> int:
+    """Runs the daemon. Signals wait until it has its handlers: one amid the making of a loop leaves debris."""
+    signal.pthread_sigmask(signal.SIG_BLOCK, END_SIGNALS)
+    return asyncio.run(daemon)
 
 
 def _say(text: str) -> None:

@@ -1,27 +1,48 @@
 """How instants, durations and tables look."""
 
-from collections.abc import Sequence
-from datetime import UTC, datetime
+import os
+import sys
+from collections.abc import Mapping, Sequence
+from typing import Any, TextIO
+
+import click
+
+from beatd.core.instant import FIRST_MS, LAST_MS, instant_text
 
 
 def instant(ms: int | None) -> str | None:
-    """RFC 3339 UTC with Z, milliseconds only when not zero."""
+    """RFC 3339 UTC with Z, milliseconds only when not zero; the bare number of what lies in no year from 1 to 9999."""
     if ms is None:
         return None
-    text = datetime.fromtimestamp(ms // 1000, UTC).strftime("%Y-%m-%dT%H:%M:%S")
-    return f"{text}.{ms % 1000:03d}Z" if ms % 1000 else f"{text}Z"
+    return instant_text(ms) if FIRST_MS <= ms <= LAST_MS else f"{ms} ms"
 
 
 def distance(ms: int) -> str:
     """How far away, in the largest unit that fits: `in 3 h`, `5 s ago`."""
     far = abs(ms) / 1000
-    for size, unit in ((86_400, "d"), (3_600, "h"), (60, "min")):
-        if far >= size:
-            amount = f"{far / size:.0f} {unit}"
-            break
-    else:
-        amount = f"{far:.0f} s"
+    sizes = ((1, "s", 60), (60, "min", 60), (3_600, "h", 24))
+    amount = f"{far / 86_400:.0f} d"
+    for size, unit, too_many in reversed(sizes):
+        if int(far / size + 0.5) < too_many:
+            amount = f"{int(far / size + 0.5)} {unit}"
     return f"in {amount}" if ms >= 0 else f"{amount} ago"
+
+
+def coloured(stream: TextIO | None = None, env: Mapping[str, str] | None = None) -> bool:
+    """Whether to use colours: on a terminal that has them, unless NO_COLOR is set."""
+    env = os.environ if env is None else env
+    stream = sys.stdout if stream is None else stream
+    return stream.isatty() and not env.get("NO_COLOR") and env.get("TERM") != "dumb"
+
+
+def styled(text: str, **style: Any) -> str:
+    """The text in a style where standard output shows it, else as it is."""
+    return click.style(text, **style) if coloured() else text
+
+
+def note(text: str) -> None:
+    """A message beside the data: to stderr."""
+    click.echo(f"note: {text}", err=True)
 
 
 def table(heads: Sequence[str], rows: Sequence[Sequence[object]]) -> str:

@@ -14,6 +14,7 @@ from beatd.core.entry import ENTRY_KEYS, Entry, entry_from_spec
 from beatd.errors import BeatdError, ConfigInvalid
 
 TOP_KEYS: Final = frozenset({"version", "timezone", "redis", "broker", "namespace", "lease", "defaults", "schedules"})
+SECTIONS: Final = {"lease": frozenset({"ttl"})}
 DEFAULT_PLACES: Final = ("schedules.yaml", "/etc/beatd/schedules.yaml")
 
 
@@ -62,7 +63,7 @@ def _entries(path: Path, content: Mapping[str, Any]) -> list[Entry]:
     entries, problems = [], []
     for name, spec in schedules.items():
         try:
-            entries.append(_entry(str(name), spec, defaults, content.get("timezone")))
+            entries.append(_entry(_name(name), spec, defaults, content.get("timezone")))
         except BeatdError as error:
             problems.append(f"{path}: schedules.{name}: {error.message}" + (f" ({error.hint})" if error.hint else ""))
     if problems:
@@ -70,9 +71,19 @@ def _entries(path: Path, content: Mapping[str, Any]) -> list[Entry]:
     return entries
 
 
+def _name(key: object) -> str:
+    """The name of an entry: a text, or a number taken as one; not what YAML makes of an unquoted on, no, ~ or date."""
+    if isinstance(key, str) or (isinstance(key, int) and not isinstance(key, bool)):
+        return str(key)
+    raise ConfigInvalid(f"YAML reads this name as {key!r}, which is no text", hint="put the name in quotes")
+
+
 def _entry(name: str, spec: Any, defaults: Mapping[str, Any], timezone: str | None) -> Entry:
     if not isinstance(spec, dict):
         raise ConfigInvalid(f"a mapping with `task` and a schedule is expected, found {type(spec).__name__}")
+    for where, value in (("defaults.options", defaults.get("options")), ("options", spec.get("options"))):
+        if not isinstance(value, dict | None):
+            raise ConfigInvalid(f"{where}: a mapping is expected, found {type(value).__name__}")
     options = {**(defaults.get("options") or {}), **(spec.get("options") or {})}
     merged = {**defaults, **spec, "owner": "file"}
     if timezone is not None:
@@ -88,6 +99,12 @@ def _refuse_unknown(path: Path, content: Mapping[Any, Any]) -> None:
     for key in content:
         if not isinstance(key, str) or (key not in TOP_KEYS and not key.startswith("x-")):
             raise ConfigInvalid(f"{path}: unknown key {key!r}{_nearest(str(key), TOP_KEYS)}")
+    for section, known in SECTIONS.items():
+        inside = content.get(section) or {}
+        if not isinstance(inside, dict):
+            raise ConfigInvalid(f"{path}: {section}: a mapping is expected, found {type(inside).__name__}")
+        for key in set(inside) - known:
+            raise ConfigInvalid(f"{path}: {section}: unknown key {key!r}{_nearest(str(key), known)}")
 
 
 def _nearest(key: str, known: Iterable[str]) -> str:
@@ -103,7 +120,9 @@ def _mapping(loader: _Loader, node: yaml.MappingNode) -> dict[Any, Any]:
     seen: dict[str, int] = {}
     for key, _ in node.value:
         line = key.start_mark.line + 1
-        if isinstance(key, yaml.ScalarNode) and key.value != "<<" and key.value in seen:
+        if not isinstance(key, yaml.ScalarNode):
+            raise yaml.constructor.ConstructorError(None, None, f"line {line}: a key is a text, no list and no mapping")
+        if key.value != "<<" and key.value in seen:
             raise yaml.constructor.ConstructorError(
                 None, None, f"the key {key.value!r} stands on line {seen[key.value]} and again on line {line}"
             )

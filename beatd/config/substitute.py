@@ -24,7 +24,13 @@ def substitute(value: Any, env: Mapping[str, str], where: str) -> Any:
         return value
     whole = _HOLE.fullmatch(value)
     text = _HOLE.sub(lambda hole: _fill(hole, env, where), value)
-    return yaml.safe_load(text) if whole and whole[1] else text
+    if not whole or not whole[1]:
+        return text
+    try:
+        return yaml.safe_load(text)
+    except yaml.YAMLError as error:
+        hint = "quote it inside the variable, as in YAML"
+        raise ConfigInvalid(f"{where}: the content of ${{{whole[1]}}} is not readable as YAML", hint=hint) from error
 
 
 def _fill(hole: "re.Match[str]", env: Mapping[str, str], where: str) -> str:

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from typing import Final
 
 from beatd.core.fire import FireItem
-from beatd.core.span import Decision, decide
+from beatd.core.span import decide
 from beatd.core.window import Staged
 
 MOST_ENTRIES: Final = 100
@@ -29,7 +29,7 @@ def make_batch(due: Sequence[Staged], now: int, new_tag: Callable[[], str]) -> B
     messages, size = MOST_MESSAGES, MOST_BYTES
     for index, entry in enumerate(due):
         room = min(messages, size // entry.compiled.template.size)
-        if room < 1 and items:
+        if len(items) == MOST_ENTRIES or (room < 1 and items):
             return Batch(items, staged, due[index:])
         item = make_item(entry, now, room, new_tag)
         items.append(item)
@@ -55,7 +55,10 @@ def make_item(staged: Staged, now: int, at_most: int, new_tag: Callable[[], str]
         left=staged.left,
         at_most=at_most,
     )
-    ids = [compiled.ids.of(slot) for slot in decision.fires]
+    task_id, messages = "", []
+    for slot in decision.fires:
+        task_id = compiled.ids.of(slot)
+        messages.append(template.render(task_id, slot, new_tag()))
     return FireItem(
         name=compiled.entry.name,
         rev=compiled.rev,
@@ -63,16 +66,10 @@ def make_item(staged: Staged, now: int, at_most: int, new_tag: Callable[[], str]
         next_moment=None if decision.next_slot is None else decision.next_slot + jitter,
         slots=decision.fires,
         plain=decision.fires == (owed,),
-        task_id=ids[-1] if ids else "",
+        task_id=task_id,
         good_until=decision.good_until,
         left=decision.left,
         skips=decision.skips,
         queue_key=template.queue_key,
-        messages=_render(compiled.template.render, decision, ids, new_tag),
+        messages=messages,
     )
-
-
-def _render(
-    render: Callable[[str, int, str], bytes], decision: Decision, ids: Sequence[str], new_tag: Callable[[], str]
-) -> list[bytes]:
-    return [render(task_id, slot, new_tag()) for task_id, slot in zip(ids, decision.fires, strict=True)]

@@ -4,7 +4,7 @@ import hashlib
 import uuid
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Final, Literal, Protocol
+from typing import Final, Literal, NamedTuple, Protocol
 
 # Fixed for ever: task ids of all beatd installations derive from it.
 TASK_ID_NAMESPACE: Final = uuid.UUID("6e0a4b1c-2b0f-5d0e-9a53-0c8f3d7be47d")
@@ -38,8 +38,10 @@ class TaskIds:
         sha = self._prefix.copy()
         sha.update(b"%d" % slot)
         h = sha.hexdigest()
-        variant = "89ab"[int(h[16], 16) & 3]
-        return f"{h[:8]}-{h[8:12]}-5{h[13:16]}-{variant}{h[17:20]}-{h[20:32]}"
+        return f"{h[:8]}-{h[8:12]}-5{h[13:16]}-{_VARIANT[h[16]]}{h[17:20]}-{h[20:32]}"
+
+
+_VARIANT: Final = {f"{digit:x}": "89ab"[digit & 3] for digit in range(16)}
 
 
 Reason = Literal[
@@ -81,8 +83,7 @@ class Template(Protocol):
         """The message of one slot."""
 
 
-@dataclass(frozen=True, slots=True)
-class FireItem:
+class FireItem(NamedTuple):
     """One entry's move in the timetable, as the fire script takes it. Instants in UTC ms.
 
     `expected` and `next_moment` are moments (slot + jitter); next_moment is None when the entry is finished.

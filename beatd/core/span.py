@@ -2,8 +2,7 @@
 backlog after a stop, and a clock that stepped.
 """
 
-from dataclasses import dataclass
-from typing import Final
+from typing import Final, NamedTuple
 
 from beatd.core.entry import Policy
 from beatd.core.fire import Reason, Skip
@@ -12,8 +11,7 @@ from beatd.core.schedules import Schedule
 EXACT_COUNT: Final = 10_000  # skipped slots are counted exactly up to here, and as "at least" above
 
 
-@dataclass(frozen=True, slots=True)
-class Decision:
+class Decision(NamedTuple):
     """The outcome of a span. Instants in UTC ms.
 
     fires: slots to enqueue, oldest first. skips: the rest of the span. next_slot: the slot after the span, None when
@@ -48,27 +46,49 @@ def decide(
     what goes beyond it stays owed and is decided again.
     """
     until = now - jitter
+    # Nearly always the slot owed is the only one and in good time. Then this is all there is to decide.
+    following = schedule.next_ms(owed)
+    alone = following is None or following > until
+    if alone and left is None and at_most != 0 and schedule.last_ms(until) == owed:
+        good_until = _good_until(policy, expires_ms, expires_on, jitter, owed, owed)
+        if good_until is None or now <= good_until:
+            return Decision((owed,), (), following, good_until, None)
+    return _decide_span(schedule, policy, owed, now, jitter, expires_ms, expires_on, left, at_most)
+
+
+def _decide_span(
+    schedule: Schedule,
+    policy: Policy,
+    owed: int,
+    now: int,
+    jitter: int,
+    expires_ms: int | None,
+    expires_on: int | None,
+    left: int | None,
+    at_most: int | None,
+) -> Decision:
+    until = now - jitter
     dead = until + 1 if expires_on is not None and now > expires_on else _dead_before(policy, expires_ms, now, until)
     fresh = max(until - policy.grace_ms, dead, owed)
     on_time = _newest(schedule, fresh, until, policy.catchup_limit)
     room = policy.catchup_limit - len(on_time)
-    missed_from, missed_to = max(dead, owed), min(fresh - 1, until)
+    missed_from, missed_to = max(dead, owed), fresh - 1
     late = _late(schedule, policy, missed_from, missed_to, room, bool(on_time))
     fires = (*late, *on_time)
-    skips = [
+    skips = (  # all of them older than the first fire
         *_skip(schedule, "expired", owed, min(dead - 1, until)),
         *_skip(schedule, _LATE_REASON[policy.catchup], missed_from, late[0] - 1 if late else missed_to),
         *_skip(schedule, "dropped", fresh, on_time[0] - 1 if on_time else fresh - 1),
-    ]
+    )
     next_slot = schedule.next_ms(until)
     if at_most is not None and len(fires) > at_most:
         fires, next_slot = fires[:at_most], fires[at_most]
     if left is not None and len(fires) >= left:
         fires, next_slot = fires[:left], None
-    last_settled = next_slot if next_slot is not None else until + 1
-    kept = tuple(skip for skip in skips if skip.first < last_settled)
-    good_until = _earliest(_good_until(policy, expires_ms, jitter, fires, on_time), expires_on if fires else None)
-    return Decision(fires, kept, next_slot, good_until, None if left is None else left - len(fires))
+    good_until = None
+    if fires:
+        good_until = _good_until(policy, expires_ms, expires_on, jitter, fires[0], on_time[0] if on_time else None)
+    return Decision(fires, skips, next_slot, good_until, None if left is None else left - len(fires))
 
 
 _LATE_REASON: Final[dict[str, Reason]] = {"none": "missed", "latest": "coalesced", "all": "dropped"}
@@ -112,21 +132,20 @@ def _skip(schedule: Schedule, reason: Reason, first: int, last: int) -> tuple[Sk
     return (Skip(reason, schedule.count_ms(first - 1, last, EXACT_COUNT), oldest, newest),)
 
 
-def _earliest(*instants: int | None) -> int | None:
-    return min((instant for instant in instants if instant is not None), default=None)
-
-
 def _good_until(
-    policy: Policy, expires_ms: int | None, jitter: int, fires: tuple[int, ...], on_time: tuple[int, ...]
+    policy: Policy, expires_ms: int | None, expires_on: int | None, jitter: int, oldest: int, on_time: int | None
 ) -> int | None:
-    """The earliest instant at which one of the fires would become late, expired or past its deadline."""
-    if not fires:
-        return None
+    """The earliest instant at which one of the fires would become late, expired or past its deadline.
+
+    oldest: the first slot to be fired; on_time: the first of them that is not late, if there is one.
+    """
     bounds = []
-    if on_time and policy.catchup != "all":
-        bounds.append(on_time[0] + jitter + policy.grace_ms)
+    if on_time is not None and policy.catchup != "all":
+        bounds.append(on_time + jitter + policy.grace_ms)
     if policy.deadline_ms is not None:
-        bounds.append(fires[0] + jitter + policy.deadline_ms)
+        bounds.append(oldest + jitter + policy.deadline_ms)
     if expires_ms is not None:
-        bounds.append(fires[0] + expires_ms)
+        bounds.append(oldest + expires_ms)
+    if expires_on is not None:
+        bounds.append(expires_on)
     return min(bounds, default=None)

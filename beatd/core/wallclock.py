@@ -22,6 +22,13 @@ class WallTimes(Protocol):
         """The last of them that is not after ``wall``."""
 
 
+class CountedTimes(WallTimes, Protocol):
+    """Wall times that can be counted without going through them."""
+
+    def count(self, first: int, end: int, at_most: int) -> int:
+        """How many of them lie in [first, end), counted no further than at_most."""
+
+
 def next_reached(zone: Zone, times: WallTimes, after: int) -> int | None:
     """The first instant strictly after ``after`` at which one of the times is reached."""
     if after >= LAST_SECOND:
@@ -88,3 +95,41 @@ def last_shown(zone: Zone, times: WallTimes, until: int) -> int | None:
         if instant >= starts[index]:
             return instant if instant >= FIRST_SECOND else None
         searched, index = end, index - 1
+
+
+def count_reached(zone: Zone, times: CountedTimes, after: int, until: int, at_most: int) -> int:
+    """How many instants in (after, until] reach one of the times, counted no further than at_most."""
+    after, until = max(after, FIRST_SECOND - 1), min(until, LAST_SECOND)
+    if until <= after:
+        return 0
+    last, index = zone.index(until), zone.index(after)
+    starts, offsets, _, _ = zone.segments
+    low, count = zone.mark(after), 0
+    for i in range(index, last + 1):
+        begin = starts[i] + offsets[i]
+        if i > index and begin > low:  # all of a gap, and the first moment after it, are one instant
+            count += times.count(low, begin + 1, 1)
+            low = begin + 1
+        high = (until + 1 if i == last else starts[i + 1]) + offsets[i]
+        if high > low:
+            count += times.count(low, high, at_most)
+            low = high
+        if count >= at_most:
+            return at_most
+    return count
+
+
+def count_shown(zone: Zone, times: CountedTimes, after: int, until: int, at_most: int) -> int:
+    """How many instants in (after, until] show one of the times, counted no further than at_most."""
+    first, until = max(after + 1, FIRST_SECOND), min(until, LAST_SECOND)
+    if until < first:
+        return 0
+    last, index = zone.index(until), zone.index(first)
+    starts, offsets, _, _ = zone.segments
+    count = 0
+    for i in range(index, last + 1):
+        end = until + 1 if i == last else starts[i + 1]
+        count += times.count(max(first, starts[i]) + offsets[i], end + offsets[i], at_most)
+        if count >= at_most:
+            return at_most
+    return count

@@ -18,6 +18,7 @@ from importlib.resources.abc import Traversable
 from pathlib import Path
 from typing import Final, NamedTuple
 
+from beatd.core.shown import shown
 from beatd.core.tzif import DAY, EPOCH_ORDINAL, YearlyRule, read_tzif
 from beatd.errors import ScheduleInvalid
 
@@ -193,7 +194,9 @@ def zone_named(name: str) -> Zone:
     """The zone of an IANA name, never the host's. Raises ScheduleInvalid, with the nearest name, for any other text."""
     data = zone_data()
     if name not in data.names or name.startswith(REFUSED_FOLDERS) or name in REFUSED_NAMES:
-        raise ScheduleInvalid(f"timezone: found {name!r}; an IANA zone name is accepted", hint=_zone_hint(name, data))
+        raise ScheduleInvalid(
+            f"timezone: found {shown(name)}; an IANA zone name is accepted", hint=_zone_hint(name, data)
+        )
     try:
         return Zone(name, data.read(name))
     except (OSError, ValueError) as error:

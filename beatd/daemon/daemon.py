@@ -30,11 +30,13 @@ from beatd.formats.celery import compile_template
 from beatd.store.adapters import RedisStores
 from beatd.store.connect import RedisAddress
 from beatd.store.embedded import Keeper
-from beatd.store.entries import audit
+from beatd.store.entries import audit, user_name
 from beatd.store.keys import Keys
 from beatd.store.link import Link
 
 TEND_S: Final = 0.5
+END_SIGNALS: Final = (signal.SIGTERM, signal.SIGINT)
+SAME_SIGNAL_S: Final = 0.5  # a key held down, or a shell and its child that both pass it on
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,7 +62,7 @@ async def run_daemon(settings: Settings, url: str, keeper: Keeper | None, *, all
     instance = Instance(socket.gethostname(), os.getpid())
     keys, timing, clock = Keys(settings.namespace), LeaseTiming(settings.lease_ttl), ServerClock()
     events = LogEvents(clock.monotonic)
-    who = audit("beatd run", _user(), instance.host)
+    who = audit("beatd run", user_name(), instance.host)
     address = RedisAddress(url, timing.timeout)
     stores = RedisStores(lambda: Link.open(address), keys, who)
     elector = Elector(
@@ -136,27 +138,28 @@ def _tags() -> Callable[[], str]:
     return lambda: f"{head}-{next(numbers):012x}"
 
 
-def _user() -> str:
-    return os.environ.get("USER") or str(os.getuid())
-
-
 @contextlib.contextmanager
 def _signals() -> Iterator["asyncio.Future[signal.Signals]"]:
-    """The first SIGTERM or SIGINT as a future; a second one ends the process at once."""
+    """The first SIGTERM or SIGINT as a future; a second one that is meant ends the process at once."""
     loop = asyncio.get_running_loop()
     ended: asyncio.Future[signal.Signals] = loop.create_future()
+    first = 0.0
 
     def received(which: signal.Signals) -> None:
-        if ended.done():
+        nonlocal first
+        if not ended.done():
+            first = loop.time()
+            ended.set_result(which)
+        elif loop.time() - first > SAME_SIGNAL_S:
             os._exit(128 + which)
-        ended.set_result(which)
 
-    for which in (signal.SIGTERM, signal.SIGINT):
+    for which in END_SIGNALS:
         loop.add_signal_handler(which, received, which)
+    signal.pthread_sigmask(signal.SIG_UNBLOCK, END_SIGNALS)
     try:
         yield ended
     finally:
-        for which in (signal.SIGTERM, signal.SIGINT):
+        for which in END_SIGNALS:
             loop.remove_signal_handler(which)
 
 

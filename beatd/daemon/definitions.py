@@ -21,27 +21,35 @@ class Definitions:
     def __init__(self, namespace: str, compile_template: CompileTemplate) -> None:
         self._namespace = namespace
         self._compile_template = compile_template
-        self._kept: OrderedDict[str, Compiled] = OrderedDict()
+        self._kept: OrderedDict[tuple[str, str], Compiled] = OrderedDict()
         self._size = 0
 
-    def known(self, rev: str | None) -> Compiled | None:
-        """What was compiled for a revision, if it is still kept."""
-        if rev is None or (found := self._kept.get(rev)) is None:
+    def known(self, name: str, rev: str | None) -> Compiled | None:
+        """What was compiled for an entry and its revision, if it is still kept.
+
+        The name counts: a client that writes many entries in one call may give them one nonce.
+        """
+        if rev is None or (found := self._kept.get((name, rev))) is None:
             return None
-        self._kept.move_to_end(rev)
+        self._kept.move_to_end((name, rev))
         return found
 
     def compile(self, stored: Stored) -> Compiled:
-        """Makes a definition ready. Raises EntryInvalid with the reason."""
+        """Makes a definition ready. Raises EntryInvalid with the reason, whatever another client has stored."""
         if stored.left == UNREADABLE:
-            raise EntryInvalid("how many runs are left can't be read", hint="write the entry again with its max_runs")
-        found = self.known(stored.rev)
+            raise EntryInvalid("the stored number of runs left is none", hint="write the entry again (beatd set)")
+        found = self.known(stored.name, stored.rev)
         if found is not None:
             return found
         if stored.definition is None:
             raise EntryInvalid("there is no definition under this name", hint="write the entry again (beatd set)")
-        entry = entry_from_definition(stored.name, stored.definition)
-        compiled = self._compiled(entry, stored.rev, stored.jitter, len(stored.definition))
+        try:
+            entry = entry_from_definition(stored.name, stored.definition)
+            compiled = self._compiled(entry, stored.rev, stored.jitter, len(stored.definition))
+        except EntryInvalid:
+            raise
+        except Exception as error:  # a defect met by one definition would end this instance, and then each standby
+            raise EntryInvalid(f"it can't be made ready: {type(error).__name__}: {error}") from error
         self._keep(compiled)
         return compiled
 
@@ -51,7 +59,7 @@ class Definitions:
         return Compiled(rev, entry, template, ids, jitter, length + template.size + _OVERHEAD)
 
     def _keep(self, compiled: Compiled) -> None:
-        self._kept[compiled.rev] = compiled
+        self._kept[compiled.entry.name, compiled.rev] = compiled
         self._size += compiled.size
         while self._size > CACHE_BYTES and self._kept:
             _, dropped = self._kept.popitem(last=False)

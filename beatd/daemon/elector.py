@@ -7,14 +7,13 @@ Losing the lease never ends the process, and without a term there is no path tha
 import asyncio
 import random
 from collections.abc import Callable
-from typing import Final
+from contextlib import suppress
 
 from beatd.core.term import Candidacy, Held, LeaseTiming, Term, trusted_until, wait_before_next_bid
 from beatd.daemon.ports import Clock, EventSink, LeasePort, ReleasePort, Stores
-from beatd.daemon.together import Backoff, run_together, wait_for_event
-from beatd.errors import BeatdError, LeaseLost, Unreachable
-
-BACKOFF_S: Final = (0.05, 0.5)
+from beatd.daemon.together import run_together, wait_for_event
+from beatd.daemon.trouble import Trouble
+from beatd.errors import AccessDenied, BeatdError, LeaseLost
 
 
 class Elector:
@@ -44,7 +43,8 @@ class Elector:
         self._random = random_source
         self._trusted_until = 0.0
         self._look = asyncio.Event()
-        self._refused = ""
+        self._trouble = Trouble(events, random_source)
+        self._met_redis = False
 
     def prolonged(self, term: Term, sent: float) -> None:
         """A fire sent at that monotonic instant was accepted: the script renewed the lease with it."""
@@ -59,29 +59,34 @@ class Elector:
             self._look.set()
 
     async def run(self) -> None:
-        """Runs for ever: connects, campaigns, renews; backs off while Redis is away."""
-        backoff = Backoff(*BACKOFF_S, self._clock.monotonic, self._random)
+        """Runs for ever: connects, campaigns, renews; backs off while Redis is away.
+
+        Raises AccessDenied only before Redis has ever let it in: a wrong password at the start is for a human.
+        """
         while True:
             try:
                 await self._serve()
             except BeatdError as error:
-                self._report(error)
-                await self._hold_out(backoff.next())
+                if isinstance(error, AccessDenied) and not self._met_redis:
+                    raise
+                await self._hold_out(self._trouble.met(error))
 
     async def resign(self) -> None:
-        """Hands over: releases the lease if it is held, over a fresh connection. Never raises."""
+        """Leaves, over a fresh connection: the lease is released if it is held. Never raises a BeatdError."""
         term, self.term = self.term, None
-        if term is None:
-            return
+        failed: BeatdError | None = None
         try:
             lease = await self._stores.open_lease()
             try:
-                await lease.release(term)
-                self._events.emit("leader_released", epoch=term.epoch)
+                if term is not None:
+                    await lease.release(term)
+                await lease.retire(self._instance)
             finally:
                 await lease.close()
         except BeatdError as error:
-            self._events.emit("leader_released", epoch=term.epoch, error=error.message)
+            failed = error
+        if term is not None:
+            self._events.emit("leader_released", epoch=term.epoch, error=failed and failed.message)
 
     async def _serve(self) -> None:
         lease = await self._stores.open_lease()
@@ -101,11 +106,16 @@ class Elector:
 
     async def _campaign(self, lease: LeasePort) -> None:
         watch = _Watch(self._clock, self._timing)
+        if self.term is not None:  # after a cut connection nobody knows how much of the lease is left
+            await self._renew(lease, self.term)
         while True:
             if self.term is None:
                 await self._bid(lease, watch)
-            else:
-                await self._renew(lease, self.term)
+                continue
+            term = self.term
+            await wait_for_event(self._look, self._timing.renewal * self._random.uniform(0.9, 1.0))
+            if self.term is term:
+                await self._renew(lease, term)
 
     async def _bid(self, lease: LeasePort, watch: "_Watch") -> None:
         sent = self._clock.monotonic()
@@ -125,16 +135,13 @@ class Elector:
             self._trusted_until = trusted_until(sent, self._timing)
             self._events.emit("leader_acquired", epoch=answer.epoch, instance=self._instance)
             self._become(answer)
-            await lease.announce(self._instance, self._record(answer))
+            await self._announce(lease, answer)
         else:
             watch.saw(answer)
-            await lease.announce(self._instance, self._record(None))
+            await self._announce(lease, None)
             await wait_for_event(self._look, wait_before_next_bid(answer, self._timing))
 
     async def _renew(self, lease: LeasePort, term: Term) -> None:
-        await wait_for_event(self._look, self._timing.renewal * self._random.uniform(0.9, 1.0))
-        if self.term is not term:
-            return
         sent = self._clock.monotonic()
         try:
             self._clock.observe(sent, (await lease.renew(term)).now)
@@ -143,7 +150,12 @@ class Elector:
             return
         self._answered()
         self.prolonged(term, sent)
-        await lease.announce(self._instance, self._record(term))
+        await self._announce(lease, term)
+
+    async def _announce(self, lease: LeasePort, term: Term | None) -> None:
+        """Kept only for people: a server without memory refuses it, and that is no reason to give anything up."""
+        with suppress(BeatdError):
+            await lease.announce(self._instance, self._record(term))
 
     async def _hold_out(self, seconds: float) -> None:
         """Waits before the next try; a term that is trusted no longer ends meanwhile."""
@@ -160,17 +172,9 @@ class Elector:
         self.term = term
         self.changed.set()
 
-    def _report(self, error: BeatdError) -> None:
-        """One line a change of state: an outage is not a flood of lines."""
-        if error.message != self._refused:
-            self._refused = error.message
-            kind = "redis_down" if isinstance(error, Unreachable) else "lease_refused"
-            self._events.emit(kind, error=error.message, hint=error.hint)
-
     def _answered(self) -> None:
-        if self._refused:
-            self._refused = ""
-            self._events.emit("redis_up")
+        self._met_redis = True
+        self._trouble.over()
 
 
 class _Watch:

@@ -13,12 +13,12 @@ from beatd.daemon.planner import Planner
 from beatd.daemon.ports import ChangePort, Clock, EventSink, Stores
 from beatd.daemon.session import Session
 from beatd.daemon.ticker import Ticker
-from beatd.daemon.together import Backoff, run_together, wait_for_event
+from beatd.daemon.together import run_together, wait_for_event
+from beatd.daemon.trouble import Trouble
 from beatd.errors import BeatdError, LeaseLost
 
 CHECK_S = 1.0
 OVERDUE_MS = 1_000
-BACKOFF_S = (0.05, 0.5)
 
 
 class Leader:
@@ -62,18 +62,17 @@ class Leader:
 
     async def _lead(self, term: Term) -> None:
         """Sessions until the lease is lost: no answer ends a session, and what it believed goes with it."""
-        backoff = Backoff(*BACKOFF_S, self._clock.monotonic, self._random)
+        trouble = Trouble(self._events, self._random, "leader")
         while True:
             try:
-                await self._session(term)
+                await self._session(term, trouble)
             except LeaseLost as error:
                 self._elector.lost(term, error.message)
                 return
             except BeatdError as error:
-                self._events.emit("redis_down", error=error.message, hint=error.hint, service="leader")
-                await asyncio.sleep(backoff.next())
+                await asyncio.sleep(trouble.met(error))
 
-    async def _session(self, term: Term) -> None:
+    async def _session(self, term: Term, trouble: Trouble) -> None:
         timetable = await self._stores.open_timetable()
         try:
             changes = await self._stores.open_changes()
@@ -86,7 +85,7 @@ class Leader:
                     planner.run(),
                     ticker.run(),
                     _follow(changes, position, session),
-                    _check(session),
+                    _check(session, trouble),
                     self._files.keep_applied(),
                 )
             finally:
@@ -103,8 +102,8 @@ async def _follow(changes: ChangePort, position: str, session: Session) -> None:
             session.suspect(*names)
 
 
-async def _check(session: Session) -> None:
-    """Once a second: does Redis agree with what is staged?"""
+async def _check(session: Session, trouble: Trouble) -> None:
+    """Once a second: does Redis agree with what is staged? The first answer says that the session works."""
     differed, stepped = False, session.clock.stepped
     while True:
         await asyncio.sleep(CHECK_S)
@@ -113,6 +112,7 @@ async def _check(session: Session) -> None:
         sent = session.clock.monotonic()
         check = await session.timetable.check(bound)
         session.clock.observe(sent, check.now)
+        trouble.over()
         if stepped != session.clock.stepped:
             stepped = session.clock.stepped
             session.events.emit("clock_stepped")
@@ -128,6 +128,8 @@ async def _check(session: Session) -> None:
             if differs and differed:
                 session.restart()
             differed = differs and not differed
+        if check.astray:
+            session.suspect(*check.astray)
         if check.unplanned:
             session.planner_wakes.set()
 

@@ -41,6 +41,9 @@ class LeasePort(Protocol):
     async def announce(self, instance: str, record: str) -> None:
         """Keeps this instance on the list of those alive."""
 
+    async def retire(self, instance: str) -> None:
+        """Takes this instance off that list."""
+
     async def close(self) -> None:
         """Closes the connection."""
 
@@ -59,6 +62,15 @@ class TimetablePort(Protocol):
 
     async def look(self, names: Sequence[str]) -> list[Stored]:
         """All that is stored of some names."""
+
+    async def blocked(self, offset: int, at_most: int) -> list[Stored]:
+        """What is stored of entries whose queue refused them."""
+
+    async def usable(self, queue_keys: Sequence[str]) -> list[bool]:
+        """Whether each queue would take a message."""
+
+    async def scores(self, names: Sequence[str]) -> list[str | None]:
+        """The exact scores of names in the timetable, whether they are entries or not."""
 
     async def plan(self, term: Term, items: Sequence[PlanItem]) -> PlanReply:
         """Sets first moments; raises LeaseLost."""

@@ -13,6 +13,7 @@ from beatd.core.timetable import Stored
 from beatd.core.window import Staged, Window
 from beatd.daemon.definitions import Definitions
 from beatd.daemon.ports import Clock, EventSink, TimetablePort
+from beatd.errors import EntryInvalid
 
 MOST_STRIKES: Final = 5
 REST_S: Final = 1.0
@@ -32,6 +33,7 @@ class Session:
     in_flight: dict[str, int] = field(default_factory=dict)  # name -> moment: fired, not yet answered
     planner_wakes: asyncio.Event = field(default_factory=asyncio.Event)
     ticker_wakes: asyncio.Event = field(default_factory=asyncio.Event)
+    condemned: dict[str, EntryInvalid] = field(default_factory=dict)  # broke the making of a batch, to be made invalid
     _suspects: dict[str, None] = field(default_factory=dict)  # in the order they came
     _strikes: dict[str, int] = field(default_factory=dict)
     _resting: dict[str, float] = field(default_factory=dict)  # until when, monotonic
@@ -40,6 +42,11 @@ class Session:
         """Asks the planner to look at entries again by name, whatever the window believes."""
         self._suspects.update(dict.fromkeys(names))
         self.planner_wakes.set()
+
+    def condemn(self, name: str, error: Exception) -> None:
+        """Deciding or rendering this entry failed as nothing of ours should: it becomes invalid, the others go on."""
+        self.condemned[name] = EntryInvalid(f"it can't be fired: {type(error).__name__}: {error}")
+        self.suspect(name)
 
     def refused(self, name: str) -> None:
         """A move of this entry was refused. Five times in a row: it rests for a second, and somebody is told."""
@@ -70,6 +77,8 @@ class Session:
 
     def stage(self, stored: Stored, moment: int) -> None:
         """Makes an entry ready and takes it into the window. Raises EntryInvalid."""
+        if (error := self.condemned.pop(stored.name, None)) is not None:
+            raise error
         self.window.stage(Staged(self.definitions.compile(stored), moment, stored.left))
 
     def earliest(self) -> int | None:

@@ -40,10 +40,12 @@ class Ticker:
                 await self._room.acquire()
                 self._raise_failed(sending)
                 due = await self._take()
-                if due:
-                    sending.append(asyncio.create_task(self._fire(self._make_batch(due))))
-                else:
-                    self._room.release()
+                batch = self._make_batch(due)
+                if batch.items:
+                    sending.append(asyncio.create_task(self._fire(batch)))
+                    continue
+                self._room.release()
+                if not due:
                     await wait_for_event(self._s.ticker_wakes, self._pause())
         finally:
             for task in sending:
@@ -84,11 +86,23 @@ class Ticker:
         return found
 
     def _make_batch(self, due: Sequence[Staged]) -> Batch:
-        batch = make_batch(due, self._s.clock.now_ms(), self._new_tag)
+        now = self._s.clock.now_ms()
+        try:
+            batch = make_batch(due, now, self._new_tag)
+        except Exception:  # noqa: BLE001  # a defect met by one entry would end this instance, and then each standby
+            batch = make_batch([staged for staged in due if self._can_be_made(staged, now)], now, self._new_tag)
         for staged in batch.rest:
             self._s.window.stage(staged)
         self._s.in_flight.update({item.name: item.expected for item in batch.items})
         return batch
+
+    def _can_be_made(self, staged: Staged, now: int) -> bool:
+        try:
+            make_batch([staged], now, self._new_tag)
+        except Exception as error:  # noqa: BLE001  # as above
+            self._s.condemn(staged.name, error)
+            return False
+        return True
 
     async def _fire(self, batch: Batch) -> None:
         sent = self._s.clock.monotonic()

@@ -9,7 +9,8 @@ from beatd.store.entries import MOST_ITEMS, check_put, put_call, put_steps, remo
 from beatd.store.keys import Keys
 from beatd.store.lease import CHANNEL, RedisLease
 from beatd.store.link import Link
-from beatd.store.timetable import RedisTimetable, whole
+from beatd.store.spoilt import whole
+from beatd.store.timetable import RedisTimetable
 
 FILE_PAGE: Final = 1_000
 
@@ -66,7 +67,11 @@ class RedisFileEntries:
     async def applied(self) -> str | None:
         """The hash of the files that were applied last."""
         value = (await self.link.request(("HGET", self.keys.key("meta"), "file")))[0]
-        return None if value is None else value.decode()
+        return None if value is None else _text(value)
+
+    async def count(self) -> int:
+        """How many entries files own."""
+        return int((await self.link.request(("HLEN", self.keys.key("file"))))[0])
 
     async def stored(self) -> Mapping[str, str]:
         """Name -> hash of the definition of all file entries, read in pages."""
@@ -74,7 +79,8 @@ class RedisFileEntries:
         cursor: bytes | int = 0
         while True:
             cursor, flat = (await self.link.request(("HSCAN", self.keys.key("file"), cursor, "COUNT", FILE_PAGE)))[0]
-            found.update(zip(map(bytes.decode, flat[::2]), map(bytes.decode, flat[1::2]), strict=True))
+            names, hashes = map(_text, flat[::2]), map(_text, flat[1::2])
+            found.update(zip(names, hashes, strict=True))
             if cursor == b"0":
                 return found
 
@@ -132,7 +138,11 @@ class RedisStores:
     async def open_release(self) -> RedisRelease:
         """The connection that hears when a lease is released."""
         link = await self.open_link()
-        await link.request(("SUBSCRIBE", self.keys.key(CHANNEL)))
+        try:
+            await link.request(("SUBSCRIBE", self.keys.key(CHANNEL)))
+        except BaseException:
+            await link.close()
+            raise
         return RedisRelease(link)
 
     async def open_files(self) -> RedisFileEntries:
@@ -143,5 +153,9 @@ class RedisStores:
 def _field(fields: list[Any], name: bytes) -> str:
     for key, value in zip(fields[::2], fields[1::2], strict=True):
         if key == name:
-            return bytes(value).decode("utf-8", "surrogateescape")
+            return _text(value)
     return ""
+
+
+def _text(raw: bytes) -> str:
+    return raw.decode("utf-8", "surrogateescape")

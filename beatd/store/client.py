@@ -1,6 +1,5 @@
 """A blocking client of the store, for commands."""
 
-import json
 from collections.abc import Iterator, Sequence
 from types import TracebackType
 from typing import Any, Final, Self
@@ -14,8 +13,8 @@ from beatd.store.entries import (
     Row,
     check_put,
     check_remove,
-    moment_shown,
     names_command,
+    object_of,
     put_call,
     put_steps,
     remove_call,
@@ -25,7 +24,7 @@ from beatd.store.entries import (
 from beatd.store.keys import Keys
 from beatd.store.refusals import understand
 from beatd.store.scripts import Arg, Call
-from beatd.store.timetable import whole
+from beatd.store.spoilt import score, whole
 
 PAGE: Final = 500
 
@@ -100,15 +99,15 @@ class Client:
         due = self._one("ZRANGEBYSCORE", key("due"), 0, now, "WITHSCORES", "LIMIT", 0, 1)
         return {
             "lease": {k.decode(): v.decode(errors="replace") for k, v in _pairs(lease)},
-            "instances": {k.decode(): json.loads(v) for k, v in _pairs(instances)},
+            "instances": {k.decode(errors="replace"): object_of(v) for k, v in _pairs(instances)},
             "entries": {"total": rev, "out": out, "blocked": blocked},
-            "oldest_due": moment_shown(due[1]) if due else None,
+            "oldest_due": score(due[1]) if due else None,
             "now": now,
         }
 
     def _run(self, call: Call) -> Any:
         try:
-            return self._redis.execute_command(*call.command(sha=True, shebang=False))  # type: ignore[no-untyped-call]
+            return self._redis.execute_command(*map(_word, call.command(sha=True, shebang=False)))
         except redis.exceptions.NoScriptError:
             return self._one(*call.command(sha=False, shebang=False))
         except (redis.RedisError, OSError) as error:
@@ -121,11 +120,16 @@ class Client:
         pipe = self._redis.pipeline(transaction=False)
         try:
             for words in commands:
-                pipe.execute_command(*words)  # type: ignore[no-untyped-call]
+                pipe.execute_command(*map(_word, words))
             replies: list[Any] = pipe.execute()
         except (redis.RedisError, OSError) as error:
             raise understand(error) from error
         return replies
+
+
+def _word(word: Arg) -> bytes | int:
+    """Names that are not UTF-8 are read by surrogates, and go back as they came."""
+    return word.encode("utf-8", "surrogateescape") if isinstance(word, str) else word
 
 
 def _pairs(flat: Sequence[bytes]) -> Iterator[tuple[bytes, bytes]]:

@@ -1,7 +1,8 @@
 """Entries in Redis: reading pages of them, and the edits that any client may make."""
 
+import getpass
 import json
-import math
+import os
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any, Final
@@ -10,7 +11,8 @@ from beatd.core.edit import ANY, PutItem
 from beatd.errors import NotFound, Refused
 from beatd.store.keys import FORMAT, Keys
 from beatd.store.scripts import Arg, Call, call
-from beatd.store.timetable import SKIP_ROWS, whole
+from beatd.store.spoilt import score, whole
+from beatd.store.timetable import SKIP_ROWS
 
 LOG_ROWS: Final = 100_000
 MOST_ITEMS: Final = 500
@@ -75,6 +77,14 @@ def check_remove(names: Sequence[str], codes: bytes) -> None:
         raise NotFound(f"there is no entry {missing[0]!r}", hint="beatd ls shows the names")
 
 
+def user_name() -> str:
+    """The user of this process, by name; by number where nothing knows a name (a container's bare user id)."""
+    try:
+        return getpass.getuser()
+    except (KeyError, OSError):
+        return str(os.getuid())
+
+
 def audit(client: str, user: str, host: str, note: str = "") -> str:
     """Who makes an edit, as the change log keeps it."""
     return json.dumps({"client": client, "user": user, "host": host, **({"note": note} if note else {})})
@@ -121,15 +131,14 @@ def rows_of(names: Sequence[str], replies: Sequence[Any]) -> list[Row]:
     for name, rev, definition, out, jit, last, file, due, blocked in zip(names, *replies, strict=True):
         if rev is None:
             continue
-        score = due if due is not None else blocked
         rows.append(
             Row(
                 name=name,
                 rev=rev.decode(errors="replace"),
                 definition=definition or b"",
-                moment=None if score is None else moment_shown(score),
+                moment=score(due if due is not None else blocked),
                 blocked=due is None and blocked is not None,
-                out=_object(out),
+                out=object_of(out),
                 jitter=whole(jit) or 0,
                 last=(last or b"").decode(errors="replace"),
                 file_hash=None if file is None else file.decode(errors="replace"),
@@ -138,15 +147,10 @@ def rows_of(names: Sequence[str], replies: Sequence[Any]) -> list[Row]:
     return rows
 
 
-def moment_shown(score: bytes) -> int | None:
-    """A score in whole ms; None for an infinity, which only another client can have written."""
-    value = float(score)
-    return int(value) if math.isfinite(value) else None
-
-
-def _object(text: bytes | None) -> dict[str, Any]:
+def object_of(text: bytes | None) -> dict[str, Any]:
+    """A JSON object of ours; empty where another client has put something else."""
     try:
         value = json.loads(text or b"{}")
-    except ValueError:
+    except (ValueError, RecursionError):
         return {}
     return value if isinstance(value, dict) else {}

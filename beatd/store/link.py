@@ -51,7 +51,7 @@ class Link:
         link = cls(address)
         try:
             async with asyncio.timeout(address.timeout):
-                await link._connection.connect()  # type: ignore[no-untyped-call]  # redis-py
+                await link._connection.connect()
         except (RedisError, OSError, TimeoutError) as error:
             await link.close()
             raise understand(error) from error
@@ -64,12 +64,13 @@ class Link:
         return link
 
     async def close(self) -> None:
-        """Closes the connection; unanswered requests end with Unreachable."""
+        """Closes the connection; unanswered requests end with Unreachable.
+
+        Whoever is cancelled while closing is cancelled: a service that went on would keep a leader from ever stopping.
+        """
         try:
             if self._reader is not None:
                 self._reader.cancel()
-                # Waited for, not awaited: its cancellation is not ours. To swallow our own would keep whoever closes
-                # this link alive after they were told to end.
                 await asyncio.wait([self._reader])
         finally:
             self._fail(Unreachable("the connection to Redis was closed"))
@@ -176,14 +177,18 @@ def _is_published(reply: Reply) -> bool:
 
 
 def _pack(commands: Sequence[Command]) -> bytes:
-    return b"".join([_pack_words([_word(arg) for arg in command]) for command in commands])
+    return b"".join(map(_pack_command, commands))
 
 
-def _pack_words(words: list[bytes]) -> bytes:
+def _pack_command(words: Command) -> bytes:
     if _fast_pack is not None:
-        packed: bytes = _fast_pack(tuple(words))
+        try:
+            packed: bytes = _fast_pack(tuple(words))
+        except UnicodeEncodeError:  # a name that another client wrote in no encoding of ours
+            packed = _fast_pack(tuple(map(_word, words)))
         return packed
-    return b"*%d\r\n" % len(words) + b"".join([b"$%d\r\n%b\r\n" % (len(word), word) for word in words])
+    raw = [_word(word) for word in words]
+    return b"*%d\r\n" % len(raw) + b"".join([b"$%d\r\n%b\r\n" % (len(word), word) for word in raw])
 
 
 def _word(arg: Arg) -> bytes:

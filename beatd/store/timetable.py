@@ -2,17 +2,20 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Final
+from typing import Any, Final
 
 from beatd.core.fire import FireItem, Skip
+from beatd.core.planning import SCORE_END
 from beatd.core.term import Term
 from beatd.core.timetable import UNREADABLE, Check, FireReply, PlanItem, PlanReply, Stored
 from beatd.store.keys import FORMAT, Keys
 from beatd.store.link import Link
 from beatd.store.scripts import Arg, Call, call
+from beatd.store.spoilt import score, whole
 
 HISTORY_ROWS: Final = 100_000
 SKIP_ROWS: Final = 50_000
+MOST_ASTRAY: Final = 100
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,7 +35,7 @@ class RedisTimetable:
         low = max(after, 0)
         words = ("ZRANGEBYSCORE", self.keys.key("due"), low, until, "WITHSCORES", "LIMIT", offset, at_most)
         pairs = _pairs((await self.link.request(words))[0])
-        return [(name, int(float(score))) for name, score in pairs]
+        return [(name, int(float(text))) for name, text in pairs]
 
     async def revisions(self, names: Sequence[str]) -> list[str | None]:
         """The revision of each, None where there is none."""
@@ -45,17 +48,27 @@ class RedisTimetable:
         The revision is read before the definition: a definition may then be newer than its revision, which the
         scripts refuse, but never older.
         """
-        key = self.keys.key
-        score, rev, definition, last, jitter, left = await self.link.request(
-            ("ZMSCORE", key("due"), *names),
-            *[("HMGET", key(kind), *names) for kind in ("rev", "def", "last", "jit", "left")],
-        )
-        columns = zip(names, score, rev, definition, last, jitter, left, strict=True)
-        return [
-            Stored(name, s.decode(), _text(r), d, _last_slot(la), whole(j) or 0, _runs_left(le))
-            for name, s, r, d, la, j, le in columns
-            if s is not None and r is not None
-        ]
+        scores, *columns = await self.link.request(("ZMSCORE", self.keys.key("due"), *names), *self._columns(names))
+        return _stored(names, scores, columns)
+
+    async def blocked(self, offset: int, at_most: int) -> list[Stored]:
+        """The same of those that wait outside the timetable because their queue refused them, from an offset on."""
+        words = ("ZRANGE", self.keys.key("blocked"), offset, offset + at_most - 1, "WITHSCORES")
+        flat = (await self.link.request(words))[0]
+        names = [_text(name) for name in flat[::2]]
+        return _stored(names, flat[1::2], await self.link.request(*self._columns(names))) if names else []
+
+    async def usable(self, queue_keys: Sequence[str]) -> list[bool]:
+        """Whether each queue would take a message: it is a list, or does not exist yet."""
+        return [kind in (b"list", b"none") for kind in await self.link.request(*[("TYPE", key) for key in queue_keys])]
+
+    async def scores(self, names: Sequence[str]) -> list[str | None]:
+        """The exact scores of names in the timetable, whether they are entries or not."""
+        replies = (await self.link.request(("ZMSCORE", self.keys.key("due"), *names)))[0]
+        return [None if raw is None else raw.decode() for raw in replies]
+
+    def _columns(self, names: Sequence[str]) -> list[Sequence[Arg]]:
+        return [("HMGET", self.keys.key(kind), *names) for kind in ("rev", "def", "last", "jit", "left")]
 
     async def plan(self, term: Term, items: Sequence[PlanItem]) -> PlanReply:
         """Sets first moments. Raises LeaseLost when the term is over."""
@@ -70,15 +83,16 @@ class RedisTimetable:
     async def check(self, bound: int) -> Check:
         """Numbers that the leader compares once a second with what it believes."""
         due = self.keys.key("due")
-        staged, negative, oldest, seq, now = await self.link.request(
+        staged, negative, oldest, astray, seq, now = await self.link.request(
             ("ZCOUNT", due, 0, bound),
             ("ZCOUNT", due, "-inf", "(0"),
-            ("ZRANGEBYSCORE", due, 0, "(+inf", "WITHSCORES", "LIMIT", 0, 1),
+            ("ZRANGEBYSCORE", due, 0, "+inf", "WITHSCORES", "LIMIT", 0, 1),
+            ("ZRANGEBYSCORE", due, SCORE_END, "+inf", "LIMIT", 0, MOST_ASTRAY),
             ("HGET", self.keys.key("lease"), "seq"),
             ("TIME",),
         )
-        moment = int(float(oldest[1])) if oldest else None
-        return Check(staged, negative, moment, whole(seq) or 0, int(now[0]) * 1000 + int(now[1]) // 1000)
+        moment, clock = score(oldest[1]) if oldest else None, int(now[0]) * 1000 + int(now[1]) // 1000
+        return Check(staged, negative, moment, whole(seq) or 0, clock, [_text(name) for name in astray])
 
     async def close(self) -> None:
         """Closes the connection."""
@@ -100,22 +114,17 @@ def plan_call(keys: Keys, term: Term, items: Sequence[PlanItem]) -> Call:
 def fire_call(keys: Keys, term: Term, items: Sequence[FireItem]) -> Call:
     """The call that fires some entries: at most 100, 1,000 messages, 256 kB."""
     queues: dict[str, int] = {}
+    usual: dict[tuple[str, int], str] = {}
     messages = [message for item in items for message in item.messages]
-    terms = [_terms(item, queues) for item in items]
     args: list[Arg] = [term.epoch, term.owner, FORMAT, HISTORY_ROWS, SKIP_ROWS, len(items), len(messages)]
     args += [item.name for item in items]
     args += [item.rev for item in items]
     args += [item.expected for item in items]
     args += ["F" if item.next_moment is None else item.next_moment for item in items]
     args += [item.task_id for item in items]
-    args += terms
+    args += [_terms(item, queues, usual) for item in items]
     args += messages
     return call("fire", keys, args, queues)
-
-
-def whole(raw: bytes | None) -> int | None:
-    """A stored whole number as the scripts read it: digits only, at most 15; None for anything else."""
-    return int(raw) if raw is not None and len(raw) <= 15 and raw.isdigit() else None
 
 
 def pack_skips(skips: Sequence[Skip]) -> str:
@@ -123,12 +132,23 @@ def pack_skips(skips: Sequence[Skip]) -> str:
     return ";".join(f"{skip.reason}:{skip.count}:{skip.first}:{skip.last}" for skip in skips)
 
 
-def _terms(item: FireItem, queues: dict[str, int]) -> str:
+def _terms(item: FireItem, queues: dict[str, int], usual: dict[tuple[str, int], str]) -> str:
+    after = -1 if item.good_until is None else max(0, item.good_until - item.expected)
+    if not item.plain or item.left is not None or item.skips:
+        return _write_terms(item, queues, after)
+    # One message on time: the same text for most of a batch, and this runs for every fire.
+    text = usual.get((item.queue_key, after))
+    if text is None:
+        text = usual[item.queue_key, after] = _write_terms(item, queues, after)
+    return text
+
+
+def _write_terms(item: FireItem, queues: dict[str, int], after: int) -> str:
     queue = queues.setdefault(item.queue_key, len(queues) + 1) if item.messages else 0
-    after = "" if item.good_until is None else max(0, item.good_until - item.expected)
+    until = "" if after < 0 else after
     left = "" if item.left is None else item.left
     slots = "" if item.plain else ",".join(map(str, item.slots))
-    return f"{queue}|{len(item.messages)}|{after}|{left}|{slots}|{pack_skips(item.skips)}"
+    return f"{queue}|{len(item.messages)}|{until}|{left}|{slots}|{pack_skips(item.skips)}"
 
 
 def _pairs(flat: list[bytes]) -> list[tuple[str, str]]:
@@ -139,10 +159,20 @@ def _text(raw: bytes) -> str:
     return raw.decode("utf-8", "surrogateescape")
 
 
+def _stored(names: Sequence[str], scores: Sequence[bytes | None], columns: Sequence[Any]) -> list[Stored]:
+    return [
+        Stored(name, s.decode(), _text(r), d, _last_slot(la), whole(j) or 0, _left(le))
+        for name, s, r, d, la, j, le in zip(names, scores, *columns, strict=True)
+        if s is not None and r is not None
+    ]
+
+
 def _last_slot(raw: bytes | None) -> int:
     return whole((raw or b"").split(b"|", 1)[0]) or 0
 
 
-def _runs_left(raw: bytes | None) -> int | None:
+def _left(raw: bytes | None) -> int | None:
+    if raw is None:
+        return None
     left = whole(raw)
-    return UNREADABLE if raw is not None and left is None else left
+    return UNREADABLE if left is None else left

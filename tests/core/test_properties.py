@@ -1,7 +1,9 @@
 """What holds for every schedule, and that nothing from outside raises anything but ScheduleInvalid or takes long."""
 
 import time
+from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta, timezone
+from itertools import islice, takewhile
 from random import Random
 from typing import Any
 
@@ -109,6 +111,25 @@ def test_count_and_between_agree_with_next(seed: int) -> None:
 
 @quick
 @given(seeds)
+def test_counting_equals_walking(seed: int) -> None:
+    rng = Random(seed)
+    schedule = some_schedule(rng)
+    if schedule is None:
+        return
+    after = some_moment(rng, schedule)
+    for days in (1, 40, 4_000):
+        until, at_most = after + days * rng.randint(1, 86_400_000), rng.choice([1, 2, 60, 500])
+        walked = list(islice(takewhile(lambda slot: slot <= until, walk(schedule, after)), at_most))  # noqa: B023
+        assert schedule.count_ms(after, until, at_most) == len(walked)
+
+
+def walk(schedule: Schedule, slot: int | None) -> Iterator[int]:
+    while slot is not None and (slot := schedule.next_ms(slot)) is not None:
+        yield slot
+
+
+@quick
+@given(seeds)
 def test_a_spec_reads_back_as_an_equal_schedule(seed: int) -> None:
     rng = Random(seed)
     schedule = some_schedule(rng)
@@ -202,14 +223,14 @@ def take_time(spec: Any) -> float:
 @settings(max_examples=600, deadline=None, derandomize=True)
 @given(specs)
 def test_anything_else_is_refused_as_an_invalid_schedule_and_soon(spec: Any) -> None:
-    assert take_time(spec) < 2
+    assert take_time(spec) < 5
 
 
 @pytest.mark.nightly
 @settings(max_examples=30_000, deadline=None)
 @given(specs)
 def test_much_more_garbage_is_refused_too(spec: Any) -> None:
-    assert take_time(spec) < 2
+    assert take_time(spec) < 5
 
 
 @pytest.mark.nightly
@@ -230,5 +251,5 @@ def test_an_entry_made_of_garbage_is_an_invalid_entry(spec: dict[str, Any]) -> N
 def test_expressions_that_look_expensive_are_not() -> None:
     for text in ("59 23 31 12 7#5", "0 0 29 2 1#5", ",".join(["*/59"] * 200) + " * * * *", "59 59 23 29 2 */7"):
         for zone in ("Africa/Casablanca", "America/New_York"):
-            assert take_time({"cron": text, "timezone": zone}) < 1
+            assert take_time({"cron": text, "timezone": zone}) < 5
     assert zone_named("UTC").is_utc

@@ -93,6 +93,35 @@ def test_a_month_of_missed_seconds_is_cheap() -> None:
     now = 1_800_000_000_999
     assert schedule.last_ms(now) == 1_800_000_000_000
     assert schedule.count_ms(now - 30 * 86_400_000, now, 10_000) == 10_000
+    assert schedule.count_ms(now - 30 * 86_400_000, now, 10**9) == 30 * 86_400
+
+
+def test_counts_reach_the_ends_of_the_calendar() -> None:
+    for zone in ("UTC", "Pacific/Kiritimati", "Pacific/Pago_Pago"):
+        for text in ("0 0 1 1 *", "0 */12 1 1 *"):
+            schedule = parse_schedule({"cron": text, "timezone": zone})
+            slots = sum(1 for _ in schedule.between(utc(FIRST_MS), utc(LAST_MS)))
+            first = schedule.next_ms(FIRST_MS - 1) == FIRST_MS
+            assert schedule.count_ms(FIRST_MS - 1, LAST_MS, 10**6) == slots + first
+    last_second = parse_schedule({"cron": "59 59 23 31 12 *"})
+    assert last_second.count_ms(LAST_MS - 1_000, 10**30, 9) == 1
+    assert parse_schedule({"cron": "0 0 1 1 *"}).count_ms(-(10**30), FIRST_MS, 9) == 1
+
+
+def utc(ms: int) -> datetime:
+    return datetime(1970, 1, 1, tzinfo=UTC) + timedelta(milliseconds=ms)
+
+
+def test_a_gap_counts_once_and_a_fold_as_often_as_it_runs() -> None:
+    def count(text: str, day: str) -> int:
+        low = int(datetime.fromisoformat(day).replace(tzinfo=UTC).timestamp()) * 1_000
+        return parse_schedule({"cron": text, "timezone": "America/New_York"}).count_ms(low, low + 86_400_000, 99)
+
+    assert count("0,15,30 2,3 * * *", "2026-03-08T05:30") == 3
+    assert count("0,15,30 2 * * *", "2026-03-08T05:30") == 1
+    assert count("*/15 2 * * *", "2026-03-08T03:30") == 0
+    assert count("*/15 1 * * *", "2026-11-01T03:30") == 8
+    assert count("0,15 1 * * *", "2026-11-01T03:30") == 2
 
 
 def test_a_far_last_slot_is_found_without_a_walk() -> None:
@@ -117,7 +146,7 @@ def test_slots_end_with_the_calendar_in_any_zone() -> None:
 
 
 @pytest.mark.parametrize(
-    ("spec", "found"),
+    "spec,found",
     [
         ({}, "found none"),
         ({"timezone": "UTC"}, "found none"),

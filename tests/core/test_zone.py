@@ -1,6 +1,7 @@
 """Zones as segments of offsets: the same offsets as zoneinfo, and one rule for gaps and folds."""
 
 from datetime import UTC, datetime, timedelta
+from itertools import pairwise
 from pathlib import Path
 from random import Random
 from zoneinfo import ZoneInfo
@@ -66,6 +67,24 @@ def test_a_wall_time_that_comes_twice_is_reached_in_its_first_pass() -> None:
     assert zone.reached(seconds("2026-11-01T02:00")) == seconds("2026-11-01T07:00")
 
 
+@pytest.mark.parametrize("name", ["America/New_York", "Europe/Dublin", "Pacific/Chatham", "Antarctica/Troll"])
+def test_the_clock_is_laid_out_as_far_as_it_is_asked_for(name: str) -> None:
+    data = package_data().read(name)
+    far = Zone(name, data)
+    far.extend(seconds("2090-01-01"))
+    for shift in far.segments.starts[far.index(seconds("2039-01-01")) : far.index(seconds("2043-01-01"))]:
+        for wall in range(shift - 86_400, shift + 86_400, 7_200):
+            assert Zone(name, data).reached(wall) == far.reached(wall)
+            assert Zone(name, data).mark(wall) == far.mark(wall)
+            assert Zone(name, data).offset(wall) == far.offset(wall)
+
+
+def test_neighbouring_segments_have_different_offsets() -> None:
+    for name in zone_data().names - {"Factory"}:
+        offsets = zone_named(name).segments.offsets
+        assert all(a != b for a, b in pairwise(offsets)), name
+
+
 def test_a_lost_day_is_reached_when_the_next_one_begins() -> None:
     assert zone_named("Pacific/Apia").reached(seconds("2011-12-30T12:00")) == seconds("2011-12-30T10:00")
 
@@ -80,7 +99,7 @@ def test_reached_and_mark_say_the_same(name: str) -> None:
 
 
 @pytest.mark.parametrize(
-    ("name", "hint"),
+    "name,hint",
     [
         ("UTC+3", "Etc/GMT-3"),
         ("GMT-05:00", "Etc/GMT+5"),

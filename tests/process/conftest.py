@@ -1,12 +1,16 @@
-"""Fixtures of the private server's tests."""
+"""Fixtures of the tests with real processes: private servers, daemons, ledgers."""
 
 import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 
+from tests.support.daemon import Daemon
+from tests.support.ledger import Ledger
 from tests.support.private_server import Machine, Owner
+from tests.support.servers import RedisServer
 
 
 @pytest.fixture
@@ -41,3 +45,31 @@ def owner_of(machine: Machine) -> Iterator[Callable[[Path], Owner]]:
     yield start
     for owner in owners:
         owner.close()
+
+
+@pytest.fixture
+def start_daemon(tmp_path: Path) -> Iterator[Callable[..., Daemon]]:
+    """Starts daemons for this test alone: ``start_daemon(url, config={...}, lease_ttl="1s")``, each in a folder."""
+    daemons: list[Daemon] = []
+
+    def start(url: str | None, *, folder: Path | None = None, **settings: Any) -> Daemon:
+        daemons.append(Daemon(folder or tmp_path / f"daemon-{len(daemons)}", url, **settings))
+        return daemons[-1].start()
+
+    yield start
+    for daemon in daemons:
+        daemon.close()
+
+
+@pytest.fixture
+def open_ledger() -> Iterator[Callable[..., Ledger]]:
+    """Opens ledgers for this test alone: ``open_ledger(server, queues=("celery", "slow"))``."""
+    ledgers: list[Ledger] = []
+
+    def start(server: RedisServer, **settings: Any) -> Ledger:
+        ledgers.append(Ledger(server, **settings))
+        return ledgers[-1]
+
+    yield start
+    for ledger in ledgers:
+        ledger.close()

@@ -294,7 +294,7 @@ class Ledger:
             stood = seen["due"].get(raw, seen["blocked"].get(raw))
             if code == "0":
                 done.add(raw)
-                if stood != float(scores[i]) or seen["rev"].get(raw) != revs[i]:
+                if stood != float(scores[i]) or seen["rev"].get(raw, b"") != revs[i]:
                     self._fail(f"plan of {raw!r} at {scores[i]!r} was accepted though it stood at {stood}")
                 self._planned(seen, now, raw, scores[i], verdicts[i], skips[i])
         for i, code in enumerate(codes):
@@ -304,7 +304,13 @@ class Ledger:
     def _planned(self, seen: Any, now: Any, raw: bytes, score: bytes, verdict: bytes, skips: bytes) -> None:
         name = raw.decode(errors="replace")
         entry = compiled(name, seen["def"].get(raw))
-        if name in self.history.tainted:
+        if verdict == b"G" and raw in seen["rev"]:
+            self._fail(f"{name} was taken out of the timetable, and it is an entry")
+        if name in self.history.tainted or verdict == b"G":
+            return
+        if raw in seen["blocked"]:
+            if now["due"].get(raw) != float(score):
+                self._fail(f"{name} came back from blocked at {now['due'].get(raw)}, it was at {score!r}")
             return
         if entry is None or verdict == b"I":
             self._fail(f"{name} was planned as {verdict!r}")

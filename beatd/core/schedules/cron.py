@@ -1,26 +1,33 @@
 """``cron``: wall times of a zone, from a cron expression."""
 
+import re
 from functools import lru_cache
 from typing import Any, ClassVar, Final
 
+from beatd.core.instant import LAST_MS
 from beatd.core.schedules.cron_days import RARE_DAYS, DayRule, ever_matches, longest_wait
+from beatd.core.schedules.cron_explain import explain_cron
 from beatd.core.schedules.cron_text import CronText, parse_cron
 from beatd.core.schedules.cron_times import CronTimes
 from beatd.core.schedules.cron_words import cron_words
+from beatd.core.schedules.explanation import Explanation
 from beatd.core.schedules.rule import Kind, Request, Rule
-from beatd.core.schedules.shifts import shift_remark, slot_remark
+from beatd.core.schedules.shifts import Shift, shift_effect, shift_remark, slot_remark
 from beatd.core.shown import shown
-from beatd.core.wallclock import last_reached, last_shown, next_reached, next_shown
+from beatd.core.wallclock import count_reached, count_shown, last_reached, last_shown, next_reached, next_shown
 from beatd.core.zone import Zone, forget_with_zones
 from beatd.errors import ScheduleInvalid
 
 LONGEST_HASH_ID: Final = 200
+NEVER: Final = LAST_MS + 1
+
+_HASHED = re.compile(r"(?:^|[ \t])h", re.IGNORECASE)  # no name of a month or weekday begins with h
 
 
 class Cron(Rule):
     """A compiled expression in a zone. Shared between entries: one object for each distinct (text, zone, day, H)."""
 
-    __slots__ = ("_both", "_hash_id", "_known", "_seed", "_text", "interval_like", "text", "times", "zone")
+    __slots__ = ("_both", "_hash_id", "_known", "_seed", "interval_like", "text", "times", "zone")
 
     kind: ClassVar[str] = "cron"
 
@@ -35,30 +42,43 @@ class Cron(Rule):
         self._both = both
         self._hash_id = hash_id
         self._seed = seed if parsed.hashed else None
-        self._known = (0, 0)  # next_ms answers the second for every instant from the first up to the second
+        # As found last: an instant, the first slot after it, and that one again or the first one after it. Entries
+        # that share an expression are due together, and so ask for the same slots again and again.
+        self._known = (NEVER, NEVER, NEVER)
 
     @property
-    def named(self) -> bool:  # type: ignore[override]
+    def named(self) -> bool:
         """H takes the entry's name where no hash_id is given."""
         return self._seed is not None and self._hash_id is None
 
     def next_ms(self, after: int) -> int | None:
-        known = self._known
-        if known[0] <= after < known[1]:
-            return known[1]
-        instant = after // 1_000
+        since, slot, following = self._known
+        if slot <= after < following:
+            return following
+        if since <= after < slot:
+            return slot
         search = next_shown if self.interval_like else next_reached
-        slot = search(self.zone, self.times, instant)
-        if slot is None:
+        found = search(self.zone, self.times, after // 1_000)
+        if found is None:
             return None
-        slot *= 1_000
-        self._known = (after, slot)
-        return slot
+        found *= 1_000
+        if after == following:
+            self._known = (since if slot == following else slot, following, found)
+        else:
+            self._known = (after, found, found)
+        return found
 
     def last_ms(self, until: int) -> int | None:
+        _, slot, following = self._known
+        if slot <= until < following:
+            return slot
         search = last_shown if self.interval_like else last_reached
-        slot = search(self.zone, self.times, until // 1_000)
-        return None if slot is None else slot * 1_000
+        found = search(self.zone, self.times, until // 1_000)
+        return None if found is None else found * 1_000
+
+    def count_ms(self, after: int, until: int, at_most: int) -> int:
+        count = count_shown if self.interval_like else count_reached
+        return count(self.zone, self.times, after // 1_000, until // 1_000, at_most)
 
     def spec(self) -> dict[str, Any]:
         spec: dict[str, Any] = {"cron": self.text}
@@ -93,6 +113,13 @@ class Cron(Rule):
 
     def slot_remark(self, slot: int) -> str | None:
         return slot_remark(self.zone, self.times, self.interval_like, slot // 1_000)
+
+    def shift_effect(self, shift: Shift) -> str | None:
+        return shift_effect(shift, self.times, self.interval_like)
+
+    def explain(self) -> Explanation:
+        source = "the entry's name" if self._hash_id is None else f"hash_id {self._hash_id}"
+        return explain_cron(self.parsed(), self._both, source)
 
     def _value(self) -> tuple[object, ...]:
         return (self.text, self.zone, self._both, self._hash_id, self._seed)
@@ -146,9 +173,8 @@ def _hash_id(value: object) -> str:
 
 
 def _interned(text: str, zone: Zone, both: bool, hash_id: str | None, seed: str | None) -> Cron:
-    """One object a distinct meaning: a name is no part of it unless there is an H to seed."""
-    hashed = "h" in text[:1_024].lower()  # also names such as march: they are seeded, and give the seed up again
-    return _compiled(text, zone, both, hash_id, seed if hashed else None)
+    """One object for each distinct meaning: a name is no part of it unless there is an H to seed."""
+    return _compiled(text, zone, both, hash_id, seed if _HASHED.search(text) else None)
 
 
 @lru_cache(maxsize=16_384)

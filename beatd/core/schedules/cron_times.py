@@ -12,7 +12,7 @@ from typing import Final
 from beatd.core.schedules.cron_days import LENGTHS, SHORTEST_MONTH, DayRule, month_length, month_masks
 from beatd.core.schedules.cron_text import CronText
 from beatd.core.tzif import DAY, EPOCH_ORDINAL
-from beatd.core.zone import FIRST_DAY, LAST_DAY, LAST_YEAR
+from beatd.core.zone import FIRST_DAY, FIRST_SECOND, LAST_DAY, LAST_SECOND, LAST_YEAR
 
 NONE: Final = 255
 
@@ -39,16 +39,23 @@ def _lasts(mask: int, size: int) -> bytes:
     return bytes(table)
 
 
+@lru_cache(maxsize=8_192)
+def _ranks(mask: int, size: int) -> bytes:
+    """At i: how many values below i are set; i goes one past the field."""
+    return bytes((mask & ((1 << value) - 1)).bit_count() for value in range(size + 1))
+
+
 class CronTimes:
     """The wall times of an expression, as seconds since 1970-01-01T00:00, in the years 1 to 9999."""
 
-    __slots__ = ("_first", "_hours", "_last", "_masks", "_minutes", "_months", "_seconds")
+    __slots__ = ("_first", "_hours", "_last", "_masks", "_minutes", "_months", "_ranks", "_seconds")
 
     def __init__(self, text: CronText, rule: DayRule) -> None:
         self._seconds = (_nexts(text.second.values, 60), _lasts(text.second.values, 60))
         self._minutes = (_nexts(text.minute.values, 60), _lasts(text.minute.values, 60))
         self._hours = (_nexts(text.hour.values, 24), _lasts(text.hour.values, 24))
         self._months = (_nexts(text.month.values, 13), _lasts(text.month.values, 13))
+        self._ranks = (_ranks(text.hour.values, 24), _ranks(text.minute.values, 60), _ranks(text.second.values, 60))
         self._masks = month_masks(rule)
         self._first = self._hours[0][0] * 3600 + self._minutes[0][0] * 60 + self._seconds[0][0]
         self._last = self._hours[1][23] * 3600 + self._minutes[1][59] * 60 + self._seconds[1][59]
@@ -82,6 +89,51 @@ class CronTimes:
                 return day * DAY + time
             found = self._day_until(day - 1)
         return None if found is None else found * DAY + self._last
+
+    def count(self, first: int, end: int, at_most: int) -> int:
+        """How many matching wall times lie in [first, end), counted no further than at_most; by the month."""
+        (day, clock), (last_day, last_clock) = (
+            divmod(max(first, FIRST_SECOND), DAY),
+            divmod(min(end, LAST_SECOND + 1), DAY),
+        )
+        if day > last_day:
+            return 0
+        if day == last_day:
+            inside = self._rank(last_clock) - self._rank(clock)
+            return min(inside, at_most) if inside > 0 and self._day_from(day) == day else 0
+        daily, count = self._rank(DAY), 0
+        if self._day_from(day) == day:
+            count += daily - self._rank(clock)
+        if self._day_from(last_day) == last_day:
+            count += self._rank(last_clock)
+        days = self._days(day + 1, last_day, -(-(at_most - count) // daily)) if at_most > count else 0
+        return min(count + days * daily, at_most)
+
+    def _rank(self, clock: int) -> int:
+        """How many times of day in the set lie before a second of the day, or in it all for a whole day."""
+        minutes, second = divmod(clock, 60)
+        hour, minute = divmod(minutes, 60)
+        hours, in_hour, in_minute = self._ranks
+        count = hours[hour] * in_hour[60] * in_minute[60]
+        if self._hours[0][hour] == hour:
+            count += in_hour[minute] * in_minute[60]
+            if self._minutes[0][minute] == minute:
+                count += in_minute[second]
+        return count
+
+    def _days(self, day: int, end: int, enough: int) -> int:
+        """How many days in [day, end) match, or a number that is enough."""
+        count = 0
+        while day < end and count < enough:
+            start = date.fromordinal(day + EPOCH_ORDINAL)
+            length = _length(start.year, start.month)
+            first = day - start.day + 1
+            if self._months[0][start.month] == start.month:
+                mask = self._masks[(length - SHORTEST_MONTH) * 7 + (first + 3) % 7] >> start.day
+                left = end - day
+                count += (mask & ((1 << left) - 1) if left < length else mask).bit_count()
+            day = first + length
+        return count
 
     def _time_from(self, clock: int) -> int:
         """The first time of day in the set at or after a second of the day, -1 when the day holds none."""

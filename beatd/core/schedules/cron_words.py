@@ -31,17 +31,18 @@ def cron_words(text: CronText, both: bool) -> str:
     return " ".join(part for part in (named or _clock(text), days, months) if part)
 
 
-def _values(field: Field, part: Part) -> list[int]:
+def values_of(field: Field, part: Part) -> list[int]:
+    """The plain values of a field, ascending."""
     return [value for value in range(field.low, field.high + 1) if part.values >> value & 1]
 
 
 def _whole(field: Field, part: Part) -> bool:
-    return len(_values(field, part)) == field.size
+    return len(values_of(field, part)) == field.size
 
 
 def _times(text: CronText) -> str:
     """The times of day, where they are few."""
-    hours, minutes, seconds = _values(HOUR, text.hour), _values(MINUTE, text.minute), _values(SECOND, text.second)
+    hours, minutes, seconds = values_of(HOUR, text.hour), values_of(MINUTE, text.minute), values_of(SECOND, text.second)
     if len(hours) * len(minutes) * len(seconds) > MOST_TIMES:
         return ""
     times = [f"{h:02}:{m:02}" + (f":{s:02}" if s else "") for h in hours for m in minutes for s in seconds]
@@ -61,7 +62,7 @@ def _clock(text: CronText) -> str:
 
 
 def _every(field: Field, part: Part) -> str:
-    values = _values(field, part)
+    values = values_of(field, part)
     step = values[1] - values[0] if len(values) > 1 else 0
     even = step > 0 and values == list(range(values[0], values[-1] + 1, step))
     if even and values[0] == field.low and values[-1] + step == field.high + 1:
@@ -82,16 +83,21 @@ def _days(text: CronText, both: bool) -> str:
 
 
 def _day(part: Part) -> str:
-    values = _values(DAY, part)
-    plain = f"day{'s' if len(values) > 1 else ''} {joined(runs([str(v) for v in values], values))} of the month"
-    return joined([*([plain] if values else []), *(_special(special) for special in part.specials)])
+    values = values_of(DAY, part)
+    step = values[1] - values[0] if len(values) > MOST_TIMES else 0
+    if step > 1 and values == list(range(values[0], values[-1] + 1, step)):
+        plain = f"every {nth(step)} day from {values[0]} to {values[-1]} of the month"
+    else:
+        plain = f"day{'s' if len(values) > 1 else ''} {joined(runs([str(v) for v in values], values))} of the month"
+    return joined([*([plain] if values else []), *(special_words(special) for special in part.specials)])
 
 
 def _weekday(part: Part) -> str:
-    return joined([*_named(WEEKDAY, part), *(_special(special) for special in part.specials)])
+    return joined([*_named(WEEKDAY, part), *(special_words(special) for special in part.specials)])
 
 
-def _special(special: Special) -> str:
+def special_words(special: Special) -> str:
+    """A day that depends on the month: ``the last Friday of the month``."""
     weekday = WEEKDAYS[special.weekday].capitalize()
     return {
         "last": "the last day of the month",
@@ -104,7 +110,7 @@ def _special(special: Special) -> str:
 
 def _named(field: Field, part: Part) -> list[str]:
     """Names of months, or of weekdays from Monday on, with longer runs drawn together."""
-    values = _values(field, part)
+    values = values_of(field, part)
     if field is MONTH:
         return runs([MONTHS[value - 1].capitalize() for value in values], values)
     from_monday = sorted((value - 1) % 7 for value in values)

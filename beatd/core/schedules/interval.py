@@ -6,6 +6,7 @@ from typing import Any, ClassVar, Final
 from beatd.core.duration import UNIT_MS, format_duration, parse_duration
 from beatd.core.fire import name_hash
 from beatd.core.instant import FIRST_MS, LAST_MS, Moment, instant_text, read_moment
+from beatd.core.schedules.explanation import Detail, Explanation
 from beatd.core.schedules.rule import Kind, Request, Rule
 from beatd.core.shown import shown
 from beatd.errors import ScheduleInvalid
@@ -61,6 +62,21 @@ class Interval(Rule):
             return f"on a grid through {first}"
         again = f" and every {_spelled(self.every_ms)} from there" if self.every_ms < UNIT_MS["d"] else ""
         return f"at {first[11:-1]} UTC{again}"
+
+    def explain(self) -> Explanation:
+        if self.anchor_assumed:
+            text, source = "", "assumed, for want of a name, an anchor and a start"
+        elif self.anchor is not None:
+            text, source = self.anchor.text, "given"
+        else:
+            text, source = "", "from the entry's name" if self.named else "from the start"
+        every = format_duration(self.every_ms)
+        seconds = f"{self.every_ms / 1_000:,.3f}".rstrip("0").rstrip(".")
+        details = (
+            Detail("every", every, f"{seconds} s of elapsed time"),
+            Detail("anchor", text, f"{self._grid()}, {source}"),
+        )
+        return Explanation(details, "elapsed time: shifts of the clock change nothing, wall times move when they come")
 
     def warnings(self) -> tuple[str, ...]:
         found = []

@@ -3,7 +3,8 @@
 from dataclasses import dataclass
 from typing import Any, ClassVar, Final
 
-from beatd.core.instant import Moment, read_moment
+from beatd.core.instant import Moment, instant_text, read_moment
+from beatd.core.schedules.explanation import Detail, Explanation
 from beatd.core.schedules.rule import Kind, Request, Rule
 
 
@@ -26,6 +27,13 @@ class Once(Rule):
 
     def words(self) -> str:
         return f"once, at {self.moment.text.replace('T', ' ')}"
+
+    def explain(self) -> Explanation:
+        text, instant = self.moment.text, instant_text(self.moment.ms)
+        meaning = "an instant" if text == instant else f"wall time in the zone: {instant}"
+        return Explanation(
+            (Detail("at", text, meaning),), "one instant: a wall time that the clock skips is the gap's end"
+        )
 
 
 def _read(request: Request) -> Rule:

@@ -4,17 +4,19 @@ from datetime import datetime
 from typing import Any, ClassVar, Final
 
 from beatd.core.instant import instant_text
+from beatd.core.schedules.explanation import Explanation
+from beatd.core.schedules.rrule_explain import explain_rrule
 from beatd.core.schedules.rrule_text import RRuleText, parse_rrule
 from beatd.core.schedules.rrule_times import RRuleTimes
 from beatd.core.schedules.rrule_words import rrule_words
 from beatd.core.schedules.rule import Kind, Request, Rule
-from beatd.core.schedules.shifts import shift_remark, slot_remark
+from beatd.core.schedules.shifts import Shift, shift_effect, shift_remark, slot_remark
 from beatd.core.shown import shown
 from beatd.core.wallclock import last_reached, next_reached
 from beatd.core.zone import Zone, wall_of
 from beatd.errors import ScheduleInvalid
 
-DEFAULT_START: Final = wall_of(datetime(2000, 1, 1))
+DEFAULT_START: Final = wall_of(datetime.fromisoformat("2000-01-01"))
 
 
 class RRule(Rule):
@@ -55,6 +57,13 @@ class RRule(Rule):
     def slot_remark(self, slot: int) -> str | None:
         return slot_remark(self._zone, self._times, False, slot // 1_000)
 
+    def shift_effect(self, shift: Shift) -> str | None:
+        over = self._until is not None and shift.instant > self._until
+        return None if over else shift_effect(shift, self._times, interval_like=False)
+
+    def explain(self) -> Explanation:
+        return explain_rrule(self._rule, self._times.start)
+
     def _value(self) -> tuple[object, ...]:
         return (self._rule, self._zone, self._times.start)
 
@@ -70,7 +79,7 @@ class RRule(Rule):
 
 def _instant(text: str, zone: Zone) -> int:
     """UTC seconds of a moment such as 20261201T090000, wall time in the zone unless it ends with Z."""
-    wall = wall_of(datetime.strptime(text.removesuffix("Z"), "%Y%m%dT%H%M%S"))
+    wall = wall_of(datetime.fromisoformat(text.removesuffix("Z")))
     return wall if text.endswith("Z") else zone.reached(wall)
 
 

@@ -1,9 +1,9 @@
 """A recurrence rule as a set of wall times.
 
 python-dateutil walks from the rule's start, which is far away after some years and endless for a rule that never
-matches. So it is asked for single years: what an INTERVAL of 1 gives in a year depends on three things, whether that
-year and the one before are leap years, and its first weekday, 21 classes in all. Slots are then looked up in the tables
-of these classes, and INTERVAL, start and COUNT are arithmetic on top.
+matches. So it is asked for single years: what an INTERVAL of 1 gives in a year depends on its first weekday and on
+where it and its neighbours stand among the leap years (a week at either end belongs to a neighbour), 28 classes in all.
+Slots are then looked up in the tables of these classes, and INTERVAL, start and COUNT are arithmetic on top.
 """
 
 from array import array
@@ -21,6 +21,7 @@ from beatd.errors import ScheduleInvalid
 # 28 years without a century hold every class. Near the end of the calendar, because python-dateutil notices neither
 # UNTIL nor anything else before its next match, and a rule without one must run into year 9999 soon.
 SAMPLE_YEARS: Final = range(9_968, 9_996)
+NO_YEAR_DAY: Final = 400
 
 
 class Pattern(NamedTuple):
@@ -50,7 +51,8 @@ def pattern_of(rule: RRuleText, start: datetime) -> Pattern:
 @lru_cache(maxsize=2_048)
 def _table(pattern: Pattern, sample_year: int) -> "array[int]":
     """Matches in a year of the class of ``sample_year``, as seconds since its 1 January."""
-    first = datetime(sample_year, 1, 1)
+    pattern = _with_weeks_as_days(pattern, sample_year)
+    first = naive_of(_new_year(sample_year) * DAY)
     begin = first - timedelta(days=(first.weekday() - pattern.week_start) % 7 if pattern.frequency == "WEEKLY" else 0)
     table = array("l")
     for match in _dateutil_rule(pattern, begin):
@@ -61,8 +63,47 @@ def _table(pattern: Pattern, sample_year: int) -> "array[int]":
     return table
 
 
+@lru_cache(maxsize=256)
+def _ever_matches(pattern: Pattern) -> bool:
+    """Whether any year has a match: one walk over all classes, where a table each would walk on to the end each."""
+    if "BYWEEKNO" in dict(pattern.numbers):
+        return any(_table(pattern, year) for year in SAMPLE_YEARS)
+    return next(iter(_dateutil_rule(pattern, naive_of(_new_year(SAMPLE_YEARS[0]) * DAY))), None) is not None
+
+
+def _with_weeks_as_days(pattern: Pattern, year: int) -> Pattern:
+    """The pattern with BYWEEKNO as days of one year: dateutil takes 1 January 2011 for a day of a week 53.
+
+    A week belongs to the year that its fourth day lies in (RFC 5545, and ISO 8601 for weeks from Monday).
+    """
+    numbers = dict(pattern.numbers)
+    weeks = numbers.pop("BYWEEKNO", ())
+    if not weeks:
+        return pattern
+    allowed = numbers.get("BYYEARDAY", ())
+    days = []
+    for day in range(1, 367 if _is_leap(year) else 366):
+        week, total = _week_of(date(year, 1, 1) + timedelta(days=day - 1), pattern.week_start)
+        given = not allowed or day in allowed or day - (367 if _is_leap(year) else 366) in allowed
+        if given and (week in weeks or week - total - 1 in weeks):
+            days.append(day)
+    numbers["BYYEARDAY"] = tuple(days) or (NO_YEAR_DAY,)
+    return pattern._replace(numbers=tuple(sorted(numbers.items())))
+
+
+def _week_of(day: date, week_start: int) -> tuple[int, int]:
+    """The week a day lies in, and how many weeks the year of that week has."""
+
+    def fourth(of: date) -> date:
+        return of + timedelta(days=3 - (of.weekday() - week_start) % 7)
+
+    year = fourth(day).year
+    number, total = ((fourth(of).timetuple().tm_yday + 6) // 7 for of in (day, date(year, 12, 28)))
+    return number, total
+
+
 def _dateutil_rule(pattern: Pattern, begin: datetime) -> Any:
-    from dateutil import rrule  # here: it takes as long to import as all the rest, and few schedules need it
+    from dateutil import rrule  # noqa: PLC0415 - as long to import as all the rest, and few schedules need it
 
     weekday = (rrule.MO, rrule.TU, rrule.WE, rrule.TH, rrule.FR, rrule.SA, rrule.SU)
     by: dict[str, Any] = {key.lower(): values for key, values in pattern.numbers}
@@ -72,8 +113,8 @@ def _dateutil_rule(pattern: Pattern, begin: datetime) -> Any:
     return rrule.rrule(frequency, dtstart=begin, wkst=weekday[pattern.week_start], **by)
 
 
-def _class_of(year: int) -> tuple[bool, bool, int]:
-    return _is_leap(year - 1), _is_leap(year), (_new_year(year) + 3) % 7
+def _class_of(year: int) -> tuple[bool, bool, bool, int]:
+    return _is_leap(year - 1), _is_leap(year), _is_leap(year + 1), (_new_year(year) + 3) % 7
 
 
 def _is_leap(year: int) -> bool:
@@ -101,9 +142,12 @@ class RRuleTimes:
         self._interval = rule.interval
         self._origin = self._period(start // DAY)
         self._last = LAST_SECOND
-        weekly = rule.frequency == "DAILY" and rule.interval % 7 == 0 and rule.days
-        lost = weekly and begin.weekday() not in {day for _, day in rule.days}  # the one long search for nothing
-        if lost or self.at_or_after(start) is None:
+        weekdays = {day for _, day in rule.days} or {begin.weekday()}
+        if rule.frequency == "DAILY" and rule.interval % 7 == 0 and begin.weekday() not in weekdays:
+            raise ScheduleInvalid(  # the one long search for nothing, spared
+                f"rrule: {shown(rule.text)} never fires: {rule.interval} days on it is the same weekday again"
+            )
+        if not _ever_matches(self._pattern) or self.at_or_after(start) is None:
             raise ScheduleInvalid(f"rrule: {shown(rule.text)} never fires from {begin.isoformat()} on")
         if rule.count is not None:
             self._last = self._nth(rule.count)

@@ -34,7 +34,7 @@ def _days(rule: RRuleText, start: int) -> str:
     parts = []
     begin = naive_of(start)
     if rule.days:
-        parts.append(f"on {joined([_weekday(n, day) for n, day in rule.days])}")
+        parts.append(f"on {joined([weekday_words(n, day) for n, day in rule.days])}")
     elif rule.frequency == "WEEKLY":
         parts.append(f"on {WEEKDAYS[begin.weekday()]}")
     month_days = rule.get("BYMONTHDAY")
@@ -42,7 +42,7 @@ def _days(rule: RRuleText, start: int) -> str:
         month_days = (begin.day,)
     for values, what in ((month_days, "the month"), (rule.get("BYYEARDAY"), "the year")):
         if values:
-            parts.append(f"on {joined([_day(value) for value in values])} of {what}")
+            parts.append(f"on {joined([day_words(value) for value in values])} of {what}")
     if weeks := rule.get("BYWEEKNO"):
         parts.append(f"in week {joined([str(week) for week in weeks])}")
     if positions := rule.get("BYSETPOS"):
@@ -59,9 +59,11 @@ def _times(rule: RRuleText, start: int) -> str:
     return f"at {joined(times)}"
 
 
-def _weekday(n: int, day: int) -> str:
+def weekday_words(n: int, day: int) -> str:
+    """``Friday``, or ``the last Friday`` for n = -1; days from Monday = 0."""
     return f"the {nth(n)} {WEEKDAYS[day]}" if n else WEEKDAYS[day]
 
 
-def _day(value: int) -> str:
+def day_words(value: int) -> str:
+    """``day 15``, ``the last day``."""
     return f"day {value}" if value > 0 else f"the {nth(value)} day"

@@ -6,6 +6,8 @@ from dataclasses import dataclass
 from typing import Any, ClassVar
 
 from beatd.core.instant import Moment
+from beatd.core.schedules.explanation import Explanation
+from beatd.core.schedules.shifts import Shift
 from beatd.core.zone import Zone
 
 
@@ -18,8 +20,16 @@ class Rule(ABC):
     __slots__ = ()
 
     kind: ClassVar[str]
-    anchor_assumed: bool = False
-    named: bool = False  # the entry's name has a say in the slots, or would have if one were given
+
+    @property
+    def anchor_assumed(self) -> bool:
+        """Whether an interval's grid is the epoch's, for want of anything else."""
+        return False
+
+    @property
+    def named(self) -> bool:
+        """Whether the entry's name has a say in the slots, or would have if one were given."""
+        return False
 
     @abstractmethod
     def next_ms(self, after: int) -> int | None:
@@ -44,6 +54,14 @@ class Rule(ABC):
     def slot_remark(self, slot: int) -> str | None:
         """What the clock did at a slot: that its wall time was skipped, or comes twice. None on an ordinary day."""
         return None
+
+    def shift_effect(self, shift: Shift) -> str | None:
+        """What one shift of the zone's clock does to the rule, in words; None when it touches no slot."""
+        return None
+
+    def explain(self) -> Explanation:
+        """The rule taken apart for a reader."""
+        return Explanation()
 
     def count_ms(self, after: int, until: int, at_most: int) -> int:
         """How many slots lie in (after, until], counted no further than at_most: that bounds the walk."""

@@ -43,6 +43,22 @@ def shift_remark(zone: Zone, times: WallTimes, interval_like: bool) -> str | Non
     return None
 
 
+def shift_effect(shift: Shift, times: WallTimes, interval_like: bool) -> str | None:
+    """What one shift does to a schedule; None when it touches none of its times."""
+    low, high = sorted((shift.before, shift.after))
+    inside = times.at_or_after(low)
+    if inside is None or inside >= high:
+        return None
+    if shift.after < shift.before:
+        return "runs in both passes" if interval_like else "runs in the first pass only"
+    if interval_like:
+        return "does not run in what is skipped"
+    later = times.at_or_after(inside + 1)
+    more = later is not None and later < high
+    what = f"{_clock(inside)} and what follows it run once," if more else f"{_clock(inside)} runs"
+    return f"{what} at {_clock(shift.after)}"
+
+
 def slot_remark(zone: Zone, times: WallTimes, interval_like: bool, slot: int) -> str | None:
     """What the clock did at one slot of the schedule."""
     for shift in shifts(zone, slot - DAY, slot + DAY):

@@ -1,0 +1,316 @@
+"""Random calls, good and bad, by leaders, editors and strangers: what must hold after each of them.
+
+Moments are small numbers, so that they have all passed, collide often, and can be moved on by a few milliseconds.
+"""
+
+from collections import defaultdict
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from typing import Any
+
+import pytest
+from hypothesis import HealthCheck, settings
+from hypothesis import strategies as st
+from hypothesis.stateful import (
+    RuleBasedStateMachine,
+    initialize,
+    invariant,
+    precondition,
+    rule,
+    run_state_machine_as_test,
+)
+
+from beatd.core.edit import ANY
+from beatd.core.fire import FireItem, Skip
+from beatd.core.term import Term
+from beatd.core.timetable import PlanItem
+from beatd.store.entries import put_call, remove_call
+from beatd.store.scripts import Call, load_script
+from beatd.store.timetable import fire_call, plan_call
+from tests.support.store import REV, WHO, Store, put_item
+
+NAMES = ("a", "b", "c", "d")
+QUEUES = ("celery", "other")
+HOUR = 3_600_000
+
+names = st.lists(st.sampled_from(NAMES), min_size=1, max_size=3, unique=True)
+mostly_right = st.sampled_from((0,) * 12 + (1, -1))  # how far a claim is from the truth
+junk = st.sampled_from(("", "x", "nan", "1e999", "-3", "{}", "[]", '{"owed":[]}', '{"until":"inf"}', '{"paused":1}'))
+
+
+@dataclass(frozen=True)
+class Fire:
+    """What a leader claims of one entry: errors in moment and revision, the way to the next moment, slots on it."""
+
+    pick: int  # of those in the timetable
+    moment_error: int
+    rev_error: int
+    left_error: int
+    step: int
+    slots: Sequence[int] | None  # None: the plain one; empty: a skip
+    queue: str
+    ends: bool
+
+
+fires = st.builds(
+    Fire,
+    pick=st.integers(0, 3),
+    moment_error=mostly_right,
+    rev_error=mostly_right,
+    left_error=mostly_right,
+    step=st.integers(1, 30) | st.integers(-1, 1),
+    slots=st.none() | st.sets(st.integers(0, 12), max_size=3).map(sorted) | st.lists(st.integers(-1, 20), max_size=3),
+    queue=st.sampled_from(QUEUES),
+    ends=st.sampled_from((False,) * 7 + (True,)),
+)
+
+right_fires = st.builds(
+    Fire,
+    pick=st.integers(0, 3),
+    moment_error=st.just(0),
+    rev_error=st.just(0),
+    left_error=st.just(0),
+    step=st.integers(13, 30),
+    slots=st.none() | st.sets(st.integers(0, 12), max_size=3).map(sorted),
+    queue=st.sampled_from(QUEUES),
+    ends=st.sampled_from((False,) * 15 + (True,)),
+)
+
+
+class Scripts(RuleBasedStateMachine):
+    """The whole key space under random calls."""
+
+    def __init__(self, store: Store) -> None:
+        super().__init__()
+        self.store = store
+        self.count = 0
+        self.sent = 0  # messages of items with code 0
+        self.taken = 0  # messages that left the queues
+        self.slots: dict[str, list[int]] = defaultdict(list)
+        self.former: list[Term] = []
+
+    @initialize(spoilt=st.booleans())
+    def begin(self, spoilt: bool) -> None:
+        self.store.do("FLUSHALL")
+        self.term = self.store.lead("first")
+        self.store.put(*(put_item(name, "n0.f1") for name in NAMES))
+        self.whatever_is_marked_is_planned(5)
+        if spoilt:
+            self.a_queue_is_spoilt_or_mended()
+
+    def fresh(self) -> int:
+        self.count += 1
+        return self.count
+
+    def call_twice(self, wanted: Call) -> str:
+        """The codes of a call. Made again at once, it changes nothing more."""
+        codes = str(self.store.run(wanted)[0])
+        once = self.store.contents()
+        self.store.run(wanted)
+        assert self.store.contents() == once
+        return codes
+
+    @rule(
+        chosen=names,
+        fingerprint=st.sampled_from(("f1", "f2")),
+        jitter=st.sampled_from((0, 0, 7)),
+        left=st.sampled_from(("", "", "", "keep", "keep", "keep", "1", "5", "x")),
+        enabled=st.sampled_from((True,) * 6 + (False,)),
+        expected=st.sampled_from((ANY,) * 6 + ("n0.f0", "")),
+        file_hash=st.sampled_from(("", "h")),
+    )
+    def put(self, chosen: list[str], expected: str, **fields: Any) -> None:
+        rev = f"n{self.fresh()}.{fields.pop('fingerprint')}"
+        # A wrong claim about the last name only: the others must not be written either.
+        claims = [ANY] * (len(chosen) - 1) + [expected]
+        items = [put_item(name, rev, expected=claim, **fields) for name, claim in zip(chosen, claims, strict=True)]
+        before = self.store.everything()
+        codes = self.call_twice(put_call(self.store.keys, items, WHO))
+        if set(codes) != {"0"}:
+            assert self.store.everything() == before
+
+    @rule(chosen=names.map(lambda chosen: chosen[:1]), expected=st.sampled_from((ANY, ANY, ANY, "n0.f0")))
+    def remove(self, chosen: list[str], expected: str) -> None:
+        before = self.store.everything()
+        codes = self.call_twice(remove_call(self.store.keys, chosen, WHO, [expected] * len(chosen)))
+        if "2" in codes:
+            assert self.store.everything() == before
+
+    @rule(step=st.integers(-2, 9))
+    def whatever_is_marked_is_planned(self, step: int) -> None:
+        rev, last = self.store.hash("rev"), self.store.hash("last")
+        marks = {name: score for name, score in self.store.scores().items() if score.startswith("-")}
+        for name, score in marks.items():
+            slot = max(0, int(last.get(name, "0").split("|", maxsplit=1)[0]) + step)
+            planned = self.store.plan(self.term, PlanItem(name, rev[name], score, str(slot + self.jitter(name))))
+            assert planned == ("0" if step > 0 else "1")
+
+    @rule(
+        claims=st.lists(
+            st.tuples(
+                st.sampled_from(NAMES), mostly_right, st.integers(-3, 25) | st.sampled_from(("F", "I", "x", "later"))
+            ),
+            min_size=1,
+            max_size=4,
+        )
+    )
+    def plan(self, claims: list[tuple[str, int, int | str]]) -> None:
+        rev, last = self.store.hash("rev"), self.store.hash("last")
+        places = self.store.scores("blocked") | self.store.scores("due")
+        items = []
+        for name, error, verdict in claims:
+            score = places.get(name, "-1")
+            if error:
+                score = f"{score}.0" if error > 0 else "5"
+            detail = '{"error":"no"}' if verdict == "I" else ""
+            skips = (Skip("past", 1, 7, 7),) if error else ()
+            said = self.verdict(verdict, last.get(name, "0"))
+            items.append(PlanItem(name, rev.get(name, "none"), score, said, detail, skips))
+        before = self.store.everything()
+        if set(self.call_twice(plan_call(self.store.keys, self.term, items))).isdisjoint("0"):
+            assert self.store.everything() == before
+
+    @precondition(lambda self: self.moments())
+    @rule(batch=st.lists(right_fires, min_size=4, max_size=4))
+    def fire_rightly(self, batch: list[Fire]) -> None:
+        self.fire([replace(claim, pick=pick) for pick, claim in enumerate(batch[: len(self.moments())])])
+
+    @precondition(lambda self: self.moments())
+    @rule(batch=st.lists(fires, min_size=1, max_size=4))
+    def fire(self, batch: list[Fire]) -> None:
+        items = [self.fire_item(claim) for claim in batch]
+        due, blocked, lease = self.store.scores(), self.store.scores("blocked"), self.store.hash("lease")
+        before = self.store.everything()
+        codes = self.call_twice(fire_call(self.store.keys, self.term, items))
+        for item, code in zip(items, codes, strict=True):
+            if code == "0":
+                self.settle(item, due)
+            elif code == "4":
+                blocked[item.name] = due.pop(item.name)
+        assert (self.store.scores(), self.store.scores("blocked")) == (due, blocked)
+        if "0" not in codes:
+            assert self.store.hash("lease") == lease
+            if "4" not in codes:
+                assert self.store.everything() == before
+
+    def fire_item(self, claim: Fire) -> FireItem:
+        """What a leader would send for the entry, but for the errors of the claim."""
+        moments = self.moments()
+        name = (sorted(moments) or NAMES)[claim.pick % (len(moments) or len(NAMES))]
+        jitter = self.jitter(name)
+        moment = int(moments.get(name, "5"))
+        owed = max(0, moment - jitter)
+        slots = (owed,) if claim.slots is None else tuple(max(0, owed + offset) for offset in claim.slots)
+        left = self.store.hash("left").get(name)
+        counted = max(0, int(left) - len(slots) + claim.left_error) if left is not None and left.isdigit() else None
+        return FireItem(
+            name=name,
+            rev="n0.f0" if claim.rev_error else self.store.hash("rev").get(name, "none"),
+            expected=max(0, moment + claim.moment_error),
+            next_moment=None if claim.ends else max(0, moment + claim.step),
+            slots=slots,
+            plain=claim.slots is None and not claim.moment_error,
+            task_id="id",
+            good_until=None,
+            left=counted,
+            skips=() if slots else (Skip("missed", 1, owed, owed),),
+            queue_key=claim.queue,
+            messages=[b"%s-%d" % (name.encode(), self.fresh()) for _ in slots],
+        )
+
+    def verdict(self, claim: int | str, last: str) -> str:
+        """A number is a moment, counted from the last fire."""
+        if isinstance(claim, str):
+            return str(self.store.now() + HOUR) if claim == "later" else claim
+        return str(max(0, int(last.split("|", maxsplit=1)[0]) + claim))
+
+    def moments(self) -> dict[str, str]:
+        return {name: score for name, score in self.store.scores().items() if score[0] != "-"}
+
+    def jitter(self, name: str) -> int:
+        text = self.store.hash("jit").get(name, "0")
+        return int(text) if text.isdigit() else 0
+
+    def settle(self, item: FireItem, due: dict[str, str]) -> None:
+        """What code 0 says: all its messages are sent, and its entry has moved on."""
+        self.sent += len(item.messages)
+        assert item.name in due
+        if item.next_moment is None:
+            del due[item.name]
+            assert item.name in self.store.hash("out")
+        else:
+            assert item.next_moment > int(due[item.name])
+            due[item.name] = str(item.next_moment)
+        for slot in item.slots:
+            # Under any revision, and even under a name that was removed and used again.
+            assert not self.slots[item.name] or slot > self.slots[item.name][-1]
+            self.slots[item.name].append(slot)
+
+    @rule()
+    def another_leader(self) -> None:
+        self.former.append(self.term)
+        self.store.do("HSET", self.store.key("lease"), "until", 1)
+        self.term = self.store.lead(f"leader-{self.fresh()}")
+        assert self.term.epoch > self.former[-1].epoch
+
+    @rule(claim=fires)
+    def a_stranger(self, claim: Fire) -> None:
+        twin = replace(self.term, owner="twin")  # the same epoch, granted twice after a failover that lost a suffix
+        for term in (twin, replace(self.term, epoch=self.term.epoch - 1), *self.former[-1:]):
+            said = self.store.refusal(fire_call(self.store.keys, term, [self.fire_item(claim)]))
+            assert said.startswith("FENCED ")
+            plans = [PlanItem(name, REV, score, "F") for name, score in self.store.scores().items()]
+            for plan in plans:
+                assert self.store.refusal(plan_call(self.store.keys, term, [plan])).startswith("FENCED ")
+
+    @rule()
+    def a_queue_is_spoilt_or_mended(self) -> None:
+        key = QUEUES[1]
+        if self.store.do("TYPE", key) == "string":
+            self.store.do("DEL", key)
+        else:
+            self.taken += self.store.do("LLEN", key)
+            self.store.do("SET", key, "x")
+
+    @rule(name=st.sampled_from(NAMES), kind=st.sampled_from(("jit", "left", "out", "hold")), text=junk)
+    def another_client_spoils(self, name: str, kind: str, text: str) -> None:
+        known = self.store.hash(kind) if kind == "out" else self.store.hash("rev")
+        if name in known:
+            self.store.do("HSET", self.store.key(kind), name, text)
+
+    @rule(name=st.sampled_from(NAMES), reason=st.sampled_from(("paused", "disabled", "invalid")))
+    def another_client_takes_out(self, name: str, reason: str) -> None:
+        score = self.store.scores().get(name)
+        if score is not None:
+            self.store.do("ZREM", self.store.key("due"), name)
+            self.store.do("HSET", self.store.key("out"), name, f'{{"{reason}":{{}},"owed":"{score}"}}')
+
+    @invariant()
+    def every_entry_is_in_one_place(self) -> None:
+        places = [set(self.store.scores("due")), set(self.store.scores("blocked")), set(self.store.hash("out"))]
+        assert sum(map(len, places)) == len(set().union(*places))
+        assert set().union(*places) == set(self.store.hash("rev")) == set(self.store.hash("def"))
+
+    @invariant()
+    def every_message_belongs_to_a_slot_with_code_0(self) -> None:
+        waiting = sum(self.store.do("LLEN", key) for key in QUEUES if self.store.do("TYPE", key) == "list")
+        assert self.taken + waiting == self.sent
+        assert self.sent == sum(map(len, self.slots.values()))
+        assert self.sent == sum(len(slots) for _, slots in self.store.fires())
+
+
+def test_whatever_is_called_the_invariants_hold(store: Store) -> None:
+    bounded = settings(max_examples=40, stateful_step_count=25, suppress_health_check=list(HealthCheck))
+    run_state_machine_as_test(lambda: Scripts(store), settings=bounded)  # type: ignore[arg-type]  # any maker of one
+
+
+@pytest.mark.parametrize("name", ["acquire", "renew", "release", "remove"])
+def test_what_must_work_without_memory_says_so_where_it_can(name: str) -> None:
+    script = load_script(name)
+    assert script.text(shebang=True) == f"#!lua flags=allow-oom\n{script.text(shebang=False)}"
+
+
+@pytest.mark.parametrize("name", ["put", "plan", "fire"])
+def test_what_grows_never_ignores_the_memory_limit(name: str) -> None:
+    script = load_script(name)
+    assert script.text(shebang=True) == script.text(shebang=False)
