@@ -30,7 +30,7 @@ class Session:
     events: EventSink
     seq: int | None = None  # of the last accepted batch, once there was one
     window: Window = field(default_factory=Window)
-    in_flight: set[str] = field(default_factory=set)  # fired, not yet answered
+    in_flight: dict[str, int] = field(default_factory=dict)  # name -> moment: fired, not yet answered
     planner_wakes: asyncio.Event = field(default_factory=asyncio.Event)
     ticker_wakes: asyncio.Event = field(default_factory=asyncio.Event)
     condemned: dict[str, EntryInvalid] = field(default_factory=dict)  # broke the making of a batch, to be made invalid
@@ -91,6 +91,11 @@ class Session:
             self.restart()
         if accepted or self.seq is not None:
             self.seq = seq
+
+    def earliest(self) -> int | None:
+        """The earliest moment that is staged or being fired."""
+        moments = [*self.in_flight.values(), self.window.earliest()]
+        return min((moment for moment in moments if moment is not None), default=None)
 
     def restart(self) -> None:
         """Forgets what is staged and reads the timetable again from minus infinity."""

@@ -93,7 +93,7 @@ class Ticker:
             batch = make_batch([staged for staged in due if self._can_be_made(staged, now)], now, self._new_tag)
         for staged in batch.rest:
             self._s.window.stage(staged)
-        self._s.in_flight.update([item.name for item in batch.items])
+        self._s.in_flight.update({item.name: item.expected for item in batch.items})
         return batch
 
     def _can_be_made(self, staged: Staged, now: int) -> bool:
@@ -109,7 +109,8 @@ class Ticker:
         try:
             reply = await self._s.timetable.fire(self._s.term, batch.items)
         finally:
-            self._s.in_flight.difference_update([item.name for item in batch.items])
+            for item in batch.items:
+                self._s.in_flight.pop(item.name, None)
             self._room.release()
             self._s.ticker_wakes.set()
         self._s.clock.observe(sent, reply.now)
