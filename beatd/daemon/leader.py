@@ -106,8 +106,8 @@ async def _check(session: Session, trouble: Trouble) -> None:
     while True:
         await asyncio.sleep(CHECK_S)
         window = session.window
-        generation, bound = window.generation, window.bound
-        check = await session.timetable.check(bound)
+        believed = window.generation, window.bound, window.complete
+        check = await session.timetable.check(window.bound)
         trouble.over()
         if stepped != session.clock.stepped:
             stepped = session.clock.stepped
@@ -118,7 +118,7 @@ async def _check(session: Session, trouble: Trouble) -> None:
             session.events.emit("backlog", reason="rollback", seq=check.seq, expected=session.seq)
             session.seq = check.seq
             session.restart()
-        elif (generation, bound) == (window.generation, window.bound):
+        elif window.complete and believed == (window.generation, window.bound, window.complete):
             # Requests sent after the check hold what it still counted: they are in flight.
             differs = check.in_window != len(window) + len(session.in_flight)
             if differs and differed:
