@@ -53,10 +53,13 @@ class Planner:
         names = self._s.next_suspects(PAGE)
         if not names:
             return False
-        rows = await self._s.timetable.look(names)
+        await self._take_in(await self._s.timetable.look(names))
+        return len(names) == PAGE
+
+    async def _take_in(self, rows: Sequence[Stored]) -> None:
+        """Stages what has a moment, and plans the rest: marks, and scores that no script of ours writes."""
         await self._stage_rows([row for row in rows if owed_moment(row) is not None])
         await self._plan([row for row in rows if owed_moment(row) is None])
-        return len(names) == PAGE
 
     async def _plan_unplanned(self) -> bool:
         marked = await self._s.timetable.unplanned(self._passed_over, PAGE)
@@ -155,8 +158,7 @@ class Planner:
         self._s.ticker_wakes.set()
         for part in _parts(unknown, PAGE):
             rows = await self._s.timetable.look(part)
-            await self._stage_rows([row for row in rows if owed_moment(row) is not None])
-            await self._plan([row for row in rows if owed_moment(row) is None])
+            await self._take_in(rows)
             await self._sweep(part, rows)
 
     async def _sweep(self, names: Sequence[str], rows: Sequence[Stored]) -> None:

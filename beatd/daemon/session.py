@@ -30,7 +30,7 @@ class Session:
     events: EventSink
     seq: int | None = None  # of the last accepted batch, once there was one
     window: Window = field(default_factory=Window)
-    in_flight: set[str] = field(default_factory=set)  # fired, not yet answered
+    in_flight: dict[str, int] = field(default_factory=dict)  # name -> moment: fired, not yet answered
     planner_wakes: asyncio.Event = field(default_factory=asyncio.Event)
     ticker_wakes: asyncio.Event = field(default_factory=asyncio.Event)
     condemned: dict[str, EntryInvalid] = field(default_factory=dict)  # broke the making of a batch, to be made invalid
@@ -80,6 +80,22 @@ class Session:
         if (error := self.condemned.pop(stored.name, None)) is not None:
             raise error
         self.window.stage(Staged(self.definitions.compile(stored), moment, stored.left))
+
+    def count_batch(self, seq: int, *, accepted: bool) -> None:
+        """Takes the lease's count of batches from an answer; answers come in order, and nobody else counts.
+
+        Less than was counted before: the dataset is an older one, and nothing that is staged may be believed.
+        """
+        if self.seq is not None and seq < self.seq + accepted:
+            self.events.emit("backlog", reason="rollback", seq=seq, expected=self.seq + accepted)
+            self.restart()
+        if accepted or self.seq is not None:
+            self.seq = seq
+
+    def earliest(self) -> int | None:
+        """The earliest moment that is staged or being fired."""
+        moments = [*self.in_flight.values(), self.window.earliest()]
+        return min((moment for moment in moments if moment is not None), default=None)
 
     def restart(self) -> None:
         """Forgets what is staged and reads the timetable again from minus infinity."""

@@ -94,7 +94,7 @@ class Ticker:
             batch = make_batch([staged for staged in due if self._can_be_made(staged, now)], now, self._new_tag)
         for staged in batch.rest:
             self._s.window.stage(staged)
-        self._s.in_flight.update([item.name for item in batch.items])
+        self._s.in_flight.update({item.name: item.expected for item in batch.items})
         return batch
 
     def _can_be_made(self, staged: Staged, now: int) -> bool:
@@ -110,7 +110,8 @@ class Ticker:
         try:
             reply = await self._s.timetable.fire(self._s.term, batch.items)
         finally:
-            self._s.in_flight.difference_update([item.name for item in batch.items])
+            for item in batch.items:
+                self._s.in_flight.pop(item.name, None)
             self._room.release()
             self._s.ticker_wakes.set()
         self._s.clock.observe(sent, reply.now)
@@ -128,8 +129,8 @@ class Ticker:
                 self._s.events.emit("entry_skipped", entry=item.name, reason="blocked", queue=item.queue_key)
             else:
                 self._s.refused(item.name)
+        self._s.count_batch(reply.seq, accepted=bool(fired))
         if fired:
-            self._s.seq = reply.seq
             self._prolonged(self._s.term, sent)
             self._s.events.fired(fired, reply.now)
 

@@ -5,6 +5,7 @@ Everything follows from one number. The world ends at its time or at the first t
 
 import asyncio
 import contextlib
+import hashlib
 import itertools
 import random
 from collections import deque
@@ -193,6 +194,7 @@ class Outcome:
     failure: str | None
     fires: int
     codes: dict[str, int]
+    digest: str  # of all events: equal when two runs were the same
     trace: list[str] = field(default_factory=list)
 
 
@@ -218,6 +220,7 @@ class World:
         self.versions = itertools.count(1)
         self.calm_since = 0.0
         self.settling = False  # nothing new goes wrong any more
+        self._digest = hashlib.sha256()
         self.events: deque[tuple[float, str, str, object]] = deque(maxlen=4000)
         self._names = itertools.count(1)
         self._done: asyncio.Future[None] | None = None
@@ -233,7 +236,8 @@ class World:
             finally:
                 self.loop.close()
         trace = [] if self.failure is None else [_line(*event) for event in self.events]
-        return Outcome(self.scenario.seed, self.failure, self.ledger.fires, self.ledger.codes, trace)
+        digest = self._digest.hexdigest()
+        return Outcome(self.scenario.seed, self.failure, self.ledger.fires, self.ledger.codes, digest, trace)
 
     def now_ms(self) -> int:
         """The clock of Redis."""
@@ -242,6 +246,7 @@ class World:
     def note(self, who: str, what: str, more: object = "") -> None:
         """One line of the trace."""
         self.events.append((self.loop.time(), who, what, more))
+        self._digest.update(f"{self.loop.time()} {who} {what}".encode())
 
     def fail(self, text: str, error: BaseException | None = None) -> None:
         """The first thing that must not be ends the world."""

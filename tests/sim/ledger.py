@@ -211,6 +211,7 @@ class Ledger:
         if not tainted:
             self._span(name, entry, expected - jitter, None if finished else int(next_text) - jitter, slots, skips, terms)
             self._not_too_soon(name, entry, skips, jitter, time)
+            self._not_too_late(name, entry, slots, jitter, time)
         if finished:
             last = slots[-1] if slots else max((skip[3] for skip in skips), default=expected - jitter)
             if entry.policy.max_runs is None or terms.split(b"|")[3] != b"0":
@@ -270,6 +271,18 @@ class Ledger:
             if policy.catchup == "all" and reason in ("missed", "coalesced"):
                 self._fail(f"{name}: {reason} under catchup all")
 
+    def _not_too_late(self, name: str, entry: Entry, slots: list[int], jitter: int, time: int) -> None:
+        """What the policy gives up by the server's clock is not fired."""
+        policy, expires = entry.policy, entry.options.get("expires")
+        for slot in slots:
+            late = time - slot - jitter
+            if policy.deadline_ms is not None and late > policy.deadline_ms:
+                self._fail(f"{name}: {slot} fired {late} ms late, past its deadline")
+            if policy.catchup == "none" and late > policy.grace_ms:
+                self._fail(f"{name}: {slot} fired {late} ms late, past its grace")
+            if expires is not None and time - slot > expires * 1000:
+                self._fail(f"{name}: {slot} fired {late} ms late, its message has expired")
+
     # plan
 
     def _plan(self, seen: Any, now: Any, args: Words, reply: Reply) -> None:
@@ -281,7 +294,7 @@ class Ledger:
             stood = seen["due"].get(raw, seen["blocked"].get(raw))
             if code == "0":
                 done.add(raw)
-                if stood != float(scores[i]) or seen["rev"].get(raw) != revs[i]:
+                if stood != float(scores[i]) or seen["rev"].get(raw, b"") != revs[i]:
                     self._fail(f"plan of {raw!r} at {scores[i]!r} was accepted though it stood at {stood}")
                 self._planned(seen, now, raw, scores[i], verdicts[i], skips[i])
         for i, code in enumerate(codes):
@@ -291,7 +304,13 @@ class Ledger:
     def _planned(self, seen: Any, now: Any, raw: bytes, score: bytes, verdict: bytes, skips: bytes) -> None:
         name = raw.decode(errors="replace")
         entry = compiled(name, seen["def"].get(raw))
-        if name in self.history.tainted:
+        if verdict == b"G" and raw in seen["rev"]:
+            self._fail(f"{name} was taken out of the timetable, and it is an entry")
+        if name in self.history.tainted or verdict == b"G":
+            return
+        if raw in seen["blocked"]:
+            if now["due"].get(raw) != float(score):
+                self._fail(f"{name} came back from blocked at {now['due'].get(raw)}, it was at {score!r}")
             return
         if entry is None or verdict == b"I":
             self._fail(f"{name} was planned as {verdict!r}")
@@ -350,7 +369,7 @@ class Ledger:
             if new >= 0 and (not same or new != score):
                 self._fail(f"{name}: a put set the moment {new}")
             last = _last(seen["last"].get(raw))
-            if new < 0 and -new < last:
+            if name not in self.history.tainted and new < 0 and -new < last:
                 self._fail(f"{name}: put plans from {-new}, before the last fire {last}")
             if new < 0 and -new > max(time, last, 1) and not (score is not None and score < 0 and new == score):
                 self._fail(f"{name}: put plans from {-new}, later than now")
@@ -363,7 +382,7 @@ class Ledger:
                 if any(raw in now[kind] for kind in ("due", "rev", "def", "out", "blocked", "jit", "left")):
                     self._fail(f"{name} was removed and something of it stays")
                 score = seen["due"].get(raw, seen["blocked"].get(raw))
-                if score is not None:
+                if score is not None and name not in self.history.tainted:
                     self._end_life(name, int(score) - _whole(seen["jit"].get(raw)) - 1 if score >= 0 else int(-score))
 
     def _end_life(self, name: str, until: int) -> None:
@@ -451,7 +470,7 @@ def _last(value: bytes | None) -> int:
 
 
 def _whole(value: bytes | None) -> int:
-    return int(value) if value is not None and value.isdigit() else 0
+    return int(value) if value is not None and value.isdigit() and len(value) <= 15 else 0
 
 
 def _object(text: bytes | None) -> dict[str, Any]:

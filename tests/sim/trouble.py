@@ -325,7 +325,9 @@ class Impostor:
         ready = Compiled(rev, entry, PlainTemplate(entry, 400), TaskIds(KEYS.namespace, entry.name), jitter, 400)
         staged = Staged(ready, moment, None if left is None else int(left))
         item = make_item(staged, max(moment, world.now_ms()), 100, lambda: "tag")
-        kind = r.choice(["early", "double", "backwards", "slots", "fenced"])
+        kind = r.choice(["early", "double", "backwards", "slots", "fenced", "planned"])
+        if kind == "planned":
+            return plan_call(KEYS, term, [PlanItem(entry.name, rev, f"-{moment}", str(moment + 1000))])
         if kind == "early":
             return fire_call(KEYS, term, [item]) if moment > world.now_ms() else None
         if kind == "double":
