@@ -31,7 +31,7 @@ from tests.support.servers import RedisServer
 ENTRIES: Final = 1_000_000
 BATCH: Final = 100
 IN_FLIGHT: Final = 2  # as the ticker
-ROUNDS: Final = 5
+ROUNDS: Final = 3
 DAEMON_BATCHES: Final = 2_000  # fires of one stretch, in batches
 BARE_BATCHES: Final = 1_000
 TRIM_EVERY: Final = 100
@@ -60,7 +60,9 @@ def measure(entries: int = ENTRIES, rounds: int = ROUNDS) -> dict[str, Any]:
         for order in orders:
             stands = {mode: Stand(server, entries, order) for mode, server in servers.items() if mode != "AOF always"}
             stands["AOF always"] = stands["AOF everysec"]
-            for _, mode in itertools.product(range(rounds), MODES):
+            # What a disk that is waited for costs is told once: there the order hardly matters.
+            modes = MODES if order == "burst" else MODES[:-1]
+            for _, mode in itertools.product(range(rounds), modes):
                 stand = stands[mode]
                 stand.sync("always" if mode == "AOF always" else "everysec")
                 for connections in (1, 10):
