@@ -316,7 +316,7 @@ class Ledger:
             self._fail(f"{name} was planned as {verdict!r}")
             return
         t, last, jitter = int(-float(score)), _last(seen["last"].get(raw)), _whole(seen["jit"].get(raw))
-        since = max(t - (entry.policy.grace_ms if entry.schedule.kind == "at" else 0), last)
+        since = max(t - (jitter + entry.policy.grace_ms + 1 if entry.schedule.kind == "at" else 0), last)
         slot = entry.schedule.next_ms(since)
         left = seen["left"].get(raw)
         if float(score) >= 0:

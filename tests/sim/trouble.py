@@ -141,7 +141,7 @@ class Chaos:
 
     async def _loud(self, end: float) -> None:
         faults = [self._kill, self._kill, self._stop, self._freeze, self._freeze, self._cut, self._restart_redis]
-        faults += [self._stall, self._step, self._roll_back, self._roll_back]
+        faults += [self._stall, self._step, self._roll_back, self._roll_back, self._spoil_queue]
         if self._world.scenario.flushes:
             faults += [self._flush] * 3
         await self._go_on(faults, end)
@@ -243,6 +243,15 @@ class Chaos:
         world.restore(snapshot)
         if r.random() < 0.3 and not world.scenario.quiet:
             world.network.cut_all()
+
+    async def _spoil_queue(self) -> None:
+        """A string where a queue should be: its entries wait outside the timetable until it is gone."""
+        world = self._world
+        world.note("redis", "queue spoilt")
+        world.server.execute([b"SET", b"batch", b"x"])
+        await asyncio.sleep(self._random.choice([0.3, 2.0]))
+        world.note("redis", "queue mended")
+        world.server.execute([b"DEL", b"batch"])
 
     async def _flush(self) -> None:
         world = self._world
