@@ -220,7 +220,7 @@ def _zadd(s: Server, w: Words) -> Reply:
     before = len(found)
     for score, name in zip(scores, pairs[1::2], strict=True):
         if name in found or not only_existing:
-            found[name] = score
+            found[name] = score + 0.0  # -0 is stored as 0
     return len(found) - before
 
 

@@ -102,6 +102,10 @@ def _losing(world: Scenario) -> Scenario:
     return replace(_quiet(world), fault_every=3.0, edit_every=3.0)
 
 
+def _clocks(world: Scenario) -> Scenario:
+    return replace(world, quiet=False, instances=2, faults=("step_back_an_hour", "kill"), foreign=False)
+
+
 def _foreign(world: Scenario) -> Scenario:
     return replace(_quiet(world), foreign=True)
 
@@ -148,15 +152,16 @@ QUICK = [
 
 SLOW = [
     Mutation("a decision is good for a time", lua("fire", "if terms.after and now > expected + terms.after then", "if false then")),
-    Mutation("a holder that stands still is relieved by any clock", lua("acquire", "(STOOD_STILL and ms(rn) == SEEN_RN)", "false")),
-    Mutation("closing a link does not swallow a cancellation", python(Link, "close", "await asyncio.wait([self._reader])", "await asyncio.gather(asyncio.wait([self._reader]), return_exceptions=True)")),
-    Mutation("the bound moves when a read is sent", several(
-        python(Planner, "_extend_window", "before, window.bound = window.bound, until", "before = window.bound"), NO_NET), _peaceful),
-    Mutation("inside is asked with the bound as it is at the reply", several(
-        python(Planner, "_plan", "reply = await", "self._then = self._s.window.bound\n        reply = await"),
-        python(Planner, "_planned", "self._s.window.covers(int(item.verdict))", "int(item.verdict) <= self._then"), NO_NET), _peaceful),
+    Mutation("a holder that stands still is relieved by any clock", lua("acquire", "(STOOD_STILL and ms(rn) == SEEN_RN)", "false"), _clocks),
+    Mutation("closing a link does not swallow a cancellation", python(Link, "close",
+        "await asyncio.wait([self._reader])", "with suppress(asyncio.CancelledError):\n                await self._reader")),
+    Mutation("the bound moves when a read is sent, and inside is asked at the reply", several(
+        python(Planner, "_extend_window", "before, window.bound = window.bound, until", "before = window.bound"),
+        python(Ticker, "_fire", "sent = self", "self._then = self._s.window.bound\n    sent = self"),
+        python(Ticker, "_moved", "self._s.window.covers(item.next_moment)", "item.next_moment <= self._then"), NO_NET), _peaceful),
     Mutation("an entry met before is looked at again by name", several(
-        python(Session, "refused", "self.suspect(name)", "pass"), NO_NET), _peaceful),
+        python(Session, "refused", "self.suspect(name)", "pass"),
+        python(LEADER, "_follow", "session.suspect(*names)", "pass"), NO_NET), _peaceful),
     Mutation("without an answer everything staged is forgotten", several(_keep_window, NO_NET), _losing),
     Mutation("a rollback starts the window over", python(LEADER, "_check", *NET, *SEQ), _quiet),
     Mutation("a moment set back behind our back is seen", python(LEADER, "_check", *OVERDUE), _foreign),
