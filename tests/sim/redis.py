@@ -352,11 +352,11 @@ def _run(s: Server, text: bytes, w: Words) -> Reply:
 
 _COMMANDS: Final[dict[bytes, Callable[[Server, Words], Reply]]] = {
     b"DEL": _del, b"EVAL": _eval, b"EVALSHA": _evalsha, b"FLUSHALL": _flushall, b"HDEL": _hdel, b"HGET": _hget,
-    b"HGETALL": _hgetall, b"HLEN": _hlen, b"HMGET": _hmget, b"HSCAN": _hscan, b"HSET": _hset, b"INFO": _server_words,
-    b"LPUSH": _lpush, b"LRANGE": _lrange, b"PING": _ping, b"PUBLISH": _publish, b"SET": _set, b"TIME": _time,
-    b"TYPE": _type, b"XADD": _xadd, b"XLEN": _xlen, b"XREAD": _xread, b"XREVRANGE": _xrevrange, b"ZADD": _zadd,
-    b"ZCARD": _zcard, b"ZCOUNT": _zcount, b"ZMSCORE": _zmscore, b"ZRANGE": _zrange, b"ZRANGEBYSCORE": _zrangebyscore, b"ZREM": _zrem,
-    b"ZSCORE": _zscore,
+    b"HGETALL": _hgetall, b"HLEN": _hlen, b"HMGET": _hmget, b"HSCAN": _hscan, b"HSET": _hset, b"INFO":
+    _server_words, b"LPUSH": _lpush, b"LRANGE": _lrange, b"PING": _ping, b"PUBLISH": _publish, b"SET": _set,
+    b"TIME": _time, b"TYPE": _type, b"XADD": _xadd, b"XLEN": _xlen, b"XREAD": _xread, b"XREVRANGE": _xrevrange,
+    b"ZADD": _zadd, b"ZCARD": _zcard, b"ZCOUNT": _zcount, b"ZMSCORE": _zmscore, b"ZRANGE": _zrange,
+    b"ZRANGEBYSCORE": _zrangebyscore, b"ZREM": _zrem, b"ZSCORE": _zscore,
 }  # fmt: skip
 
 _FLOAT: Final = re.compile(rb"[+-]?(\d+\.?\d*([eE][+-]?\d+)?|\.\d+([eE][+-]?\d+)?|inf(inity)?)", re.IGNORECASE)

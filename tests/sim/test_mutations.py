@@ -112,7 +112,7 @@ def _foreign(world: Scenario) -> Scenario:
 
 def _keep_window(patch: pytest.MonkeyPatch) -> None:
     """A new session goes on with the window of the one that got no answer."""
-    real = beatd.daemon.leader.Session
+    real = LEADER.Session
     kept: dict[str, Any] = {}
 
     def session(term: Any, *args: Any) -> Session:
@@ -122,10 +122,12 @@ def _keep_window(patch: pytest.MonkeyPatch) -> None:
         kept.update(owner=term.owner, window=made.window)
         return made
 
-    patch.setattr(beatd.daemon.leader, "Session", session)
+    patch.setattr(LEADER, "Session", session)
 
 
-LEADER = beatd.daemon.leader
+FENCE = "if not lease[1] or lease[1] ~= epoch or owner == '' or lease[2] ~= owner then"
+AFTER_LAST = "if moment and moment - (jitters and number(jitters[i]) or 0) <= last_slot(lasts[i]) then return 1 end"
+LEADER: Any = beatd.daemon.leader
 NET = ("if differs and differed:", "if False:")
 SEQ = ("session.seq is not None and check.seq != session.seq", "False")
 COUNT = ("check.in_window != len(window) + len(session.in_flight)", "False")
@@ -133,39 +135,93 @@ OVERDUE = ("or _passed_over(session, check)", "")
 NO_NET = python(LEADER, "_check", *NET)
 
 QUICK = [
-    Mutation("a disabled entry stays out of the timetable", lua("put", "if out.paused or out.disabled then", "if out.paused then")),
-    Mutation("a put never plans before the last fire", lua("put", "math.max(t, fired, hold, 1)", "math.max(t, hold, 1)")),
-    Mutation("what an edit gives up gets a row", lua("put", "if given_up and score then swallowed", "if false then swallowed")),
-    Mutation("an unplanned entry's slots given up get a row", lua("put", "mark(-owed, fired, hold), not same_schedule", "mark(-owed, fired, hold), false")),
+    Mutation(
+        "a disabled entry stays out of the timetable",
+        lua("put", "if out.paused or out.disabled then", "if out.paused then"),
+    ),
+    Mutation(
+        "a put never plans before the last fire", lua("put", "math.max(t, fired, hold, 1)", "math.max(t, hold, 1)")
+    ),
+    Mutation(
+        "what an edit gives up gets a row",
+        lua("put", "if given_up and score then swallowed", "if false then swallowed"),
+    ),
+    Mutation(
+        "an unplanned entry's slots given up get a row",
+        lua("put", "mark(-owed, fired, hold), not same_schedule", "mark(-owed, fired, hold), false"),
+    ),
     Mutation("a removed entry leaves the timetable", lua("remove", "redis.call('ZREM', K_due, name)", "")),
-    Mutation("plan compares the revision", lua("plan", "if not stored or revs[i] ~= ARGV[REV + i] then", "if not stored then")),
+    Mutation(
+        "plan compares the revision",
+        lua("plan", "if not stored or revs[i] ~= ARGV[REV + i] then", "if not stored then"),
+    ),
     Mutation("plan compares the score", lua("plan", "if stored ~= ARGV[SCORE + i] then return 1 end", ""), _faulty),
-    Mutation("fire compares the revision", lua("fire", "if not moment or revs[i] ~= ARGV[REV + i] then", "if not moment then")),
-    Mutation("fire compares the moment", lua("fire", "if moment ~= expected_text and tonumber(moment) ~= expected then", "if false then")),
-    Mutation("fire compares epoch and owner", lua("fire", "if not lease[1] or lease[1] ~= epoch or owner == '' or lease[2] ~= owner then", "if false then")),
-    Mutation("fire compares the owner, not the epoch alone", lua("fire", "or owner == '' or lease[2] ~= owner then", "then"), _faulty),
+    Mutation(
+        "fire compares the revision",
+        lua("fire", "if not moment or revs[i] ~= ARGV[REV + i] then", "if not moment then"),
+    ),
+    Mutation(
+        "fire compares the moment",
+        lua("fire", "if moment ~= expected_text and tonumber(moment) ~= expected then", "if false then"),
+    ),
+    Mutation("fire compares epoch and owner", lua("fire", FENCE, "if false then")),
+    Mutation(
+        "fire compares the owner, not the epoch alone",
+        lua("fire", "or owner == '' or lease[2] ~= owner then", "then"),
+        _faulty,
+    ),
     Mutation("fire takes nothing early", lua("fire", "if latest > now then", "if latest > now + 1000 then"), _faulty),
     Mutation("fire takes a name once in a call", lua("fire", "if seen[name] then return '1', terms end", ""), _faulty),
-    Mutation("fire takes slots between the two moments only", lua("fire", "or next <= expected then", "then", "or slot + jitter < expected or slot + jitter >= next", ""), _faulty),
-    Mutation("plan never goes back before the last fire", lua("plan", "if moment and moment - (jitters and number(jitters[i]) or 0) <= last_slot(lasts[i]) then return 1 end", ""), _faulty),
-]  # fmt: skip
+    Mutation(
+        "fire takes slots between the two moments only",
+        lua("fire", "or next <= expected then", "then", "or slot + jitter < expected or slot + jitter >= next", ""),
+        _faulty,
+    ),
+    Mutation("plan never goes back before the last fire", lua("plan", AFTER_LAST, ""), _faulty),
+]
 
 SLOW = [
-    Mutation("a decision is good for a time", lua("fire", "if terms.after and now > expected + terms.after then", "if false then")),
-    Mutation("a holder that stands still is relieved by any clock", lua("acquire", "(STOOD_STILL and ms(rn) == SEEN_RN)", "false"), _clocks),
-    Mutation("closing a link does not swallow a cancellation", python(Link, "close",
-        "await asyncio.wait([self._reader])", "with suppress(asyncio.CancelledError):\n                await self._reader")),
-    Mutation("the bound moves when a read is sent, and inside is asked at the reply", several(
-        python(Planner, "_extend_window", "before, window.bound = window.bound, until", "before = window.bound"),
-        python(Ticker, "_fire", "sent = self", "self._then = self._s.window.bound\n    sent = self"),
-        python(Ticker, "_moved", "self._s.window.covers(item.next_moment)", "item.next_moment <= self._then"), NO_NET), _peaceful),
-    Mutation("an entry met before is looked at again by name", several(
-        python(Session, "refused", "self.suspect(name)", "pass"),
-        python(LEADER, "_follow", "session.suspect(*names)", "pass"), NO_NET), _peaceful),
+    Mutation(
+        "a decision is good for a time",
+        lua("fire", "if terms.after and now > expected + terms.after then", "if false then"),
+    ),
+    Mutation(
+        "a holder that stands still is relieved by any clock",
+        lua("acquire", "(STOOD_STILL and ms(rn) == SEEN_RN)", "false"),
+        _clocks,
+    ),
+    Mutation(
+        "closing a link does not swallow a cancellation",
+        python(
+            Link,
+            "close",
+            "await asyncio.wait([self._reader])",
+            "with suppress(asyncio.CancelledError):\n                await self._reader",
+        ),
+    ),
+    Mutation(
+        "the bound moves when a read is sent, and inside is asked at the reply",
+        several(
+            python(Planner, "_extend_window", "before, window.bound = window.bound, until", "before = window.bound"),
+            python(Ticker, "_fire", "sent = self", "self._then = self._s.window.bound\n    sent = self"),
+            python(Ticker, "_moved", "self._s.window.covers(item.next_moment)", "item.next_moment <= self._then"),
+            NO_NET,
+        ),
+        _peaceful,
+    ),
+    Mutation(
+        "an entry met before is looked at again by name",
+        several(
+            python(Session, "refused", "self.suspect(name)", "pass"),
+            python(LEADER, "_follow", "session.suspect(*names)", "pass"),
+            NO_NET,
+        ),
+        _peaceful,
+    ),
     Mutation("without an answer everything staged is forgotten", several(_keep_window, NO_NET), _losing),
     Mutation("a rollback starts the window over", python(LEADER, "_check", *NET, *SEQ), _quiet),
     Mutation("a moment set back behind our back is seen", python(LEADER, "_check", *OVERDUE), _foreign),
-]  # fmt: skip
+]
 
 
 def first_red(mutation: Mutation, patch: pytest.MonkeyPatch, most: int) -> int | None:

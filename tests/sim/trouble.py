@@ -6,13 +6,13 @@ from collections.abc import Coroutine, Sequence
 from typing import Any, Final
 
 from beatd.core.batch import make_item
-from beatd.core.edit import ABSENT, ANY, KEEP, PutItem, put_item
+from beatd.core.edit import ANY, KEEP, PutItem, put_item
 from beatd.core.entry import Entry
 from beatd.core.fire import TaskIds
 from beatd.core.term import Term
 from beatd.core.timetable import PlanItem
 from beatd.core.window import Compiled, Staged
-from beatd.errors import BeatdError, Unreachable
+from beatd.errors import Unreachable
 from beatd.store.entries import put_call, remove_call
 from beatd.store.link import Link
 from beatd.store.scripts import Call
@@ -20,10 +20,10 @@ from beatd.store.timetable import fire_call, plan_call
 from tests.sim.cluster import KEYS, World
 from tests.sim.entries import PlainTemplate, random_entry, with_payload
 from tests.sim.ledger import History, compiled
-from tests.sim.loop import Process, within
 
 ODD_SCORES: Final = [b"0", b"-0", b"1.5", b"-1.5", b"inf", b"-inf", b"1e300", b"-1e20", b"-3", b"9007199254740993"]
-GARBAGE: Final = [b"", b"x", b"{}", b"[]", b"\xff\xfe", b'{"task": "\\ud800"}', b'{"task":1}', b"nan", b"-5", b"1e400",
+GARBAGE: Final = [b"", b"x", b"{}", b"[]", b"\xff\xfe", b'{"task": "\\ud800"}', b'{"task":1}', b"nan", b"-5",
+                  b"1e400",
                   b'{"task":"t","every":"1s","\\ud83d":1}', b'{"owed":1e999}', b"99999999999999999", b'{"every":"9d"}']  # fmt: skip
 
 
@@ -78,7 +78,9 @@ class Client:
             if r.random() < 0.6:
                 await asyncio.sleep(r.choice([0.0, 0.0, 0.02, 0.3]))
                 again = before if r.random() < 0.5 else None
-                await self._put([self._item(with_payload(r, again, next(self._world.versions))) if again else self._new(name)])
+                await self._put(
+                    [self._item(with_payload(r, again, next(self._world.versions))) if again else self._new(name)]
+                )
 
     def _new(self, name: str) -> PutItem:
         world = self._world
@@ -123,7 +125,7 @@ class Chaos:
 
     async def run(self) -> None:
         """One fault after another, until the world is left in peace to settle."""
-        world, r = self._world, self._random
+        world = self._world
         end = world.scenario.seconds - world.scenario.calm_after - 2.0
         await self._go_on(end)
         world.network.fault_rate = 0.0
