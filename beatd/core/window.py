@@ -50,7 +50,10 @@ class _Bucket:
 
 
 class Window:
-    """What is staged, and ``bound``: the moment up to which (inclusive) the timetable has been read."""
+    """What is staged, and ``bound``: the moment up to which (inclusive) the timetable has been read.
+
+    ``complete``: all of it has; a full window, or one that is being read, may end inside a moment.
+    """
 
     def __init__(self) -> None:
         self.generation = 0
@@ -63,6 +66,7 @@ class Window:
         """Forgets everything and starts from minus infinity; ``generation`` tells one start from the next."""
         self.generation += 1
         self.bound = -1
+        self.complete = False
         self.size = 0
         self._staged: dict[str, Staged] = {}
         self._buckets: dict[int, _Bucket] = {}
@@ -117,9 +121,12 @@ class Window:
         return taken
 
     def take_fresh(self, since: int, now: int, at_most: int) -> list[Staged]:
-        """Removes and returns what fell due in (since, now], so that a backlog does not make others late."""
+        """Removes and returns what fell due in (since, now], so that a backlog does not make others late.
+
+        The newest first: what falls due just after a storm must not wait behind it until neither is fresh any more.
+        """
         slices = range(since // SLICE_MS, now // SLICE_MS + 1)
-        moments = sorted(m for s in slices for m in self._slices.get(s, ()) if since < m <= now)
+        moments = sorted((m for s in slices for m in self._slices.get(s, ()) if since < m <= now), reverse=True)
         taken: list[Staged] = []
         for moment in moments:
             taken.extend(self._take(moment, at_most - len(taken)))

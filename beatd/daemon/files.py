@@ -12,7 +12,7 @@ from beatd.daemon.ports import EventSink
 from beatd.errors import EntryInvalid, Refused
 
 PAGE: Final = 500
-RECHECK_S: Final = 5.0  # is what was applied still there? A FLUSHALL may have come between entries and their note
+RECHECK_S: Final = 2.0  # is what was applied still there? A FLUSHALL may have come between entries and their note
 REFUSED_S: Final = 60.0
 
 

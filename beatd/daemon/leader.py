@@ -108,9 +108,9 @@ async def _check(session: Session, trouble: Trouble) -> None:
     while True:
         await asyncio.sleep(CHECK_S)
         window = session.window
-        generation, bound = window.generation, window.bound
+        believed = window.generation, window.bound, window.complete
         sent = session.clock.monotonic()
-        check = await session.timetable.check(bound)
+        check = await session.timetable.check(window.bound)
         session.clock.observe(sent, check.now)
         trouble.over()
         if stepped != session.clock.stepped:
@@ -122,7 +122,7 @@ async def _check(session: Session, trouble: Trouble) -> None:
             session.events.emit("backlog", reason="rollback", seq=check.seq, expected=session.seq)
             session.seq = check.seq
             session.restart()
-        elif (generation, bound) == (window.generation, window.bound):
+        elif window.complete and believed == (window.generation, window.bound, window.complete):
             # Requests sent after the check hold what it still counted: they are in flight.
             differs = check.in_window != len(window) + len(session.in_flight) or _passed_over(session, check)
             if differs and differed:

@@ -117,7 +117,7 @@ class Planner:
         if full or self._page_end > until - REFILL_MS:
             return False
         # The bound moves when the read is sent: whatever is planned or fired from now on asks with the new one.
-        before, window.bound = window.bound, until
+        before, window.bound, window.complete = window.bound, until, False
         page = await self._s.timetable.page(self._page_end, until, self._offset(now), PAGE)
         if self._generation != window.generation:
             return True
@@ -125,6 +125,7 @@ class Planner:
         window.bound = max(before, page[-1][1]) if more else until
         self._read_up_to(page[-1][1] if more else until + 1, page)
         await self._stage_page(page)
+        window.complete = not more
         return more
 
     def _offset(self, now: int) -> int:

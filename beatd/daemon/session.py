@@ -81,6 +81,17 @@ class Session:
             raise error
         self.window.stage(Staged(self.definitions.compile(stored), moment, stored.left))
 
+    def count_batch(self, seq: int, *, accepted: bool) -> None:
+        """Takes the lease's count of batches from an answer; answers come in order, and nobody else counts.
+
+        Less than was counted before: the dataset is an older one, and nothing that is staged may be believed.
+        """
+        if self.seq is not None and seq < self.seq + accepted:
+            self.events.emit("backlog", reason="rollback", seq=seq, expected=self.seq + accepted)
+            self.restart()
+        if accepted or self.seq is not None:
+            self.seq = seq
+
     def earliest(self) -> int | None:
         """The earliest moment that is staged or being fired."""
         moments = [*self.in_flight.values(), self.window.earliest()]

@@ -6,6 +6,7 @@ import pytest
 
 from beatd.core.entry import Entry, entry_from_spec
 from beatd.core.fire import Skip
+from beatd.core.instant import LAST_MS
 from beatd.core.planning import First, first_moment, moment_of, owed_moment, plan_item
 from beatd.core.timetable import PlanItem, Stored
 
@@ -115,7 +116,7 @@ def test_a_score_that_no_script_writes_is_planned_from_now(score: str) -> None:
 
 @pytest.mark.parametrize(
     "score, moment",
-    [("0", 0), ("1800000000000", T0), ("1.8e12", T0), ("-1", None), (str(10**15 - 1), 10**15 - 1), ("1e15", None)],
+    [("0", 0), ("1800000000000", T0), ("1.8e12", T0), ("-1", None), (str(LAST_MS), LAST_MS), (str(LAST_MS + 1), None)],
 )
 def test_a_score_that_is_not_negative_is_a_moment(score: str, moment: int | None) -> None:
     assert moment_of(score) == moment

@@ -26,7 +26,7 @@ OpenLedger = Callable[..., Ledger]
 
 T = "{beatd:default:0}"
 FAST: dict[str, Any] = {"task": "t.t", "every": "200ms", "fast": True, "catchup": "all", "catchup_limit": 1000}
-STRESS_S = float(os.environ.get("BEATD_TEST_STRESS_S", "18"))
+STRESS_S = float(os.environ.get("BEATD_TEST_STRESS_S", "10"))
 SEED = int(os.environ.get("BEATD_TEST_SEED", "20261120"))
 
 
