@@ -110,7 +110,8 @@ class Calls:
             left_after = str(int(left) - count) if left.isdigit() and r.random() < 0.9 else r.choice(["", "", "0"])
             queue = r.choice([1, 2]) if count else 0
             terms.append(
-                f"{queue}|{count}|{r.choice(['', '', '60000', '0'])}|{left_after}|{slots}|{r.choice(['', 'missed:1:2:3'])}"
+                f"{queue}|{count}|{r.choice(['', '', '60000', '0'])}|{left_after}|{slots}|"
+                f"{r.choice(['', 'missed:1:2:3'])}"
             )
             messages += [f"m-{name}-{i}" for i in range(count)]
         if r.random() < 0.05:
@@ -226,7 +227,7 @@ def _shown(reply: Any) -> Any:
 
 
 def _error(text: str) -> str:
-    """Our own refusals in full; of the server's own errors, whose first word redis-py takes away, only that it is one."""
+    """Our own refusals in full; of the server's own, whose first word redis-py takes away, only that there is one."""
     ours = ("FENCED", "FORMAT", "SHARDS", "BADTYPE", "MALFORMED")
     return text if text.startswith(ours) else "error"
 
