@@ -427,7 +427,7 @@ class World:
         before = module.Session
 
         def recorded(term: Term, *args: Any) -> Session:
-            session = Session(term, *args)
+            session: Session = before(term, *args)
             for instance in self.instances:
                 if instance.elector.term is term:
                     instance.sessions = [session]

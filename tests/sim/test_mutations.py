@@ -97,8 +97,13 @@ def _peaceful(world: Scenario) -> Scenario:
     return replace(_quiet(world), faulty=False, fault_every=1e9, edit_every=0.3, slowest=0.04, entries=6)
 
 
+def _paged(world: Scenario) -> Scenario:
+    peaceful = _peaceful(world)
+    return replace(peaceful, sizes={key: 2 if key[1] == "PAGE" else value for key, value in peaceful.sizes.items()})
+
+
 def _losing(world: Scenario) -> Scenario:
-    return replace(_quiet(world), fault_every=3.0, edit_every=3.0)
+    return replace(_quiet(world), faulty=False, fault_every=6.0, edit_every=3.0, faults=("lose_one",))
 
 
 def _clocks(world: Scenario) -> Scenario:
@@ -226,6 +231,21 @@ SLOW = [
         _peaceful,
     ),
     Mutation("without an answer everything staged is forgotten", several(_keep_window, NO_NET), _losing),
+    Mutation(
+        "a page goes on from a row that was read",
+        several(
+            python(
+                Planner,
+                "_read_on",
+                "if offset and not (",
+                "if False and not (",
+                "self._offset(now) - 1",
+                "self._offset(now)",
+            ),
+            NO_NET,
+        ),
+        _paged,
+    ),
     Mutation(
         "a rollback starts the window over",
         several(
