@@ -102,7 +102,7 @@ class Common:
 
     def settings(self, **flags: str | None) -> "Settings":
         """Files, variables and flags, decided. Raises ConfigInvalid."""
-        from beatd.config.files import find_files
+        from beatd.config.load import find_files
         from beatd.config.settings import load_settings
 
         given = {"redis": self.redis, "namespace": self.namespace, **flags}
