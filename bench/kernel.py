@@ -1,7 +1,7 @@
 """How fast the schedule kernel is, beside croniter: ``python bench/kernel.py [--json] [--check]``.
 
-2,000 distinct (expression, zone) pairs, a mix of what people write. Each figure is the best of a few rounds on one core.
-``--check`` ends with 1 when a target is missed.
+2,000 distinct (expression, zone) pairs, a mix of what people write. Each figure is the best of a few rounds on one
+core. ``--check`` ends with 1 when a target is missed.
 """
 
 import argparse

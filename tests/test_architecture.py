@@ -13,6 +13,7 @@ from tests.support.architecture import (
     offences,
     refused_words,
 )
+from tests.support.house import house
 
 
 def check(rule: Rule, *folders: str) -> None:
@@ -168,3 +169,9 @@ def test_the_refused_word_is_found_in_a_file_name(tmp_path: Path) -> None:
 
 def test_the_refused_word_may_be_quoted_and_be_part_of_another(tmp_path: Path) -> None:
     assert offences_of(refused_words, tmp_path, "beatd/a.py", 'jobber = "rq calls it a job"  # a job') == []
+
+
+def test_the_picture_in_the_documentation_is_drawn_from_the_code() -> None:
+    page = (ROOT / "docs" / "architecture.md").read_text(encoding="utf-8")
+
+    assert f"```mermaid\n{house()}\n```" in page, "python -m tests.support.house prints the picture as it is now"

@@ -1,26 +1,31 @@
 """`beatd ls`, `set`, `rm`: entries as stored in Redis."""
 
-import getpass
 import itertools
 import json
 import socket
 import sys
+import textwrap
 import uuid
-from typing import Any, Final
+from typing import Any, Final, get_args
 
 import click
 
 from beatd.cli.main import Common, common_options, output_option, print_json, redis_url
-from beatd.cli.show import distance, instant, table
+from beatd.cli.schedule_options import Asked, schedule_options
+from beatd.cli.show import distance, instant, note, table
+from beatd.cli.slots import slot_table
 from beatd.core.edit import ABSENT, put_item, runs_left
-from beatd.core.entry import Entry, entry_from_definition, entry_from_spec
+from beatd.core.entry import Entry, Guarantee, entry_from_definition, entry_from_spec
+from beatd.core.instant import instant_text
+from beatd.core.preview import coming_slots, why_none
 from beatd.core.schedules import SCHEDULE_KEYS
+from beatd.core.schedules.schedule import COMMON_KEYS, KINDS
 from beatd.errors import BeatdError, EntryInvalid, Refused
 from beatd.store.client import Client
-from beatd.store.entries import Row, audit
+from beatd.store.entries import Row, audit, user_name
 
 PAGE: Final = 500
-KINDS: Final = ("cron", "every", "at", "rrule")
+PREVIEWED: Final = 3
 
 
 @click.command()
@@ -52,11 +57,7 @@ def ls(common: Common, output: str, limit: int) -> None:
 @click.argument("name")
 @common_options
 @click.option("--task", help="Name of the task that a worker runs.")
-@click.option("--cron", help='Five or six fields, or an alias: "*/5 * * * *", "@daily".')
-@click.option("--every", help="Interval: 30s, 1h30m.")
-@click.option("--at", help="Once, at this instant.")
-@click.option("--rrule", help="RFC 5545 recurrence rule.")
-@click.option("--tz", "timezone", help="IANA zone of the schedule [UTC].")
+@schedule_options
 @click.option("--args", "args", metavar="JSON", help="Positional arguments: a JSON list.")
 @click.option("--kwargs", "kwargs", metavar="JSON", help="Keyword arguments: a JSON object.")
 @click.option("--queue", help="Queue to send to [celery].")
@@ -67,17 +68,32 @@ def ls(common: Common, output: str, limit: int) -> None:
 @click.option("--deadline", metavar="DURATION", help="Never send a run later than this.")
 @click.option("--jitter", metavar="DURATION", help="Spread entries by a stable offset below this.")
 @click.option("--max-runs", type=int, help="Stop after so many scheduled runs.")
-@click.option("--fast", is_flag=True, default=None, help="Allow intervals from 10ms.")
+@click.option("--guarantee", type=click.Choice(get_args(Guarantee)), help="For queues that are not in this Redis.")
 @click.option("--description")
 @click.option("--tag", "tags", multiple=True)
 @click.option("--enabled/--disabled", default=None)
-def set_entry(common: Common, name: str, **fields: Any) -> None:
-    """Create the entry NAME, or change the given fields of it."""
-    given = _given(fields)
+@click.option("--yes", is_flag=True, help="Don't ask, not even on a terminal.")
+def set_entry(common: Common, name: str, schedule: dict[str, Any], *, yes: bool, **fields: Any) -> None:
+    """Create the entry NAME, or change the given fields of it.
+
+    \b
+    beatd set cleanup --task app.tasks.cleanup --cron "*/10 * * * *"
+    beatd set cleanup --tz Europe/Paris --grace 5m
+
+    Shows the next three slots before it writes, and asks on a terminal. Without a terminal it writes at once.
+    """
+    given = {**schedule, **_given(fields)}
     with _client(common) as client:
         before = client.find(name)
         spec = _patched(before, given)
         entry = entry_from_spec(name, spec)
+        now = client.now_ms()
+        if "at" in schedule:
+            _refuse_past(entry, now)
+        if schedule:
+            _preview(entry, now, "paused" if before is not None and before.state == "paused" else "scheduled")
+        if not yes and sys.stdin.isatty() and sys.stderr.isatty():
+            click.confirm(f"{'Create' if before is None else 'Change'} {name}?", default=True, abort=True, err=True)
         old = None if before is None else _entry_of(before)
         left = runs_left(old, entry, client.runs_left(name))
         expected = ABSENT if before is None else before.rev
@@ -104,7 +120,7 @@ def rm(common: Common, names: tuple[str, ...], *, yes: bool) -> None:
 
 
 def _client(common: Common) -> Client:
-    settings = common.settings()
+    settings = common.settings(entries=False)
     return Client(redis_url(settings), settings.namespace)
 
 
@@ -126,11 +142,35 @@ def _patched(before: Row | None, given: dict[str, Any]) -> dict[str, Any]:
         return {"owner": "api", **given}
     _check_owner(before)
     spec = json.loads(before.definition)
-    if any(kind in given for kind in KINDS):
-        # Another schedule: of the old one only the zone stays.
-        spec = {key: value for key, value in spec.items() if key not in SCHEDULE_KEYS or key == "timezone"}
+    kinds = [kind for kind in KINDS if kind in given]
+    if kinds:
+        # Another schedule: of the old one stays what its kind understands too.
+        kept = COMMON_KEYS | KINDS[kinds[0]].options
+        spec = {key: value for key, value in spec.items() if key not in SCHEDULE_KEYS or key in kept}
     options = {**spec.get("options", {}), **given.get("options", {})}
     return {**spec, **given, **({"options": options} if options else {})}
+
+
+def _refuse_past(entry: Entry, now: int) -> None:
+    slot = entry.schedule.rule.last_ms(now)
+    if slot is not None:
+        raise EntryInvalid(
+            f"at: {instant_text(slot)} is past: the clock of Redis shows {instant_text(now)}",
+            hint="an instant without an offset is wall time in the zone of --tz, UTC without one",
+        )
+
+
+def _preview(entry: Entry, now: int, state: str) -> None:
+    """What is about to be written, on stderr: the schedule in words, its next slots, and what to think about."""
+    schedule = entry.schedule
+    click.echo(f"{entry.name}: {schedule.words()}, {schedule.timezone}", err=True)
+    slots = list(coming_slots(schedule, now, None, PREVIEWED))
+    if slots:
+        click.echo(textwrap.indent(slot_table(schedule, slots, now, later=False), "  "), err=True)
+    else:
+        note(f"it will not run: {why_none(schedule, now, None)}")
+    for text in (*schedule.warnings, *Asked(schedule, entry.name, entry, state).notes()):
+        note(text)
 
 
 def _check_owner(row: Row) -> None:
@@ -159,7 +199,7 @@ def _json(flag: str, text: str) -> Any:
 
 
 def _who(client: str) -> str:
-    return audit(client, getpass.getuser(), socket.gethostname())
+    return audit(client, user_name(), socket.gethostname())
 
 
 def _entry_of(row: Row) -> Entry | None:

@@ -27,7 +27,7 @@ MOST_VALUES = 8
 def explain(
     common: Common, words: tuple[str, ...], schedule: dict[str, Any], count: int, since: str | None, output: str
 ) -> None:
-    r"""Explain a schedule: field by field, how often it runs, what shifts of the clock do to it.
+    """Explain a schedule: field by field, how often it runs, what shifts of the clock do to it.
 
     \b
     beatd explain "0 9 1,15 * mon"
@@ -99,6 +99,8 @@ def _shift(found: ShiftNote) -> dict[str, Any]:
 def _print(asked: Asked, after: int, count: int, *, later: bool) -> None:
     schedule = asked.schedule
     explained = schedule.rule.explain()
+    slots = list(coming_slots(schedule, after, None, count))
+    slot_lines = slot_table(schedule, slots, after, later=later)
     click.echo(styled(f"{schedule.words()}, {schedule.timezone}", bold=True) + "\n")
     if explained.details:
         rows = [(d.name, d.text, _values(d), d.meaning) for d in explained.details]
@@ -111,9 +113,8 @@ def _print(asked: Asked, after: int, count: int, *, later: bool) -> None:
     shifts = [_shift_text(found) for found in coming_shifts(schedule, after, 2)]
     _say("clock", [explained.clock, *(shifts or [f"{schedule.timezone}: no shift of the clock is ahead"])])
     _say("note", list(schedule.warnings))
-    slots = list(coming_slots(schedule, after, None, count))
     if slots:
-        click.echo("\n" + slot_table(schedule, slots, after, later=later))
+        click.echo(f"\n{slot_lines}")
     elif count:
         _say("next", [f"no slot: {why_none(schedule, after, None)}"])
 

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, Final, NoReturn
 import click
 
 from beatd import __version__
-from beatd.errors import BeatdError, Unreachable
+from beatd.errors import BeatdError, ConfigInvalid, ScheduleInvalid, Unreachable
 
 if TYPE_CHECKING:  # imported when needed: a command loads only what it uses
     from beatd.config.settings import Settings
@@ -25,6 +25,9 @@ COMMANDS: Final = {
     "next": "beatd.cli.next:next_slots",
     "explain": "beatd.cli.explain:explain",
     "status": "beatd.cli.status:status",
+    "check": "beatd.cli.check:check",
+    "config": "beatd.cli.config:config",
+    "schema": "beatd.cli.schema:schema",
 }
 
 
@@ -61,14 +64,28 @@ class _Commands(click.Group):
 @click.group(cls=_Commands, context_settings={"help_option_names": ["-h", "--help"]})
 @click.version_option(__version__, message="beatd %(version)s")
 def cli() -> None:
-    r"""beatd puts periodic tasks on worker queues: exactly one enqueue per entry and slot.
+    """beatd puts periodic tasks on worker queues: exactly one enqueue per entry and slot.
 
     \b
+    beatd check schedules.yaml      every problem of a file at once
     beatd run -c schedules.yaml     the daemon; more of them are standbys
     beatd ls                        entries with their next and last runs
     beatd next "0 9 * * mon-fri"    when a schedule, or an entry, will run
     beatd status                    who leads, and is all well
     """
+    if folder := os.environ.get("BEATD_TZPATH"):
+        _take_zone_data(folder)
+
+
+def _take_zone_data(folder: str) -> None:
+    from pathlib import Path
+
+    from beatd.core.zone import folder_data, use_zone_data
+
+    try:
+        use_zone_data(folder_data(Path(folder)))
+    except (OSError, ScheduleInvalid) as error:
+        raise ConfigInvalid(f"BEATD_TZPATH: {error}", hint="point it at a zoneinfo folder, or unset it") from error
 
 
 def main() -> NoReturn:
@@ -100,13 +117,16 @@ class Common:
     redis: str | None
     namespace: str | None
 
-    def settings(self, **flags: str | None) -> "Settings":
-        """Files, variables and flags, decided. Raises ConfigInvalid."""
+    def settings(self, *, entries: bool = True, **flags: str | None) -> "Settings":
+        """Files, variables and flags, decided. Raises ConfigInvalid with every problem.
+
+        ``entries`` False: the settings alone, whatever is wrong with entries.
+        """
         from beatd.config.load import find_files
         from beatd.config.settings import load_settings
 
         given = {"redis": self.redis, "namespace": self.namespace, **flags}
-        return load_settings(find_files(self.config, os.environ), given, os.environ)
+        return load_settings(find_files(self.config, os.environ), given, os.environ, entries=entries)
 
 
 def common_options(function: Callable[..., Any]) -> Callable[..., Any]:

@@ -17,6 +17,7 @@ from beatd.core.schedules import Schedule
 from beatd.errors import NoSlot, ScheduleInvalid
 
 MOST: Final = 100_000
+COUNTED: Final = 10_000
 
 
 @click.command("next")
@@ -36,7 +37,7 @@ def next_slots(
     until: str | None,
     output: str,
 ) -> None:
-    r"""Show when a schedule, or an entry, will run.
+    """Show when a schedule, or an entry, will run.
 
     \b
     beatd next nightly-report
@@ -77,8 +78,8 @@ def instant_of(flag: str, text: str, schedule: Schedule) -> int:
 def _print(schedule: Schedule, slots: list[int], origin: int, output: str, *, later: bool) -> None:
     if output == "table":
         if slots:
-            click.echo(f"{schedule.words()}, {schedule.timezone}\n")
-            click.echo(slot_table(schedule, slots, origin, later=later))
+            slot_lines = slot_table(schedule, slots, origin, later=later)
+            click.echo(f"{schedule.words()}, {schedule.timezone}\n\n{slot_lines}")
         return
     rows = (slot_row(schedule, slot, origin) for slot in slots)
     if output == "json":
@@ -91,5 +92,5 @@ def _print(schedule: Schedule, slots: list[int], origin: int, output: str, *, la
 def _print_notes(asked: Asked, slots: list[int], until: int | None) -> None:
     for text in asked.notes():
         note(text)
-    if until is not None and (more := asked.schedule.count_ms(slots[-1], until, MOST)):
-        note(f"{more:,}{' or more' if more == MOST else ''} more up to --until: -n shows more")
+    if until is not None and (more := asked.schedule.count_ms(slots[-1], until, COUNTED)):
+        note(f"{'at least ' if more == COUNTED else ''}{more:,} more up to --until: -n shows more")

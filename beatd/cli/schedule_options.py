@@ -14,6 +14,7 @@ from beatd.core.schedules.schedule import KINDS
 from beatd.errors import BeatdError, NotFound, ScheduleInvalid
 
 if TYPE_CHECKING:
+    from beatd.config.settings import Settings
     from beatd.core.entry import Entry
 
 MOST_NAMES: Final = 10_000  # looked at for the nearest one to an unknown name
@@ -133,7 +134,7 @@ def bare_kind(text: str) -> str | None:
 def _named_so(word: str, given: dict[str, Any], common: Common, error: ScheduleInvalid) -> Asked:
     """An entry of a file whose name looks like a schedule and is none."""
     try:
-        entry = _in_files(word, common)
+        entry = _in_files(word, common.settings())
     except BeatdError:  # what is wrong with the text comes first
         entry = None
     if entry is None:
@@ -142,14 +143,15 @@ def _named_so(word: str, given: dict[str, Any], common: Common, error: ScheduleI
 
 
 def _of_entry(name: str, given: dict[str, Any], common: Common) -> Asked:
-    entry = _in_files(name, common)
+    settings = common.settings()
+    entry = _in_files(name, settings)
     if entry is not None:
         return _changed(entry, given, "scheduled")
-    return _in_redis(name, given, common)
+    return _in_redis(name, given, settings)
 
 
-def _in_files(name: str, common: Common) -> "Entry | None":
-    return next((entry for entry in common.settings().entries if entry.name == name), None)
+def _in_files(name: str, settings: "Settings") -> "Entry | None":
+    return next((entry for entry in settings.entries if entry.name == name), None)
 
 
 def _changed(entry: "Entry", given: dict[str, Any], state: str) -> Asked:
@@ -158,14 +160,13 @@ def _changed(entry: "Entry", given: dict[str, Any], state: str) -> Asked:
     return Asked(schedule, entry.name, entry, state)
 
 
-def _in_redis(name: str, given: dict[str, Any], common: Common) -> Asked:
+def _in_redis(name: str, given: dict[str, Any], settings: "Settings") -> Asked:
     import itertools
 
     from beatd.core.entry import entry_from_definition
     from beatd.errors import Unreachable
     from beatd.store.client import Client
 
-    settings = common.settings()
     places = [str(file.path) for file in settings.files]
     known = [entry.name for entry in settings.entries]
     try:

@@ -15,7 +15,7 @@ LATE_MS: Final = 60_000
 @output_option
 def status(common: Common, output: str) -> int:
     """Show the leader, its standbys, and the entries by state."""
-    settings = common.settings()
+    settings = common.settings(entries=False)
     with Client(redis_url(settings), settings.namespace) as client:
         found = _judged(client.status())
     if output == "json":

@@ -272,10 +272,11 @@ class _Loader:
             return []
         if not glob.has_magic(name):
             if not (folder / name).is_file():
-                self.problems.add(item.problem("E042", f"{name} is not there, beside {path}"))
+                self.problems.add(item.problem("E042", f"{folder / name} is not there"))
                 return []
             return [folder / name]
-        found = sorted(glob.glob(name, root_dir=folder, recursive=True))  # noqa: PTH207  # Path.glob refuses an absolute name
+        # Path.glob refuses an absolute pattern.
+        found = sorted(glob.glob(name, root_dir=folder, recursive=True))  # noqa: PTH207
         return [folder / one for one in found if (folder / one).is_file()]
 
 

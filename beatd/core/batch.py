@@ -29,7 +29,7 @@ def make_batch(due: Sequence[Staged], now: int, new_tag: Callable[[], str]) -> B
     messages, size = MOST_MESSAGES, MOST_BYTES
     for index, entry in enumerate(due):
         room = min(messages, size // entry.compiled.template.size)
-        if room < 1 and items:
+        if len(items) == MOST_ENTRIES or (room < 1 and items):
             return Batch(items, staged, due[index:])
         item = make_item(entry, now, room, new_tag)
         items.append(item)

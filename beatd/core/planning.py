@@ -1,11 +1,14 @@
 """The first slot of an entry that is to be planned."""
 
-import math
 from dataclasses import dataclass
+from typing import Final
 
 from beatd.core.entry import Entry
 from beatd.core.fire import Skip
+from beatd.core.instant import LAST_MS
 from beatd.core.timetable import PlanItem, Stored
+
+SCORE_END: Final = LAST_MS + 1  # no script of ours writes a score from here on
 
 
 @dataclass(frozen=True, slots=True)
@@ -19,13 +22,13 @@ class First:
 def first_moment(entry: Entry, since: int, last_slot: int, jitter: int, left: int | None) -> First:
     """The moment of the first slot strictly after `since` and after the last fire, by the entry's schedule.
 
-    An entry that runs once is looked for from one grace earlier, so that an instant just past still fires; one that
-    lies further back is a skip (`past`).
+    An entry that runs once is looked for as far back as it would still be on time (lateness counts from its moment,
+    the grace is inclusive), so that an instant just past still fires; one that lies further back is a skip (`past`).
     """
     if left == 0:
         return First(None)
     once = entry.schedule.kind == "at"
-    start = since - entry.policy.grace_ms if once else since
+    start = since - jitter - entry.policy.grace_ms - 1 if once else since
     slot = entry.schedule.next_ms(max(start, last_slot))
     if slot is not None:
         return First(slot + jitter)
@@ -36,16 +39,29 @@ def first_moment(entry: Entry, since: int, last_slot: int, jitter: int, left: in
 def plan_item(entry: Entry, stored: Stored, now: int) -> PlanItem:
     """What to tell the plan script about an entry whose score is no moment: -t says "plan from instant t".
 
-    A score that none of our scripts writes (a fraction, an infinity) is planned from `now`.
+    A score that none of our scripts writes (a fraction, an infinity) is planned from `now`, and a moment at or before
+    the last fire from just after that: nothing fires twice, whoever wrote the score.
     """
-    score = float(stored.score)
-    since = int(-score) if -math.inf < score < 0 else now
+    mark = whole_score(stored.score)
+    since = now if mark is None else -mark if mark < 0 else stored.last_slot
     first = first_moment(entry, since, stored.last_slot, stored.jitter, stored.left)
     verdict = "F" if first.moment is None else str(first.moment)
     return PlanItem(stored.name, stored.rev, stored.score, verdict, "", first.skips)
 
 
+def owed_moment(stored: Stored) -> int | None:
+    """The moment at which an entry is to be fired; None where it has to be planned first."""
+    moment = moment_of(stored.score)
+    return moment if moment is not None and moment - stored.jitter > stored.last_slot else None
+
+
 def moment_of(score: str) -> int | None:
     """The moment that a score stands for; None where it is a mark to be planned, or not one of ours."""
+    value = whole_score(score)
+    return value if value is not None and value >= 0 else None
+
+
+def whole_score(score: str) -> int | None:
+    """A score that one of our scripts could have written: whole, of at most 15 digits. None for any other."""
     value = float(score)
-    return int(value) if value >= 0 and value.is_integer() else None
+    return int(value) if abs(value) < SCORE_END and value.is_integer() else None

@@ -37,7 +37,9 @@ class Stored:
 
 @dataclass(frozen=True, slots=True)
 class PlanItem:
-    """A first moment, 'F' (finished) or 'I' (invalid, with the reason as JSON), under the exact score that was read."""
+    """A verdict under the exact score that was read: a first moment, 'F' (finished), 'I' (invalid, with the reason as
+    JSON), or 'G' (there is no such entry: its score goes).
+    """
 
     name: str
     rev: str
@@ -66,10 +68,14 @@ class FireReply:
 
 @dataclass(frozen=True, slots=True)
 class Check:
-    """How many moments lie in [0, bound], how many entries wait to be planned, the oldest moment, seq and TIME."""
+    """How many moments lie in [0, bound], how many entries wait to be planned, the oldest moment, seq and TIME.
+
+    astray: some names whose scores lie beyond all moments there can be.
+    """
 
     in_window: int
     unplanned: int
     oldest: int | None
     seq: int
     now: int
+    astray: Sequence[str] = ()

@@ -2,7 +2,9 @@
 
 Redis decides what is due, so an instance's own wall clock never matters. Each answer to TIME bounds the offset: the
 server read its clock no later than we received the answer, so (TIME - received) never runs ahead of the server, and
-the largest of recent samples is the closest that is safe. A fire is then never sent before its moment.
+the largest of recent samples is the closest that is safe. A fire is then never sent before its moment. It read it no
+earlier than we asked: that bounds the offset from above. Only a sample outside both bounds tells of a clock that was
+set; an answer that was long under way (this process was stopped, say) has wide bounds and tells little.
 """
 
 import time
@@ -28,7 +30,7 @@ class ServerClock:
     def __init__(self, monotonic: Callable[[], float] = _boot_time) -> None:
         self.stepped = 0
         self._monotonic = monotonic
-        self._samples: deque[float] = deque(maxlen=SAMPLES)
+        self._samples: deque[tuple[float, float]] = deque(maxlen=SAMPLES)  # bounds of the offset, ms
         self._offset = 0.0
 
     @property
@@ -48,10 +50,11 @@ class ServerClock:
         """Takes a sample: the server answered `server_ms` (whole ms, rounded down) to a question asked at `sent`."""
         received = self.monotonic()
         low, high = server_ms - received * 1000, server_ms + 1 - sent * 1000
-        if self._samples and not self._offset - STEP_MS <= (low + high) / 2 <= self._offset + STEP_MS:
-            self.stepped += 1
-            self._samples.clear()
-        if self._samples and high < self._offset:
-            self._samples.clear()  # the server's clock was slowed down: older samples run ahead of it
-        self._samples.append(low)
-        self._offset = max(self._samples)
+        if self._samples:
+            gap = max(low - min(h for _, h in self._samples), self._offset - high)
+            if gap > 0:
+                self._samples.clear()  # the clock was set, or runs slower than ours: older samples are wrong by now
+            if gap > STEP_MS:
+                self.stepped += 1
+        self._samples.append((low, high))
+        self._offset = max(low for low, _ in self._samples)

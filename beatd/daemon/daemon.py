@@ -30,7 +30,7 @@ from beatd.formats.celery import compile_template
 from beatd.store.adapters import RedisStores
 from beatd.store.connect import RedisAddress
 from beatd.store.embedded import Keeper
-from beatd.store.entries import audit
+from beatd.store.entries import audit, user_name
 from beatd.store.keys import Keys
 from beatd.store.link import Link
 
@@ -61,7 +61,7 @@ async def run_daemon(settings: Settings, url: str, keeper: Keeper | None, *, all
     instance = Instance(socket.gethostname(), os.getpid())
     keys, timing, clock = Keys(settings.namespace), LeaseTiming(settings.lease_ttl), ServerClock()
     events = LogEvents(clock.monotonic)
-    who = audit("beatd run", _user(), instance.host)
+    who = audit("beatd run", user_name(), instance.host)
     address = RedisAddress(url, timing.timeout)
     stores = RedisStores(lambda: Link.open(address), keys, who)
     elector = Elector(
@@ -135,10 +135,6 @@ def _tags() -> Callable[[], str]:
     head = str(uuid.uuid4())[:23]
     numbers = itertools.count(random.SystemRandom().getrandbits(40))
     return lambda: f"{head}-{next(numbers):012x}"
-
-
-def _user() -> str:
-    return os.environ.get("USER") or str(os.getuid())
 
 
 @contextlib.contextmanager

@@ -1,11 +1,12 @@
 """Events as log lines: one a line, named in the past tense, with fields. Storms are summed up."""
 
+import json
 import logging
 from collections.abc import Callable, Sequence
-from datetime import UTC, datetime
 from typing import Final
 
 from beatd.core.fire import FireItem
+from beatd.core.instant import instant_text
 
 MOST_LINES_A_SECOND: Final = 50
 WARNINGS: Final = frozenset(
@@ -42,7 +43,7 @@ class LogEvents:
                 continue
             self._lines += 1
             late = at - item.expected
-            self.emit("entry_fired", entry=item.name, slot=_instant(item.slots[-1]), late_ms=late, id=item.task_id)
+            self.emit("entry_fired", entry=item.name, slot=instant_text(item.slots[-1]), late_ms=late, id=item.task_id)
 
     def flush(self) -> None:
         """Logs what was summed up and not yet told."""
@@ -58,11 +59,7 @@ class LogEvents:
 
 
 def _shown(value: object) -> str:
+    """A value on one line: quoted, with line ends and quotes escaped, unless it is a plain word."""
     text = str(value)
-    return f'"{text}"' if " " in text else text
-
-
-def _instant(slot: int) -> str:
-    moment = datetime.fromtimestamp(slot // 1000, UTC).strftime("%Y-%m-%dT%H:%M:%S")
-    rest = slot % 1000
-    return f"{moment}.{rest:03d}Z" if rest else f"{moment}Z"
+    plain = text and text.isprintable() and not any(mark in text for mark in ' "=')
+    return text if plain else json.dumps(text, ensure_ascii=not text.isprintable())

@@ -12,6 +12,8 @@ from beatd.daemon.ports import EventSink
 from beatd.errors import EntryInvalid, Refused
 
 PAGE: Final = 500
+RECHECK_S: Final = 5.0  # is what was applied still there? A FLUSHALL may have come between entries and their note
+REFUSED_S: Final = 60.0
 
 
 class FilePort(Protocol):
@@ -19,6 +21,9 @@ class FilePort(Protocol):
 
     async def applied(self) -> str | None:
         """The hash of the files that were applied last."""
+
+    async def count(self) -> int:
+        """How many entries files own."""
 
     async def stored(self) -> Mapping[str, str]:
         """Name -> hash of the definition of all file entries."""
@@ -58,36 +63,55 @@ class FileEntries:
         self._instance = instance
         self._new_id = new_id
         self._allow_shrink = allow_shrink
+        self._held: frozenset[str] = frozenset()  # names of the files that the API holds
+        self._told: set[str] = set()
 
     async def keep_applied(self) -> None:
-        """Applies the files once, then waits until cancelled. Raises Unreachable without an answer."""
-        if self._files is not None:
-            port = await self._open_port()
-            try:
-                await self._apply(port, self._files)
-            finally:
-                await port.close()
-        await asyncio.Event().wait()
-
-    async def _apply(self, port: FilePort, files: "LoadedFiles") -> None:
-        if await port.applied() == files.hash:
+        """Applies the files, and again whenever entries of theirs are gone. Raises Unreachable without an answer."""
+        if self._files is None:
+            await asyncio.Event().wait()
             return
+        port = await self._open_port()
+        try:
+            while True:
+                await asyncio.sleep(RECHECK_S if await self._apply(port, self._files) else REFUSED_S)
+        finally:
+            await port.close()
+
+    async def _apply(self, port: FilePort, files: "LoadedFiles") -> bool:
+        """Whether what is stored agrees with the files now."""
+        if await port.applied() == files.hash and not await self._lacks(port, files.entries):
+            return True
         try:
             changes = await self._difference(port, files.entries)
             await port.put([item async for item in self._puts(port, changes.puts)])
             await port.remove(changes.removes)
         except Refused as error:
-            self._events.emit("config_refused", error=error.message, hint=error.hint)
-            return
+            self._tell(error.message, error=error.message, hint=error.hint)
+            return False
         await port.note_applied(files.hash, self._instance)
-        self._events.emit("config_reloaded", put=len(changes.puts), removed=len(changes.removes))
+        if not changes.empty:
+            self._events.emit("config_reloaded", put=len(changes.puts), removed=len(changes.removes))
+        return True
+
+    async def _lacks(self, port: FilePort, entries: Sequence[Entry]) -> bool:
+        """Whether entries of the files are missing, but for names that the API still holds."""
+        held = await port.existing(sorted(self._held)) if self._held else {}
+        return len(held) < len(self._held) or await port.count() < len(entries) - len(self._held)
+
+    def _tell(self, news: str, **fields: object) -> None:
+        """The same refusal is told once, however often it is met."""
+        if news not in self._told:
+            self._told.add(news)
+            self._events.emit("config_refused", **fields)
 
     async def _difference(self, port: FilePort, entries: Sequence[Entry]) -> Difference:
         stored = await port.stored()
         new = [entry.name for entry in entries if entry.name not in stored]
         changes = difference(entries, stored, frozenset(await port.existing(new)))
+        self._held = frozenset(changes.conflicts)
         for name in changes.conflicts:
-            self._events.emit("config_refused", entry=name, error="owner_conflict: the name is held by the API")
+            self._tell(f"held {name}", entry=name, error="owner_conflict: the name is held by the API")
         if shrinks_too_much(len(stored), len(changes.removes)) and not self._allow_shrink:
             raise Refused(
                 f"the file takes away {len(changes.removes)} of {len(stored)} entries; nothing was changed",

@@ -124,5 +124,7 @@ async def _check(session: Session, trouble: Trouble) -> None:
             if differs and differed:
                 session.restart()
             differed = differs and not differed
+        if check.astray:
+            session.suspect(*check.astray)
         if check.unplanned:
             session.planner_wakes.set()

@@ -4,7 +4,7 @@ import asyncio
 from collections.abc import Iterator, Sequence
 from typing import Final, TypeVar
 
-from beatd.core.planning import moment_of, plan_item
+from beatd.core.planning import moment_of, owed_moment, plan_item
 from beatd.core.timetable import Code, PlanItem, Stored
 from beatd.core.window import Staged
 from beatd.daemon.definitions import invalid_item
@@ -19,6 +19,8 @@ MOST_STAGED: Final = 200_000
 MOST_STAGED_BYTES: Final = 64 * 1024 * 1024
 REFILL_MS: Final = 5_000  # the window is read on when it ends less than the horizon minus this from now
 LONGEST_SLEEP_S: Final = 1.0
+PROBE: Final = 100  # blocked entries looked at in one go
+PROBE_S: Final = 1.0
 
 _T = TypeVar("_T")
 
@@ -32,6 +34,8 @@ class Planner:
         self._generation = 0
         self._page_end = 0  # the moment at which reading goes on
         self._read_at_end = 0  # how many rows of exactly that moment were read
+        self._probe_at = 0.0  # monotonic
+        self._probe_from = 0
 
     async def run(self) -> None:
         """Runs until the connection or the lease is lost; raises what ended it."""
@@ -39,6 +43,7 @@ class Planner:
             more = await self._look_again()
             more |= await self._plan_unplanned()
             more |= await self._extend_window()
+            more |= await self._probe_blocked()
             if not more:
                 await wait_for_event(self._s.planner_wakes, self._pause())
 
@@ -48,15 +53,17 @@ class Planner:
         if not names:
             return False
         rows = await self._s.timetable.look(names)
-        await self._stage_rows([row for row in rows if moment_of(row.score) is not None])
-        await self._plan([row for row in rows if moment_of(row.score) is None])
+        await self._stage_rows([row for row in rows if owed_moment(row) is not None])
+        await self._plan([row for row in rows if owed_moment(row) is None])
         return len(names) == PAGE
 
     async def _plan_unplanned(self) -> bool:
         marked = await self._s.timetable.unplanned(PAGE)
         if marked:
-            rows = await self._s.timetable.look([name for name, _ in marked])
-            await self._plan([row for row in rows if moment_of(row.score) is None])
+            names = [name for name, _ in marked]
+            rows = await self._s.timetable.look(names)
+            await self._plan([row for row in rows if owed_moment(row) is None])
+            await self._sweep(names, rows)
         return len(marked) == PAGE
 
     async def _plan(self, rows: Sequence[Stored]) -> None:
@@ -138,7 +145,59 @@ class Planner:
                 self._s.window.stage(Staged(compiled, moment, None))
         self._s.ticker_wakes.set()
         for part in _parts(unknown, PAGE):
-            await self._stage_rows(await self._s.timetable.look(part))
+            rows = await self._s.timetable.look(part)
+            await self._stage_rows([row for row in rows if owed_moment(row) is not None])
+            await self._plan([row for row in rows if owed_moment(row) is None])
+            await self._sweep(part, rows)
+
+    async def _sweep(self, names: Sequence[str], rows: Sequence[Stored]) -> None:
+        """Names of the timetable that are no entries: no script of ours leaves them, and they would never move."""
+        strays = sorted(set(names) - {row.name for row in rows})
+        if not strays:
+            return
+        scores = zip(strays, await self._s.timetable.scores(strays), strict=True)
+        items = [PlanItem(name, "", score, "G") for name, score in scores if score is not None]
+        if not items:
+            return
+        codes = (await self._s.timetable.plan(self._s.term, items)).codes
+        gone = [item.name for item, code in zip(items, codes, strict=True) if code == Code.DONE]
+        if gone:
+            error = "the timetable had a moment for it, but there is no such entry: taken out"
+            self._s.events.emit("entry_invalid", entry=gone[0], error=error, count=len(gone))
+
+    async def _probe_blocked(self) -> bool:
+        """Entries whose queue refused them come back once it takes messages again. Looks at some each second, in turn.
+
+        True when there may be more to bring back at once.
+        """
+        if self._s.clock.monotonic() < self._probe_at:
+            return False
+        rows = await self._s.timetable.blocked(self._probe_from, PROBE)
+        moved = await self._bring_back(rows)
+        self._probe_from = self._probe_from + len(rows) - moved if len(rows) == PROBE else 0
+        self._probe_at = self._s.clock.monotonic() + (0 if moved == PROBE else PROBE_S)
+        return moved == PROBE
+
+    async def _bring_back(self, rows: Sequence[Stored]) -> int:
+        ready: dict[str, list[tuple[Stored, PlanItem]]] = {}
+        for row in rows:
+            try:
+                compiled = self._s.definitions.compile(row)
+            except EntryInvalid as error:
+                ready.setdefault("", []).append((row, invalid_item(row, error, self._version)))
+                continue
+            item = plan_item(compiled.entry, row, self._s.clock.now_ms())
+            if (moment := owed_moment(row)) is not None:
+                item = PlanItem(row.name, row.rev, row.score, str(moment))
+            ready.setdefault(compiled.template.queue_key, []).append((row, item))
+        usable = dict(zip(ready, await self._s.timetable.usable(list(ready)), strict=True)) if ready else {}
+        back = [pair for queue, pairs in ready.items() if usable[queue] for pair in pairs]
+        if not back:
+            return 0
+        reply = await self._s.timetable.plan(self._s.term, [item for _, item in back])
+        for (row, item), code in zip(back, reply.codes, strict=True):
+            self._planned(row, item, code)
+        return len(back)
 
     def _is_older(self, name: str, moment: int) -> bool:
         """Whether a page tells what has been overtaken: the entry is being fired, or staged for later already."""

@@ -63,6 +63,15 @@ class TimetablePort(Protocol):
     async def look(self, names: Sequence[str]) -> list[Stored]:
         """All that is stored of some names."""
 
+    async def blocked(self, offset: int, at_most: int) -> list[Stored]:
+        """What is stored of entries whose queue refused them."""
+
+    async def usable(self, queue_keys: Sequence[str]) -> list[bool]:
+        """Whether each queue would take a message."""
+
+    async def scores(self, names: Sequence[str]) -> list[str | None]:
+        """The exact scores of names in the timetable, whether they are entries or not."""
+
     async def plan(self, term: Term, items: Sequence[PlanItem]) -> PlanReply:
         """Sets first moments; raises LeaseLost."""
 

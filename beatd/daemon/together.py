@@ -6,15 +6,19 @@ from typing import Any
 
 
 async def run_together(*services: Coroutine[Any, Any, None]) -> None:
-    """Runs coroutines until the first ends; then cancels and awaits the others. Raises what the first one raised."""
+    """Runs coroutines until the first ends; then cancels and awaits the others.
+
+    Raises what the first one raised; what another raises while it is being cancelled only if the first raised nothing.
+    """
     tasks = [asyncio.create_task(service) for service in services]
+    first: set[asyncio.Task[None]] = set()
     try:
-        await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
+        first, _ = await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
     finally:
         for task in tasks:
             task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)
-    for task in tasks:
+    for task in sorted(tasks, key=lambda task: task not in first):
         if not task.cancelled() and (error := task.exception()):
             raise error
 

@@ -69,6 +69,10 @@ class RedisFileEntries:
         value = (await self.link.request(("HGET", self.keys.key("meta"), "file")))[0]
         return None if value is None else _text(value)
 
+    async def count(self) -> int:
+        """How many entries files own."""
+        return int((await self.link.request(("HLEN", self.keys.key("file"))))[0])
+
     async def stored(self) -> Mapping[str, str]:
         """Name -> hash of the definition of all file entries, read in pages."""
         found: dict[str, str] = {}

@@ -107,7 +107,7 @@ class Client:
 
     def _run(self, call: Call) -> Any:
         try:
-            return self._redis.execute_command(*call.command(sha=True, shebang=False))  # type: ignore[no-untyped-call]
+            return self._redis.execute_command(*map(_word, call.command(sha=True, shebang=False)))
         except redis.exceptions.NoScriptError:
             return self._one(*call.command(sha=False, shebang=False))
         except (redis.RedisError, OSError) as error:
@@ -120,11 +120,16 @@ class Client:
         pipe = self._redis.pipeline(transaction=False)
         try:
             for words in commands:
-                pipe.execute_command(*words)  # type: ignore[no-untyped-call]
+                pipe.execute_command(*map(_word, words))
             replies: list[Any] = pipe.execute()
         except (redis.RedisError, OSError) as error:
             raise understand(error) from error
         return replies
+
+
+def _word(word: Arg) -> bytes | int:
+    """Names that are not UTF-8 are read by surrogates, and go back as they came."""
+    return word.encode("utf-8", "surrogateescape") if isinstance(word, str) else word
 
 
 def _pairs(flat: Sequence[bytes]) -> Iterator[tuple[bytes, bytes]]:

@@ -1,6 +1,8 @@
 """Entries in Redis: reading pages of them, and the edits that any client may make."""
 
+import getpass
 import json
+import os
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any, Final
@@ -73,6 +75,14 @@ def check_remove(names: Sequence[str], codes: bytes) -> None:
     missing = [name for name, code in zip(names, codes.decode(), strict=True) if code == "1"]
     if missing:
         raise NotFound(f"there is no entry {missing[0]!r}", hint="beatd ls shows the names")
+
+
+def user_name() -> str:
+    """The user of this process, by name; by number where nothing knows a name (a container's bare user id)."""
+    try:
+        return getpass.getuser()
+    except (KeyError, OSError):
+        return str(os.getuid())
 
 
 def audit(client: str, user: str, host: str, note: str = "") -> str:

@@ -51,7 +51,7 @@ class Link:
         link = cls(address)
         try:
             async with asyncio.timeout(address.timeout):
-                await link._connection.connect()  # type: ignore[no-untyped-call]  # redis-py
+                await link._connection.connect()
         except (RedisError, OSError, TimeoutError) as error:
             await link.close()
             raise understand(error) from error
@@ -64,15 +64,19 @@ class Link:
         return link
 
     async def close(self) -> None:
-        """Closes the connection; unanswered requests end with Unreachable."""
-        if self._reader is not None:
-            self._reader.cancel()
-            with suppress(asyncio.CancelledError):
-                await self._reader
-        self._fail(Unreachable("the connection to Redis was closed"))
-        with suppress(RedisError, OSError, TimeoutError):
-            async with asyncio.timeout(self._address.timeout):
-                await self._connection.disconnect(nowait=True)
+        """Closes the connection; unanswered requests end with Unreachable.
+
+        Whoever is cancelled while closing is cancelled: a service that went on would keep a leader from ever stopping.
+        """
+        try:
+            if self._reader is not None:
+                self._reader.cancel()
+                await asyncio.wait([self._reader])
+        finally:
+            self._fail(Unreachable("the connection to Redis was closed"))
+            with suppress(RedisError, OSError, TimeoutError):
+                async with asyncio.timeout(self._address.timeout):
+                    await self._connection.disconnect(nowait=True)
 
     async def request(self, *commands: Command, within: float | None = None) -> list[Reply]:
         """Sends commands in one write and returns their replies; raises the first error among them as ours.

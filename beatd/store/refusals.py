@@ -42,6 +42,8 @@ def understand(error: Exception) -> BeatdError:
     """An error of redis-py or of the socket as one of ours; never raises."""
     if isinstance(error, redis_errors.AuthenticationError | redis_errors.NoPermissionError):
         return AccessDenied(f"Redis refuses access: {error}", hint="check the user, the password and its rights (ACL)")
+    if "DB index" in str(error) or "Invalid Database" in str(error):
+        return AccessDenied(f"Redis has no such database: {error}", hint="the number after the last / of the URL")
     if isinstance(error, redis_errors.ReadOnlyError):
         return Unreachable(f"Redis refuses to write: {error}", hint=_HINTS["READONLY"])
     if isinstance(error, redis_errors.OutOfMemoryError):

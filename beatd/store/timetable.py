@@ -2,9 +2,10 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Final
+from typing import Any, Final
 
 from beatd.core.fire import FireItem, Skip
+from beatd.core.planning import SCORE_END
 from beatd.core.term import Term
 from beatd.core.timetable import UNREADABLE, Check, FireReply, PlanItem, PlanReply, Stored
 from beatd.store.keys import FORMAT, Keys
@@ -14,6 +15,7 @@ from beatd.store.spoilt import score, whole
 
 HISTORY_ROWS: Final = 100_000
 SKIP_ROWS: Final = 50_000
+MOST_ASTRAY: Final = 100
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,17 +48,27 @@ class RedisTimetable:
         The revision is read before the definition: a definition may then be newer than its revision, which the
         scripts refuse, but never older.
         """
-        key = self.keys.key
-        scores, rev, definition, last, jitter, left = await self.link.request(
-            ("ZMSCORE", key("due"), *names),
-            *[("HMGET", key(kind), *names) for kind in ("rev", "def", "last", "jit", "left")],
-        )
-        columns = zip(names, scores, rev, definition, last, jitter, left, strict=True)
-        return [
-            Stored(name, s.decode(), _text(r), d, _last_slot(la), whole(j) or 0, _left(le))
-            for name, s, r, d, la, j, le in columns
-            if s is not None and r is not None
-        ]
+        scores, *columns = await self.link.request(("ZMSCORE", self.keys.key("due"), *names), *self._columns(names))
+        return _stored(names, scores, columns)
+
+    async def blocked(self, offset: int, at_most: int) -> list[Stored]:
+        """The same of those that wait outside the timetable because their queue refused them, from an offset on."""
+        words = ("ZRANGE", self.keys.key("blocked"), offset, offset + at_most - 1, "WITHSCORES")
+        flat = (await self.link.request(words))[0]
+        names = [_text(name) for name in flat[::2]]
+        return _stored(names, flat[1::2], await self.link.request(*self._columns(names))) if names else []
+
+    async def usable(self, queue_keys: Sequence[str]) -> list[bool]:
+        """Whether each queue would take a message: it is a list, or does not exist yet."""
+        return [kind in (b"list", b"none") for kind in await self.link.request(*[("TYPE", key) for key in queue_keys])]
+
+    async def scores(self, names: Sequence[str]) -> list[str | None]:
+        """The exact scores of names in the timetable, whether they are entries or not."""
+        replies = (await self.link.request(("ZMSCORE", self.keys.key("due"), *names)))[0]
+        return [None if raw is None else raw.decode() for raw in replies]
+
+    def _columns(self, names: Sequence[str]) -> list[Sequence[Arg]]:
+        return [("HMGET", self.keys.key(kind), *names) for kind in ("rev", "def", "last", "jit", "left")]
 
     async def plan(self, term: Term, items: Sequence[PlanItem]) -> PlanReply:
         """Sets first moments. Raises LeaseLost when the term is over."""
@@ -71,15 +83,16 @@ class RedisTimetable:
     async def check(self, bound: int) -> Check:
         """Numbers that the leader compares once a second with what it believes."""
         due = self.keys.key("due")
-        staged, negative, oldest, seq, now = await self.link.request(
+        staged, negative, oldest, astray, seq, now = await self.link.request(
             ("ZCOUNT", due, 0, bound),
             ("ZCOUNT", due, "-inf", "(0"),
             ("ZRANGEBYSCORE", due, 0, "+inf", "WITHSCORES", "LIMIT", 0, 1),
+            ("ZRANGEBYSCORE", due, SCORE_END, "+inf", "LIMIT", 0, MOST_ASTRAY),
             ("HGET", self.keys.key("lease"), "seq"),
             ("TIME",),
         )
-        moment = score(oldest[1]) if oldest else None
-        return Check(staged, negative, moment, whole(seq) or 0, int(now[0]) * 1000 + int(now[1]) // 1000)
+        moment, clock = score(oldest[1]) if oldest else None, int(now[0]) * 1000 + int(now[1]) // 1000
+        return Check(staged, negative, moment, whole(seq) or 0, clock, [_text(name) for name in astray])
 
     async def close(self) -> None:
         """Closes the connection."""
@@ -144,6 +157,14 @@ def _pairs(flat: list[bytes]) -> list[tuple[str, str]]:
 
 def _text(raw: bytes) -> str:
     return raw.decode("utf-8", "surrogateescape")
+
+
+def _stored(names: Sequence[str], scores: Sequence[bytes | None], columns: Sequence[Any]) -> list[Stored]:
+    return [
+        Stored(name, s.decode(), _text(r), d, _last_slot(la), whole(j) or 0, _left(le))
+        for name, s, r, d, la, j, le in zip(names, scores, *columns, strict=True)
+        if s is not None and r is not None
+    ]
 
 
 def _last_slot(raw: bytes | None) -> int:

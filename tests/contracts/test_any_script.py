@@ -296,7 +296,7 @@ class Scripts(RuleBasedStateMachine):
 
 
 def test_whatever_is_called_the_invariants_hold(store: Store) -> None:
-    bounded = settings(max_examples=60, stateful_step_count=25, suppress_health_check=list(HealthCheck))
+    bounded = settings(max_examples=40, stateful_step_count=25, suppress_health_check=list(HealthCheck))
     run_state_machine_as_test(lambda: Scripts(store), settings=bounded)  # type: ignore[arg-type]  # any maker of one
 
 

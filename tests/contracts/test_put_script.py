@@ -431,6 +431,14 @@ def test_spoilt_json_never_stops_an_edit_half_way(store: Store, kind: str, enabl
     assert all(score[1:].isdigit() for score in scores.values())
 
 
+def test_an_entry_that_is_out_for_no_reason_comes_back_from_now_with_a_row(store: Store) -> None:
+    store.do("HSET", store.key("rev"), "a", REV)
+    store.do("HSET", store.key("out"), "a", '{"owed":"1000"}')
+    now = put_at(store, put_item(rev="n2.f1"))
+    assert (store.scores(), store.hash("out")) == ({"a": f"-{now}"}, {})
+    assert store.skips() == [("a", [Skip("invalid", 0, 1_000, now)])]
+
+
 @pytest.mark.parametrize("score", ["inf", "-inf", "1.5", "-1.5", "1e300"])
 @pytest.mark.parametrize("rev", ["n2.f1", "n2.f2"])
 def test_a_score_by_hand_is_planned_from_now(store: Store, score: str, rev: str) -> None:

@@ -1,7 +1,7 @@
 """croniter's naive clock as a second opinion on wall time in UTC, where its reading and ours are the same.
 
-Its own readings of equal bounds, of wrapped steps and of special days beside other day fields stay out: it is asked about
-the values as explicit lists, with ``implement_cron_bug`` for the star rule of the day fields.
+Its own readings of equal bounds, of wrapped steps and of special days beside other day fields stay out: it is asked
+about the values as explicit lists, with ``implement_cron_bug`` for the star rule of the day fields.
 """
 
 from datetime import UTC, datetime, timedelta

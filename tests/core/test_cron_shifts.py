@@ -78,7 +78,7 @@ ROWS = [
 ]
 
 
-@pytest.mark.parametrize(("zone", "text", "after", "wanted"), ROWS)
+@pytest.mark.parametrize("zone,text,after,wanted", ROWS)
 def test_shifts_of_the_clock(zone: str, text: str, after: str, wanted: str) -> None:
     slots = wanted.split(", ")
     assert local_slots(text, zone, after, len(slots)) == slots
@@ -105,7 +105,7 @@ def test_a_half_hour_back_gives_both_passes() -> None:
 
 
 @pytest.mark.parametrize(
-    ("text", "moment", "remark"),
+    "text,moment,remark",
     [
         ("30 2 * * *", "2026-03-08T07:00:00+00:00", "02:30 is skipped by the clock: runs at 03:00"),
         ("30 1 * * *", "2026-11-01T05:30:00+00:00", "01:30 comes twice: first pass"),

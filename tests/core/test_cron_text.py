@@ -23,7 +23,7 @@ def dates(text: str, first: str, last: str, **more: str) -> list[str]:
 
 
 @pytest.mark.parametrize(
-    ("text", "field", "wanted"),
+    "text,field,wanted",
     [
         ("5-5 * * * *", "minute", [5]),  # equal bounds are one value, not the whole field
         ("0 0 * * 7-7", "weekday", [0]),
@@ -57,7 +57,7 @@ def test_values_of_a_field(text: str, field: str, wanted: list[int]) -> None:
 
 
 @pytest.mark.parametrize(
-    ("alias", "text"),
+    "alias,text",
     [
         ("@yearly", "0 0 1 1 *"),
         ("@annually", "0 0 1 1 *"),
@@ -133,7 +133,7 @@ def test_a_rare_date_is_found_however_far() -> None:
 
 
 @pytest.mark.parametrize(
-    ("text", "found", "hint"),
+    "text,found,hint",
     [
         ("", "nothing", ""),
         ("* * * *", "4 fields", ""),
@@ -219,7 +219,7 @@ def test_only_the_whole_field_h_follows_the_clock() -> None:
 
 
 @pytest.mark.parametrize(
-    ("text", "canonical"),
+    "text,canonical",
     [
         ("00  09 * * Monday-FRI", "0 9 * * mon-fri"),
         ("*/05 * l * FRIl,mon#2", "*/5 * L * friL,mon#2"),

@@ -128,7 +128,7 @@ def test_a_long_interval_tells_when_it_runs() -> None:
 
 
 @pytest.mark.parametrize(
-    ("length", "words"),
+    "length,words",
     [("30s", "every 30 seconds"), ("1h", "every hour"), ("90m", "every 1 hour 30 minutes"), ("2d", "every 2 days")],
 )
 def test_an_interval_in_words(length: str, words: str) -> None:

@@ -17,7 +17,7 @@ def utc(text: str) -> int:
 
 
 @pytest.mark.parametrize(
-    ("text", "zone", "instant"),
+    "text,zone,instant",
     [
         ("2026-12-01T09:00", "Europe/Paris", "2026-12-01T08:00"),
         ("2026-12-01 09:00:30", "Europe/Paris", "2026-12-01T08:00:30"),
@@ -87,7 +87,7 @@ def test_a_naive_datetime_is_refused() -> None:
     ],
 )
 def test_what_is_no_instant_is_refused(value: object) -> None:
-    with pytest.raises(ScheduleInvalid, match="at: |outside the years"):
+    with pytest.raises(ScheduleInvalid, match=r"at: |outside the years"):
         at(value)
 
 

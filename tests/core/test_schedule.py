@@ -146,7 +146,7 @@ def test_slots_end_with_the_calendar_in_any_zone() -> None:
 
 
 @pytest.mark.parametrize(
-    ("spec", "found"),
+    "spec,found",
     [
         ({}, "found none"),
         ({"timezone": "UTC"}, "found none"),

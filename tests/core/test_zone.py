@@ -73,7 +73,7 @@ def test_the_clock_is_laid_out_as_far_as_it_is_asked_for(name: str) -> None:
     far = Zone(name, data)
     far.extend(seconds("2090-01-01"))
     for shift in far.segments.starts[far.index(seconds("2039-01-01")) : far.index(seconds("2043-01-01"))]:
-        for wall in range(shift - 86_400, shift + 86_400, 1_800):
+        for wall in range(shift - 86_400, shift + 86_400, 7_200):
             assert Zone(name, data).reached(wall) == far.reached(wall)
             assert Zone(name, data).mark(wall) == far.mark(wall)
             assert Zone(name, data).offset(wall) == far.offset(wall)
@@ -99,7 +99,7 @@ def test_reached_and_mark_say_the_same(name: str) -> None:
 
 
 @pytest.mark.parametrize(
-    ("name", "hint"),
+    "name,hint",
     [
         ("UTC+3", "Etc/GMT-3"),
         ("GMT-05:00", "Etc/GMT+5"),

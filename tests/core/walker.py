@@ -161,8 +161,8 @@ def find_shifts(zone: str, first_year: int, last_year: int) -> list[int]:
     start = int(datetime(first_year, 1, 1, tzinfo=UTC).timestamp())
     end = int(datetime(last_year + 1, 1, 1, tzinfo=UTC).timestamp())
     now = offset(start)
-    for low in range(start, end, 43_200):
-        high = low + 43_200
+    for begin in range(start, end, 43_200):
+        low, high = begin, begin + 43_200
         before, now = now, offset(high)
         if before != now:
             while high - low > 60:

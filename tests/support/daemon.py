@@ -54,11 +54,13 @@ class Daemon:
         url: str | None,
         *,
         config: Mapping[str, Any] | None = None,
-        lease_ttl: str = "2s",
+        lease_ttl: str | None = "2s",
         arguments: Sequence[str] = (),
     ) -> None:
         self.folder = folder
-        self._arguments = [*(("--redis", url) if url else ()), "--lease-ttl", lease_ttl, *arguments]
+        self._arguments = [*(("--redis", url) if url else ()), *arguments]
+        if lease_ttl:
+            self._arguments += ["--lease-ttl", lease_ttl]
         self._log = _Log()
         self._process: subprocess.Popen[str] | None = None
         folder.mkdir(parents=True, exist_ok=True)

@@ -134,7 +134,8 @@ class Ledger:
     def _recover(self, client: "redis.Redis", queue: str, taken: int) -> int:
         lost = client.llen(RECORD + queue) - taken
         if lost > 0:
-            self._note([_read(raw, None) for raw in reversed(client.lrange(RECORD + queue, 0, lost - 1))])
+            found: Any = client.lrange(RECORD + queue, 0, lost - 1)
+            self._note([_read(raw, None) for raw in reversed(found)])
         return max(lost, 0)
 
     def _note(self, found: Sequence[Enqueued]) -> None:

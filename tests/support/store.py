@@ -69,7 +69,7 @@ class Store:
 
     def do(self, *words: Arg | float) -> Any:
         """One plain command, as any other client could send it."""
-        return self.client.execute_command(*words)  # type: ignore[no-untyped-call]  # redis-py
+        return self.client.execute_command(*words)
 
     def now(self) -> int:
         """The server's clock, UTC ms."""

@@ -84,7 +84,11 @@ def _days(text: CronText, both: bool) -> str:
 
 def _day(part: Part) -> str:
     values = values_of(DAY, part)
-    plain = f"day{'s' if len(values) > 1 else ''} {joined(runs([str(v) for v in values], values))} of the month"
+    step = values[1] - values[0] if len(values) > MOST_TIMES else 0
+    if step > 1 and values == list(range(values[0], values[-1] + 1, step)):
+        plain = f"every {nth(step)} day from {values[0]} to {values[-1]} of the month"
+    else:
+        plain = f"day{'s' if len(values) > 1 else ''} {joined(runs([str(v) for v in values], values))} of the month"
     return joined([*([plain] if values else []), *(special_words(special) for special in part.specials)])
 
 

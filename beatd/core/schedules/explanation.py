@@ -4,7 +4,10 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Final, NamedTuple
 
-FIXED_TIME: Final = "fixed-time: wall times that the clock skips run once, right after the gap; repeated ones run in the first pass only"
+FIXED_TIME: Final = (
+    "fixed-time: wall times that the clock skips run once, right after the gap; "
+    "repeated ones run in the first pass only"
+)
 
 
 class Detail(NamedTuple):

@@ -16,7 +16,7 @@ from beatd.core.wallclock import last_reached, next_reached
 from beatd.core.zone import Zone, wall_of
 from beatd.errors import ScheduleInvalid
 
-DEFAULT_START: Final = wall_of(datetime(2000, 1, 1))
+DEFAULT_START: Final = wall_of(datetime.fromisoformat("2000-01-01"))
 
 
 class RRule(Rule):
@@ -79,7 +79,7 @@ class RRule(Rule):
 
 def _instant(text: str, zone: Zone) -> int:
     """UTC seconds of a moment such as 20261201T090000, wall time in the zone unless it ends with Z."""
-    wall = wall_of(datetime.strptime(text.removesuffix("Z"), "%Y%m%dT%H%M%S"))
+    wall = wall_of(datetime.fromisoformat(text.removesuffix("Z")))
     return wall if text.endswith("Z") else zone.reached(wall)
 
 

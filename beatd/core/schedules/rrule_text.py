@@ -186,11 +186,11 @@ def _week_start(text: str) -> int:
 
 
 def _moment(key: str, text: str) -> str:
-    hint = "a date alone leaves the time of day open" if re.fullmatch(r"[0-9]{8}", text) else None
+    if not _MOMENT.fullmatch(text):
+        hint = "a date alone leaves the time of day open" if re.fullmatch(r"[0-9]{8}", text) else None
+        raise ScheduleInvalid(f"rrule: {key}: found {shown(text)}; such as 20261231T235959 is accepted", hint=hint)
     try:
-        if not _MOMENT.fullmatch(text):
-            raise ValueError("such as 20261231T235959 is accepted")
-        datetime.strptime(text.removesuffix("Z"), "%Y%m%dT%H%M%S")
+        datetime.fromisoformat(text.removesuffix("Z"))
     except ValueError as error:
-        raise ScheduleInvalid(f"rrule: {key}: found {shown(text)}: {error}", hint=hint) from error
+        raise ScheduleInvalid(f"rrule: {key}: found {shown(text)}: {error}") from error
     return text

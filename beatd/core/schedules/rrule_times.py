@@ -1,9 +1,9 @@
 """A recurrence rule as a set of wall times.
 
 python-dateutil walks from the rule's start, which is far away after some years and endless for a rule that never
-matches. So it is asked for single years: what an INTERVAL of 1 gives in a year depends on its first weekday and on where
-it and its neighbours stand among the leap years (a week at either end belongs to a neighbour), 28 classes in all. Slots
-are then looked up in the tables of these classes, and INTERVAL, start and COUNT are arithmetic on top.
+matches. So it is asked for single years: what an INTERVAL of 1 gives in a year depends on its first weekday and on
+where it and its neighbours stand among the leap years (a week at either end belongs to a neighbour), 28 classes in all.
+Slots are then looked up in the tables of these classes, and INTERVAL, start and COUNT are arithmetic on top.
 """
 
 from array import array
@@ -52,7 +52,7 @@ def pattern_of(rule: RRuleText, start: datetime) -> Pattern:
 def _table(pattern: Pattern, sample_year: int) -> "array[int]":
     """Matches in a year of the class of ``sample_year``, as seconds since its 1 January."""
     pattern = _with_weeks_as_days(pattern, sample_year)
-    first = datetime(sample_year, 1, 1)
+    first = naive_of(_new_year(sample_year) * DAY)
     begin = first - timedelta(days=(first.weekday() - pattern.week_start) % 7 if pattern.frequency == "WEEKLY" else 0)
     table = array("l")
     for match in _dateutil_rule(pattern, begin):
@@ -61,6 +61,14 @@ def _table(pattern: Pattern, sample_year: int) -> "array[int]":
         if match >= first:
             table.append(int((match - first).total_seconds()))
     return table
+
+
+@lru_cache(maxsize=256)
+def _ever_matches(pattern: Pattern) -> bool:
+    """Whether any year has a match: one walk over all classes, where a table each would walk on to the end each."""
+    if "BYWEEKNO" in dict(pattern.numbers):
+        return any(_table(pattern, year) for year in SAMPLE_YEARS)
+    return next(iter(_dateutil_rule(pattern, naive_of(_new_year(SAMPLE_YEARS[0]) * DAY))), None) is not None
 
 
 def _with_weeks_as_days(pattern: Pattern, year: int) -> Pattern:
@@ -95,7 +103,7 @@ def _week_of(day: date, week_start: int) -> tuple[int, int]:
 
 
 def _dateutil_rule(pattern: Pattern, begin: datetime) -> Any:
-    from dateutil import rrule  # here: it takes as long to import as all the rest, and few schedules need it
+    from dateutil import rrule  # noqa: PLC0415 - as long to import as all the rest, and few schedules need it
 
     weekday = (rrule.MO, rrule.TU, rrule.WE, rrule.TH, rrule.FR, rrule.SA, rrule.SU)
     by: dict[str, Any] = {key.lower(): values for key, values in pattern.numbers}
@@ -139,7 +147,7 @@ class RRuleTimes:
             raise ScheduleInvalid(  # the one long search for nothing, spared
                 f"rrule: {shown(rule.text)} never fires: {rule.interval} days on it is the same weekday again"
             )
-        if self.at_or_after(start) is None:
+        if not _ever_matches(self._pattern) or self.at_or_after(start) is None:
             raise ScheduleInvalid(f"rrule: {shown(rule.text)} never fires from {begin.isoformat()} on")
         if rule.count is not None:
             self._last = self._nth(rule.count)

@@ -98,6 +98,10 @@ local function judge(i)
   local moment = moments[i]
   if not moment or revs[i] ~= ARGV[REV + i] then return '2', terms end
   if moment ~= expected_text and tonumber(moment) ~= expected then return '1', terms end
+  -- A span that begins at or before the last fire comes of a score that no script of ours wrote: it is planned anew.
+  if terms.slots ~= '' and whole(string.match(terms.slots, '^%d+')) <= last_slot(redis.call('HGET', K_last, name)) then
+    return '1', terms
+  end
   if latest > now then return '3', terms end
   if terms.after and now > expected + terms.after then return '6', terms end
   local stored_left = lefts and lefts[i]

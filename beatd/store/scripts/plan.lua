@@ -2,7 +2,8 @@
 -- Sets the first moment of entries that are to be planned, or says why there is none. Only the leader computes slots.
 --
 -- ARGV  epoch, owner, format, rows kept in skip, number of items n; then six columns of n values each:
---         name, revision, the exact score that was read, verdict (the moment, 'F' finished, 'I' invalid),
+--         name, revision, the exact score that was read, verdict (the moment, 'F' finished, 'I' invalid,
+--         'G' a score without an entry, which goes; its revision is ''),
 --         detail (for 'I' a JSON object with the reason, else ''), skips (packed rows, or '').
 -- Reply {one digit an item, TIME}. 0 done, 1 that score or the last fire has changed: look again, 2 gone or another
 --       revision, 5 malformed.
@@ -32,11 +33,12 @@ local seen = {}
 local function judge(i)
   local name, verdict = ARGV[NAME + i], ARGV[VERDICT + i]
   local moment = whole(verdict)
-  if not moment and verdict ~= 'F' and verdict ~= 'I' then return 5 end
+  if not moment and verdict ~= 'F' and verdict ~= 'I' and verdict ~= 'G' then return 5 end
   if verdict == 'I' and not is_object(ARGV[DETAIL + i]) then return 5 end
   if seen[name] then return 1 end
   seen[name] = true
   local stored = due[i] or (blocked and blocked[i])
+  if verdict == 'G' then return (not stored or revs[i]) and 2 or stored == ARGV[SCORE + i] and 0 or 1 end
   if not stored or revs[i] ~= ARGV[REV + i] then return 2 end
   if stored ~= ARGV[SCORE + i] then return 1 end
   if moment and moment - (jitters and number(jitters[i]) or 0) <= last_slot(lasts[i]) then return 1 end
@@ -54,6 +56,8 @@ for i = 1, N do
     if verdict == 'F' then
       redis.call('ZREM', K_due, name)
       redis.call('HSET', K_out, name, '{"finished":{"at":"' .. ms(now) .. '"},"owed":"' .. ARGV[SCORE + i] .. '"}')
+    elseif verdict == 'G' then
+      redis.call('ZREM', K_due, name)
     elseif verdict == 'I' then
       redis.call('ZREM', K_due, name)
       redis.call('HSET', K_out, name, '{"invalid":' .. ARGV[DETAIL + i] .. ',"owed":"' .. ARGV[SCORE + i] .. '"}')

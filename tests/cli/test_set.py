@@ -1,0 +1,152 @@
+"""`beatd set`: every flag of a schedule, the preview before the write, and what it refuses."""
+
+import json
+import os
+import pty
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from beatd.store.client import Client
+from tests.support.servers import RedisServer
+
+Set = Callable[..., Any]
+
+
+@pytest.fixture
+def set_(beatd: Any, clean_redis: RedisServer) -> Set:
+    return lambda *words: beatd("set", *words, "--redis", clean_redis.url)
+
+
+def stored(server: RedisServer, name: str) -> Any:
+    with Client(server.url, "default") as client:
+        row = client.find(name)
+    return None if row is None else json.loads(row.definition)
+
+
+def test_every_flag_of_a_schedule_is_stored(set_: Set, clean_redis: RedisServer) -> None:
+    cron = ("--cron", "H 2 1 * mon", "--day", "and", "--hash-id", "x", "--tz", "Europe/Paris")
+    assert set_("a", "--task", "t", *cron, "--start", "2030-01-01T00:00", "--guarantee", "at_most_once").code == 0
+    found = stored(clean_redis, "a")
+    assert {key: found[key] for key in ("cron", "day", "hash_id", "timezone", "start", "guarantee")} == {
+        "cron": "H 2 1 * mon",
+        "day": "and",
+        "hash_id": "x",
+        "timezone": "Europe/Paris",
+        "start": "2030-01-01T00:00:00",
+        "guarantee": "at_most_once",
+    }
+    every = ("--every", "200ms", "--fast", "--anchor", "2026-01-01T00:00Z", "--end", "2099-01-01T00:00Z")
+    assert set_("b", "--task", "t", *every, "--yes").code == 0
+    found = stored(clean_redis, "b")
+    assert (found["every"], found["fast"], found["anchor"], found["end"]) == (
+        "200ms",
+        True,
+        "2026-01-01T00:00:00Z",
+        "2099-01-01T00:00:00Z",
+    )
+
+
+def test_the_next_three_slots_are_shown_on_stderr(set_: Set) -> None:
+    done = set_("a", "--task", "t", "--cron", "30 2 * * *", "--tz", "America/New_York", "--start", "2030-03-09T12:00")
+    assert (done.code, done.out) == (0, "")
+    head, titles, first, second, third, *notes, last = done.err.splitlines()
+    assert head == "a: at 02:30 every day, America/New_York"
+    assert titles.split() == ["America/New_York", "UTC", "FROM", "NOW", "DST"]
+    assert "Sun 2030-03-10 03:00:00 -04:00  2030-03-10T07:00:00Z" in first
+    assert "02:30 is skipped by the clock: runs at 03:00" in first
+    assert "2030-03-11T06:30:00Z" in second
+    assert "2030-03-12T06:30:00Z" in third
+    assert all(text.startswith("note: ") for text in notes)
+    assert last == "a: created"
+
+
+def test_an_edit_that_leaves_the_schedule_alone_shows_no_slots(set_: Set) -> None:
+    set_("a", "--task", "t", "--cron", "30 2 * * *")
+    assert set_("a", "--queue", "other").err == "a: changed\n"
+
+
+def test_unnamed_fields_stay_where_the_new_kind_understands_them(set_: Set, clean_redis: RedisServer) -> None:
+    given = ("--every", "1h", "--anchor", "2026-01-01T00:20Z", "--tz", "Asia/Tokyo", "--end", "2099-01-01T00:00Z")
+    set_("a", "--task", "t", *given)
+    set_("a", "--every", "2h")
+    assert stored(clean_redis, "a")["anchor"] == "2026-01-01T00:20:00Z"
+    set_("a", "--cron", "0 9 * * *")
+    found = stored(clean_redis, "a")
+    assert {"anchor", "every"}.isdisjoint(found)
+    assert (found["timezone"], found["end"]) == ("Asia/Tokyo", "2099-01-01T00:00:00Z")
+
+
+def test_an_instant_that_is_past_is_refused_and_nothing_is_written(set_: Set, clean_redis: RedisServer) -> None:
+    done = set_("a", "--task", "t", "--at", "2020-01-01T00:00Z")
+    assert done.code == 3
+    assert done.err.startswith("beatd: at: 2020-01-01T00:00:00Z is past: the clock of Redis shows 20")
+    assert stored(clean_redis, "a") is None
+
+
+def test_an_instant_ahead_is_wall_time_in_the_zone(set_: Set, clean_redis: RedisServer) -> None:
+    ahead = time.strftime("%Y-%m-%dT%H:%M", time.gmtime(time.time() + 3_600))
+    assert set_("a", "--task", "t", "--at", ahead).code == 0
+    assert set_("b", "--task", "t", "--at", ahead, "--tz", "Asia/Tokyo").code == 3
+    assert stored(clean_redis, "b") is None
+
+
+def test_a_schedule_without_a_slot_ahead_is_written_with_a_note(set_: Set, clean_redis: RedisServer) -> None:
+    done = set_("a", "--task", "t", "--cron", "0 9 * * *", "--end", "2020-01-01T00:00Z")
+    assert "note: it will not run: the schedule ends 2020-01-01T00:00:00Z" in done.err
+    assert stored(clean_redis, "a") is not None
+
+
+def test_what_else_decides_is_noted(set_: Set) -> None:
+    err = set_("a", "--task", "t", "--every", "1d", "--max-runs", "3", "--disabled").err
+    assert "the entry's name chooses when it runs" in err
+    assert "note: 'a' is disabled" in err
+    assert "note: max_runs: ends after 3 scheduled runs in all" in err
+
+
+def test_a_schedule_that_is_none_is_refused_before_anything_is_written(set_: Set, clean_redis: RedisServer) -> None:
+    assert set_("a", "--task", "t", "--cron", "0 9 * * *", "--anchor", "2026-01-01T00:00Z").code == 3
+    assert set_("a", "--task", "t", "--cron", "0 9 * * *", "--day", "xor").code == 2
+    assert stored(clean_redis, "a") is None
+
+
+@pytest.mark.parametrize("answer, code, written", [(b"\n", 0, True), (b"n\n", 130, False), (b"", 0, True)])
+def test_on_a_terminal_it_asks_unless_yes_is_said(
+    clean_redis: RedisServer, tmp_path: Path, answer: bytes, code: int, written: bool
+) -> None:
+    words = [
+        "set",
+        "a",
+        "--task",
+        "t",
+        "--cron",
+        "0 9 * * *",
+        "--redis",
+        clean_redis.url,
+        *([] if answer else ["--yes"]),
+    ]
+    ours, theirs = pty.openpty()
+    env = {**os.environ, "PYTHONPATH": str(Path(__file__).parents[2]), "TERM": "dumb"}
+    process = subprocess.Popen(
+        [sys.executable, "-m", "beatd", *words],
+        stdin=theirs,
+        stderr=theirs,
+        stdout=subprocess.PIPE,
+        cwd=tmp_path,
+        env=env,
+    )
+    os.close(theirs)
+    shown = b""
+    while not shown.endswith((b"[Y/n]: ", b"created\r\n")):
+        shown += os.read(ours, 65_536)
+    assert (b"Create a? [Y/n]: " in shown) is bool(answer)
+    os.write(ours, answer)
+    assert process.communicate(timeout=30)[0] == b""
+    os.close(ours)
+    assert process.returncode == code
+    assert (stored(clean_redis, "a") is not None) is written

@@ -1,0 +1,23 @@
+"""Entries made ready to fire, as the leader stages them: real definitions, real messages."""
+
+from typing import Any
+
+from beatd.core.entry import entry_from_spec
+from beatd.core.fire import TaskIds, jitter_of
+from beatd.core.window import Compiled, Staged
+from beatd.formats.celery import compile_template
+
+
+def compiled(name: str, rev: str = "rev", **spec: Any) -> Compiled:
+    """An entry of the task `app.run`, every minute from the epoch unless the spec has another schedule."""
+    timing = {} if {"cron", "at", "every"} & spec.keys() else {"every": "1m", "anchor": "1970-01-01T00:00:00Z"}
+    entry = entry_from_spec(name, {"task": "app.run", **timing, **spec})
+    template = compile_template(entry, origin="gen1@host")
+    return Compiled(
+        rev, entry, template, TaskIds("default", name), jitter_of(name, entry.policy.jitter_ms), template.size
+    )
+
+
+def staged(name: str, moment: int, left: int | None = None, **spec: Any) -> Staged:
+    """An entry staged for a moment."""
+    return Staged(compiled(name, **spec), moment, left)

@@ -1,0 +1,104 @@
+"""The first moment of an entry, and what the leader tells the plan script."""
+
+from typing import Any
+
+import pytest
+
+from beatd.core.entry import Entry, entry_from_spec
+from beatd.core.fire import Skip
+from beatd.core.instant import LAST_MS
+from beatd.core.planning import First, first_moment, moment_of, plan_item
+from beatd.core.timetable import PlanItem, Stored
+
+S = 1_000
+M = 60 * S
+T0 = 1_800_000_000_000
+AT = "2027-01-15T08:00:00Z"  # T0
+
+
+def entry(**spec: Any) -> Entry:
+    timing = {} if {"at", "cron"} & spec.keys() else {"every": "1m", "anchor": "1970-01-01T00:00:00Z"}
+    return entry_from_spec("nightly", {"task": "app.run", **timing, **spec})
+
+
+def first(found: Entry, since: int, last_slot: int = 0, jitter: int = 0, left: int | None = None) -> First:
+    return first_moment(found, since, last_slot, jitter, left)
+
+
+@pytest.mark.parametrize("since, moment", [(T0 - 1, T0), (T0, T0 + M), (T0 + 1, T0 + M)])
+def test_the_first_slot_lies_strictly_after_the_edit(since: int, moment: int) -> None:
+    assert first(entry(), since) == First(moment)
+
+
+def test_a_moment_is_the_slot_and_the_jitter() -> None:
+    assert first(entry(), T0, jitter=7 * S) == First(T0 + M + 7 * S)
+
+
+def test_no_slot_up_to_the_last_fire_is_planned_again() -> None:
+    assert first(entry(), T0, last_slot=T0 + 5 * M) == First(T0 + 6 * M)
+
+
+def test_with_its_runs_used_up_an_entry_is_finished() -> None:
+    assert first(entry(max_runs=3), T0, left=0) == First(None)
+    assert first(entry(max_runs=3), T0, left=1) == First(T0 + M)
+
+
+def test_past_its_end_an_entry_is_finished_without_a_skip() -> None:
+    assert first(entry(end=AT), T0) == First(None)
+
+
+@pytest.mark.parametrize("since", [T0 - 10 * M, T0 - 1, T0, T0 + 60 * S])
+def test_an_instant_to_come_or_just_past_fires(since: int) -> None:
+    assert first(entry(at=AT), since) == First(T0)
+
+
+def test_an_instant_further_back_than_the_grace_is_past() -> None:
+    assert first(entry(at=AT), T0 + 60 * S + 1) == First(None, (Skip("past", 1, T0, T0),))
+
+
+@pytest.mark.parametrize("since, fires", [(T0, True), (T0 + 1, False)])
+def test_without_a_grace_an_instant_fires_until_it_is_past(since: int, fires: bool) -> None:
+    assert (first(entry(at=AT, grace="0s"), since).moment == T0) is fires
+
+
+@pytest.mark.parametrize("since, fires", [(T0 + 31 * M, True), (T0 + 31 * M + 1, False)])
+def test_the_lateness_of_an_instant_counts_from_its_moment(since: int, fires: bool) -> None:
+    found = first(entry(at=AT, jitter="1h"), since, jitter=30 * M)
+    assert found == (First(T0 + 30 * M) if fires else First(None, (Skip("past", 1, T0, T0),)))
+
+
+def test_an_instant_that_fired_is_neither_planned_nor_past() -> None:
+    assert first(entry(at=AT), T0 + 1, last_slot=T0) == First(None)
+    assert first(entry(at=AT), T0 + 60 * M, last_slot=T0) == First(None)
+
+
+def test_an_instant_outside_its_bounds_is_no_slot() -> None:
+    assert first(entry(at=AT, end="2027-01-15T07:00:00Z"), T0 + 60 * M) == First(None)
+
+
+def item(found: Entry, score: str, left: int | None = None, now: int = T0 + 10 * M) -> PlanItem:
+    return plan_item(found, Stored("nightly", score, "rev", b"", 0, 0, left), now)
+
+
+def test_a_negative_score_says_from_when_to_plan() -> None:
+    assert item(entry(), f"-{T0}") == PlanItem("nightly", "rev", f"-{T0}", str(T0 + M))
+
+
+def test_the_script_hears_of_a_finished_entry_and_of_what_was_past() -> None:
+    assert item(entry(), f"-{T0}", left=0).verdict == "F"
+    past = item(entry(at=AT), f"-{T0 + 10 * M}")
+    assert (past.verdict, past.skips) == ("F", (Skip("past", 1, T0, T0),))
+
+
+@pytest.mark.parametrize("score", ["inf", "-inf", "nan", "1.5", "-1.5", "-1800000000000.5", "1e300", "-1e300"])
+def test_a_score_that_no_script_writes_is_planned_from_now(score: str) -> None:
+    assert item(entry(), score).verdict == str(T0 + 11 * M)
+    assert moment_of(score) is None
+
+
+@pytest.mark.parametrize(
+    "score, moment",
+    [("0", 0), ("1800000000000", T0), ("1.8e12", T0), ("-1", None), (str(LAST_MS), LAST_MS), (str(LAST_MS + 1), None)],
+)
+def test_a_score_that_is_not_negative_is_a_moment(score: str, moment: int | None) -> None:
+    assert moment_of(score) == moment

@@ -1,0 +1,272 @@
+"""Edits while the daemon fires: obeyed at once, nothing doubled, and no entry is ever left behind."""
+
+import math
+import os
+import random
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import pytest
+import redis
+
+from beatd.core.edit import PutItem, put_item
+from beatd.core.entry import entry_from_spec
+from beatd.errors import BeatdError
+from beatd.store.client import Client
+from tests.support.daemon import ROOT, Daemon, Fleet
+from tests.support.ledger import Ledger, by_entry
+from tests.support.servers import RedisServer
+
+StartDaemon = Callable[..., Daemon]
+OpenLedger = Callable[..., Ledger]
+
+T = "{beatd:default:0}"
+FAST: dict[str, Any] = {"task": "t.t", "every": "200ms", "fast": True, "catchup": "all", "catchup_limit": 1000}
+STRESS_S = float(os.environ.get("BEATD_TEST_STRESS_S", "18"))
+SEED = int(os.environ.get("BEATD_TEST_SEED", "20261120"))
+
+
+def now_ms(client: redis.Redis) -> int:
+    seconds, micros = client.time()
+    return seconds * 1000 + micros // 1000
+
+
+def wait_until(condition: Callable[[], bool], timeout: float = 20) -> None:
+    give_up = time.monotonic() + timeout
+    while not condition():
+        assert time.monotonic() < give_up, f"not in {timeout:g} s"
+        time.sleep(0.005)
+
+
+@pytest.fixture
+def server(clean_redis: RedisServer) -> RedisServer:
+    return clean_redis
+
+
+@pytest.fixture
+def client(server: RedisServer) -> Iterator[redis.Redis]:
+    with server.client() as client:
+        yield client
+
+
+@pytest.fixture
+def store(server: RedisServer) -> Iterator[Client]:
+    with Client(server.url, "default") as store:
+        yield store
+
+
+def beatd(*words: str) -> "subprocess.CompletedProcess[str]":
+    environment = {**os.environ, "PYTHONPATH": str(ROOT)}
+    command = [sys.executable, "-m", "beatd", *words]
+    return subprocess.run(command, env=environment, capture_output=True, text=True, timeout=30, check=False)
+
+
+def item(name: str, spec: dict[str, Any], **more: str) -> PutItem:
+    return put_item(entry_from_spec(name, spec), f"{random.getrandbits(100):x}", **{"left": "", **more})
+
+
+def put(store: Client, *items: PutItem) -> None:
+    store.put(items, "{}")
+
+
+def test_set_and_rm_from_the_command_line_are_obeyed_at_once(
+    server: RedisServer, client: redis.Redis, store: Client, start_daemon: StartDaemon, open_ledger: OpenLedger
+) -> None:
+    ledger = open_ledger(server)
+    daemon = start_daemon(server.url)
+    daemon.wait_for("leader_acquired")
+    name = "Grüße / 世界 🌍"
+    made = beatd("set", name, "--redis", server.url, "--task", "t.t", "--every", "200ms", "--fast")
+    assert made.returncode == 0, made.stderr
+    ledger.wait_for_entry(name, 2)
+    changed = beatd("set", name, "--redis", server.url, "--kwargs", '{"a": 1}')
+    assert changed.returncode == 0, changed.stderr
+    ledger.wait_for_entry(name, 2, after=now_ms(client))
+    gone = beatd("rm", name, "--redis", server.url, "--yes")
+    assert gone.returncode == 0, gone.stderr
+    at = now_ms(client)
+    put(store, item("other", FAST))
+    ledger.wait_for_entry("other", 3, after=at)
+    assert not [m for m in ledger.all(name) if m.slot > at]
+    ledger.check_once()
+
+
+def test_a_burst_of_changed_schedules_leaves_no_slot_twice_and_no_entry_behind(
+    server: RedisServer, client: redis.Redis, store: Client, start_daemon: StartDaemon, open_ledger: OpenLedger
+) -> None:
+    rng = random.Random(SEED)
+    ledger, names = open_ledger(server), [f"e{i}" for i in range(100)]
+    periods = dict.fromkeys(names, 200)
+    start_daemon(server.url, config={"schedules": {"healthy": FAST}})
+    put(store, *[item(name, FAST) for name in names])
+    until = time.monotonic() + 4
+    while time.monotonic() < until:
+        chosen = rng.sample(names, 10)
+        periods.update({name: rng.choice([150, 200, 250, 400]) for name in chosen})
+        put(store, *[item(name, {**FAST, "every": f"{periods[name]}ms"}) for name in chosen])
+    at = now_ms(client) + 1_000
+    specs = {name: {**FAST, "every": f"{periods[name]}ms"} for name in names}
+    ledger.settle(specs, at)
+    ledger.check({"healthy": FAST}, at)
+    for name, slots in by_entry(ledger.all()).items():
+        assert slots == sorted(slots), f"{name} fired out of order"
+    assert client.zcount(f"{T}:due", "-inf", "(0") == 0
+
+
+def test_five_thousand_entries_due_in_one_second_do_not_delay_a_heartbeat(
+    server: RedisServer, client: redis.Redis, store: Client, start_daemon: StartDaemon, open_ledger: OpenLedger
+) -> None:
+    ledger = open_ledger(server, queues=("heartbeat", "storm"))
+    heartbeat = {"task": "t.t", "every": "1s", "queue": "heartbeat"}
+    start_daemon(server.url, config={"schedules": {"heartbeat": heartbeat}}, lease_ttl="6s")
+    at = (now_ms(client) // 1000 + 4) * 1000
+    when = time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime(at // 1000))
+    storm = [item(f"storm-{i}", {"task": "t.t", "at": when, "queue": "storm"}) for i in range(5_000)]
+    put(store, *storm)
+    ledger.wait_for(lambda found: sum(m.entry.startswith("storm") for m in found) == 5_000)
+    ledger.wait_for_entry("heartbeat", 2, after=at)
+    ledger.check_once()
+    storms = [m for m in ledger.all() if m.entry.startswith("storm")]
+    last = client.hget(f"{T}:last", storms[-1].entry)
+    fired = [int(v.split(b"|")[1]) for v in client.hvals(f"{T}:last") if last is not None]
+    assert max(fired) - at < 2_500
+    around = [m for m in ledger.all("heartbeat") if at - 1_000 <= m.slot <= at + 2_000]
+    assert max(m.wall_ms - m.slot for m in around) < 400
+
+
+def test_a_file_and_the_api_may_not_hold_one_name(
+    server: RedisServer, client: redis.Redis, store: Client, start_daemon: StartDaemon, open_ledger: OpenLedger
+) -> None:
+    ledger = open_ledger(server, queues=("celery", "api"))
+    put(store, item("mine", {**FAST, "queue": "api"}))
+    daemon = start_daemon(server.url, config={"schedules": {"mine": FAST, "other": FAST}})
+    daemon.wait_for("config_refused", entry="mine")
+    ledger.settle({"mine": FAST, "other": FAST}, 0)
+    assert store.get("mine").file_hash is None
+    refused = beatd("set", "other", "--redis", server.url, "--kwargs", "{}")
+    assert refused.returncode == 5
+    store.remove(["mine"], "{}")
+    wait_until(lambda: (row := store.find("mine")) is not None and row.file_hash is not None)
+    ledger.settle({"mine": FAST}, now_ms(client))
+    assert len(daemon.events("config_refused")) == 1
+    ledger.check_once()
+
+
+def test_an_edited_file_keeps_what_was_fired_and_takes_away_what_is_gone(
+    server: RedisServer, client: redis.Redis, start_daemon: StartDaemon, open_ledger: OpenLedger
+) -> None:
+    ledger = open_ledger(server)
+    daemon = start_daemon(server.url, config={"schedules": {"stays": FAST, "changes": FAST, "goes": FAST}})
+    ledger.settle({"stays": FAST, "changes": FAST, "goes": FAST}, 0)
+    assert daemon.stop() == 0
+    changed = {**FAST, "every": "300ms"}
+    daemon.write({"schedules": {"stays": {**FAST, "args": [1]}, "changes": changed, "comes": FAST}})
+    daemon.start()
+    daemon.wait_for("config_reloaded", put="3", removed="1")
+    at = now_ms(client)
+    ledger.settle({"stays": FAST, "changes": changed, "comes": FAST}, at + 700)
+    assert not [m for m in ledger.all("goes") if m.slot > at]
+    ledger.check({"stays": FAST}, at)
+
+
+def test_file_entries_come_back_after_they_were_lost(
+    server: RedisServer, client: redis.Redis, start_daemon: StartDaemon, open_ledger: OpenLedger
+) -> None:
+    ledger = open_ledger(server)
+    daemon = start_daemon(server.url, config={"schedules": {"a": FAST}}, lease_ttl="1s")
+    ledger.settle({"a": FAST}, 0)
+    # As after a FLUSHALL between the writing of the entries and the note that they are written.
+    client.delete(*[f"{T}:{kind}" for kind in ("def", "rev", "due", "file", "last")])
+    at = now_ms(client)
+    daemon.wait_for("config_reloaded", count=2)
+    ledger.settle({"a": FAST}, at)
+
+
+def chaos(
+    rng: random.Random, fleet: Fleet, client: redis.Redis, store: Client, periods: dict[str, int | None], *, faults: bool
+) -> None:
+    """Edits of every kind at full speed, with deaths and cut connections in between. Watches I14 all along."""
+    names, seen_late = list(periods), None
+    until, next_fault = time.monotonic() + STRESS_S / 2, 0.0 if faults else math.inf
+    while time.monotonic() < until:
+        name = rng.choice(names)
+        what = rng.random()
+        try:
+            if what < 0.25:
+                store.remove([name], "{}")
+                periods[name] = None
+            elif what < 0.35:
+                enabled = rng.random() < 0.5
+                put(store, item(name, {**FAST, "every": f"{periods[name] or 200}ms", "enabled": enabled}))
+                periods[name] = (periods[name] or 200) if enabled else None
+            else:
+                every = rng.choice([100, 200, 350, 1_100])
+                put(store, item(name, {**FAST, "every": f"{every}ms", "args": [rng.random()]}))
+                periods[name] = every
+        except BeatdError:
+            pass  # gone already
+        if time.monotonic() > next_fault:
+            next_fault = time.monotonic() + rng.uniform(0.3, 1.5)
+            fault(rng, fleet, client)
+        seen_late = watch(client, seen_late)
+        time.sleep(rng.uniform(0, 0.01))
+
+
+def fault(rng: random.Random, fleet: Fleet, client: redis.Redis) -> None:
+    victim = rng.choice(fleet.daemons)
+    match rng.choice(["kill", "leave", "normal", "pubsub", "flush", "none", "none"]):
+        case "kill":
+            victim.kill()
+            victim.start()
+        case "leave":
+            victim.stop(signal.SIGTERM)
+            victim.start()
+        case "flush":
+            client.script_flush()
+        case "none":
+            pass
+        case kind:
+            client.execute_command("CLIENT", "KILL", "TYPE", kind, "SKIPME", "yes")
+
+
+def watch(client: redis.Redis, before: float | None) -> float | None:
+    """Fails when something has been late, or unplanned, for longer than 4 s of which a leader lived all."""
+    at, stale = time.monotonic(), now_ms(client) - 4_000
+    late = client.zrangebyscore(f"{T}:due", 0, stale, start=0, num=1, withscores=True)
+    unplanned = client.zrangebyscore(f"{T}:due", "-inf", "(0", start=0, num=5, withscores=True)
+    old = [(name, score) for name, score in unplanned if -score < stale]
+    if not late and not old:
+        return None
+    if before is not None:
+        assert at - before < 4, f"stuck for 4 s: {late or old}"
+        return before
+    return at
+
+
+@pytest.mark.parametrize("faults", [True, False], ids=["deaths and cut connections", "a quiet leader"])
+def test_no_entry_is_left_behind_under_a_storm_of_edits(
+    faults: bool, server: RedisServer, client: redis.Redis, store: Client, start_daemon: StartDaemon,
+    open_ledger: OpenLedger
+) -> None:  # fmt: skip
+    """A quiet leader too, for every change of leader heals. BEATD_TEST_STRESS_S and BEATD_TEST_SEED: longer, other."""
+    rng = random.Random(SEED)
+    ledger = open_ledger(server)
+    quiet = {f"quiet-{i}": FAST for i in range(20)}
+    config = {"schedules": quiet}
+    fleet = Fleet([start_daemon(server.url, config=config, lease_ttl="1s") for _ in range(2)], client)
+    ledger.settle(quiet, 0)
+    periods: dict[str, int | None] = dict.fromkeys([f"e{i}" for i in range(60)])
+    chaos(rng, fleet, client, store, periods, faults=faults)
+    at = now_ms(client)
+    alive = {name: {**FAST, "every": f"{every}ms"} for name, every in periods.items() if every is not None}
+    ledger.settle({**quiet, **alive}, at)
+    ledger.check(quiet, at)
+    wait_until(lambda: client.zcount(f"{T}:due", "-inf", now_ms(client) - 1_000) == 0, timeout=5)
+    names = {name.decode() for name in client.hkeys(f"{T}:rev")}
+    places = [client.zrange(f"{T}:due", 0, -1), client.hkeys(f"{T}:out"), client.zrange(f"{T}:blocked", 0, -1)]
+    assert sorted(n.decode() for place in places for n in place) == sorted(names)
+    assert all(daemon.running for daemon in fleet.daemons)
