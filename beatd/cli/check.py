@@ -56,6 +56,6 @@ def _print(problems: "Sequence[Problem]", settings: "Settings | None") -> None:
     if problems:
         click.echo(report(problems))
     if settings is not None:
-        names = ", ".join(str(file.path) for file in settings.files)
+        names = ", ".join(file.name for file in settings.files)
         found = f" ({counted(problems)})" if problems else ""
         click.echo(f"beatd: {names}: {len(settings.entries)} entries, good{found}", err=True)

@@ -1,6 +1,5 @@
 """`beatd config show`: what beatd runs with, and who said so."""
 
-import os
 from collections.abc import Callable
 from typing import Any
 
@@ -41,7 +40,7 @@ def show(common: Common, output: str, **flags: str | None) -> None:
         print_json(rows)
         return
     shown = [(row["setting"], _text(row["value"]), row["source"], row["place"]) for row in rows]
-    click.echo(table(("SETTING", "VALUE", "SOURCE", "PLACE"), shown, os.environ))
+    click.echo(table(("SETTING", "VALUE", "SOURCE", "PLACE"), shown))
     click.echo(f"files: {', '.join(str(file.path) for file in settings.files) or 'none'}", err=True)
 
 

@@ -21,9 +21,7 @@ from beatd.store.embedded import Keeper
 @click.option("--allow-shrink", is_flag=True, help="Let the file take away more than half of the entries at once.")
 @click.option("--broker", metavar="URL", help="Where the queues are [BEATD_BROKER_URL; redis, the same Redis].")
 @click.option("--log-level", metavar="LEVEL", help="debug, info, warning or error [BEATD_LOG_LEVEL; info].")
-def run(
-    common: Common, lease_ttl: str | None, broker: str | None, log_level: str | None, *, allow_shrink: bool
-) -> int:
+def run(common: Common, lease_ttl: str | None, broker: str | None, log_level: str | None, *, allow_shrink: bool) -> int:
     """Run the daemon. Start it on as many hosts as you like: one leads, the others stand by.
 
     Entries come from schedules.yaml (-c, BEATD_CONFIG, ./schedules.yaml, /etc/beatd/schedules.yaml) and from Redis.
@@ -50,9 +48,9 @@ def run(
 def _refuse_other_broker(settings: Settings) -> None:
     """Another broker than our Redis needs a transport, and there is none yet."""
     if settings.broker not in {"redis", settings.redis}:
-        origin = settings.origins["broker"]
+        found = f"{mask_url(settings.broker)} ({settings.origins['broker'].place})"
         raise ConfigInvalid(
-            f"broker: found {mask_url(settings.broker)} ({origin.place}); messages go to the Redis that holds the entries",
+            f"broker: found {found}; messages go to the Redis that holds the entries, and nowhere else yet",
             hint="leave broker out, or write broker: redis",
         )
 

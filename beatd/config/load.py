@@ -45,6 +45,7 @@ class ConfigFile:
     """One file that was read: settings as it says them (``lease.ttl`` and so on), and its entries, complete."""
 
     path: Path
+    name: str
     settings: Mapping[str, Said]
     entries: Sequence[Entry]
 
@@ -153,7 +154,7 @@ class _Loader:
                 self._reader.check_defaults(found)
                 defaults = found.over(defaults)
         entries = list(self._entries(root, defaults, zone)) if self._with_entries else []
-        self.files.append(ConfigFile(source.path, settings, entries))
+        self.files.append(ConfigFile(source.path, source.name, settings, entries))
         self._includes(root, Inherited(zone, defaults, inherited.chain), source.path)
 
     def _settings(self, root: MappingNode) -> Iterator[tuple[str, Said]]:

@@ -37,9 +37,13 @@ class Problem:
         """``file:line:column``, as editors and terminals follow it."""
         return ":".join(str(part) for part in (self.file, self.line, self.column) if part is not None)
 
+    def fields(self) -> dict[str, Any]:
+        """All that a Problem is made of."""
+        return asdict(self)
+
     def to_json(self) -> dict[str, Any]:
         """The fields that ``check -o json`` promises."""
-        fields = {**asdict(self), "severity": self.severity}
+        fields = {**self.fields(), "severity": self.severity}
         return {key: fields[key] for key in ("file", "line", "column", "code", "severity", "message", "hint")}
 
     def text(self) -> str:

@@ -85,6 +85,11 @@ class Settings:
         return self.files[0].path.resolve().parent if self.files else Path.cwd()
 
 
+def files_hash(files: Iterable[ConfigFile]) -> str:
+    """The hash of all entries of all files: what was applied, whatever the files look like."""
+    return "".join(file.digest[:16] for file in files)
+
+
 def load_settings(
     paths: Sequence[Path], flags: Mapping[str, str | None], env: Mapping[str, str], *, entries: bool = True
 ) -> Settings:
