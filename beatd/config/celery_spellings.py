@@ -27,11 +27,15 @@ _EVERY: Final = re.compile(r"@every\s+(\S+)", re.IGNORECASE)
 
 
 class SpellingInvalid(EntryInvalid):
-    """A spelling that Celery would refuse, or that beatd has no word for. ``path`` leads from the key to the place."""
+    """A spelling that Celery would refuse, or that beatd has no word for.
+
+    ``path`` leads from the key to the place. ``others`` are further errors of the same mapping.
+    """
 
     def __init__(self, message: str, *, hint: str | None = None, path: tuple[str, ...] = ()) -> None:
         super().__init__(message, hint=hint)
         self.path = path
+        self.others: list[SpellingInvalid] = []
 
 
 def from_schedule(value: object) -> dict[str, Any]:
@@ -61,16 +65,18 @@ def from_crontab(fields: Mapping[str, Any], where: str = "cron", path: tuple[str
 
     ``where`` names the mapping in messages, ``path`` leads to it.
     """
-    for key in fields:
-        if key not in _FIELDS:
-            hint = f"crontab() has {', '.join(CRONTAB_FIELDS)}"
-            raise SpellingInvalid(f"{where}: unknown key {shown(key)}", hint=hint, path=(*path, key))
+    hint = f"crontab() has {', '.join(CRONTAB_FIELDS)}"
+    unknown = [key for key in fields if key not in _FIELDS]
+    errors = [SpellingInvalid(f"{where}: unknown key {shown(key)}", hint=hint, path=(*path, key)) for key in unknown]
     columns = []
     for name, field in _FIELDS.items():
         try:
             columns.append(_column(field, fields.get(name, "*")))
         except SpellingInvalid as error:
-            raise SpellingInvalid(f"{where}.{name}: {error.message}", hint=error.hint, path=(*path, name)) from None
+            errors.append(SpellingInvalid(f"{where}.{name}: {error.message}", hint=error.hint, path=(*path, name)))
+    if errors:
+        errors[0].others = errors[1:]
+        raise errors[0]
     return {"cron": " ".join(columns), "day": "and"}
 
 

@@ -31,6 +31,7 @@ CODES: Final[dict[str, str]] = {
     "E034": "a key that is no text",
     "E035": "a merge of something that is no mapping",
     "E036": "on, off, yes or no where true or false is accepted",
+    "E037": "a time of day, or a date alone",
     # Variables, included files, settings.
     "E040": "a variable is not set",
     "E041": "a variable is misspelt",

@@ -222,12 +222,17 @@ def by_name(keys: Iterable[Key]) -> dict[str, Key]:
     return {key.name: key for key in keys}
 
 
+def nearest(unknown: str, names: Iterable[str]) -> str | None:
+    """The name that was probably meant."""
+    return next(iter(difflib.get_close_matches(unknown[:64], list(names), 1)), None)
+
+
 def hint_for(unknown: str, keys: Iterable[Key]) -> str:
     """What an unknown key probably means: the nearest name, another scheduler's name, or the closed list."""
     names = [key.name for key in keys]
-    near = difflib.get_close_matches(unknown[:64], names, 1)
+    near = nearest(unknown, names)
     if near:
-        return f"did you mean {near[0]}?"
+        return f"did you mean {near}?"
     if unknown in ELSEWHERE and (ELSEWHERE[unknown].split(":")[0] in names or " " in ELSEWHERE[unknown]):
         return f"write {ELSEWHERE[unknown]}"
     if unknown in _OPTION_NAMES and "task" in names:

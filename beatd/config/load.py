@@ -10,7 +10,9 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Final
 
-from beatd.config.entries import CheckEntry, EntryReader, Keys
+from beatd.config.diagnosis import CheckEntry
+from beatd.config.entries import EntryReader
+from beatd.config.entry_keys import Keys
 from beatd.config.keys import FREE_PREFIX, HISTORY, LEASE, LOG, TOP, Key, by_name, hint_for
 from beatd.config.nodes import Mapping as MappingNode
 from beatd.config.nodes import Node, Scalar, Unusable

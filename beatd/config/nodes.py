@@ -52,3 +52,15 @@ class Mapping(Node):
 @dataclass(slots=True, eq=False)
 class Unusable(Node):
     """Something a problem was told about already."""
+
+
+def down(node: Node, path: tuple[str, ...]) -> Node:
+    """The node that a path leads to, as far as it leads."""
+    for step in path:
+        if isinstance(node, Mapping) and step in node.items:
+            node = node.items[step][1]
+        elif isinstance(node, Sequence) and step.isdigit() and int(step) < len(node.items):
+            node = node.items[int(step)]
+        else:
+            break
+    return node

@@ -109,8 +109,11 @@ def check_settings(
     """As load_settings, and every problem and warning instead of an error."""
     zones = use_zones(env)
     loaded = load_files(paths, env, entries=entries)
-    settings, problems = decide(loaded, flags, env)
-    return settings, [*loaded.problems, *zones, *problems]
+    settings, decided = decide(loaded, flags, env)
+    problems = Problems()
+    for problem in (*loaded.problems, *zones, *decided):
+        problems.add(problem)
+    return settings, list(problems)
 
 
 def use_zones(env: Mapping[str, str]) -> list[Problem]:

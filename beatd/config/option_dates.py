@@ -1,0 +1,36 @@
+"""Dates among the options of a message: wall time of the entry's zone becomes an instant."""
+
+import re
+from typing import Any, Final
+
+from beatd.core.instant import read_moment, utc_of
+from beatd.core.zone import zone_named
+
+DATED_OPTIONS: Final = ("expires", "eta")
+_DATE: Final = re.compile(r"\s*[0-9]{4}-[0-9]{2}-[0-9]{2}[Tt ].*")
+
+
+def date_options(values: dict[str, Any]) -> None:
+    """Replaces dates without an offset in ``values["options"]``: a message has no zone of its own. Raises ScheduleInvalid."""
+    options = values.get("options")
+    zone_name = values.get("timezone", "UTC")
+    if not isinstance(options, dict) or not isinstance(zone_name, str):
+        return
+    if not any(isinstance(options.get(name), str) for name in DATED_OPTIONS):
+        return
+    zone = zone_named(zone_name)
+    dated = dict(options)
+    for name in DATED_OPTIONS:
+        text = dated.get(name)
+        if isinstance(text, str) and _DATE.fullmatch(text) and not _has_offset(text):
+            dated[name] = _with_offset(read_moment(f"options.{name}", text, zone).ms)
+    values["options"] = dated
+
+
+def _has_offset(text: str) -> bool:
+    return bool(re.search(r"(?:[Zz]|[+-][0-9]{2}:[0-9]{2})\s*$", text))
+
+
+def _with_offset(ms: int) -> str:
+    """Not the Z of our own output: whoever reads the message may be an older Python, which knows +00:00 only."""
+    return utc_of(ms).isoformat(timespec="milliseconds" if ms % 1_000 else "seconds")
