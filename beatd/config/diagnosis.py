@@ -36,7 +36,7 @@ class Diagnosis:
 
     def of_entry(self, key: Scalar, keys: Keys, error: BeatdError | None = None) -> None:
         """Every reason why keys are no entry: each key alone, what is missing, and what they say together."""
-        before = len(self._problems)
+        before = self._problems.heard
         values = {name: value for name, value in keys.values.items() if name not in keys.broken}
         for name in keys.nodes.keys() & values:
             self.alone(key.text, name, values, keys)
@@ -49,10 +49,11 @@ class Diagnosis:
         if len(kinds) > 1:
             found = " and ".join(kind for kind in keys.values if kind in KINDS)
             self._problems.add(kinds[-1].problem("E052", f"{found}: an entry has one schedule", "keep one of them"))
-        if error is not None and len(self._problems) == before:
+        if error is not None and self._problems.heard == before:
             self._problems.add(self._located(key, keys, error))
 
     def alone(self, name: str, key: str, values: Mapping[str, Any], keys: Keys) -> None:
+        """Puts one key before the core; options one by one."""
         spec = {**_LEAST, key: values[key]}
         if key in KINDS or any(key in kind.options for kind in KINDS.values()):
             kind = key if key in KINDS else next(word for word, options in OPTIONS_OF_KIND.items() if key in options)

@@ -72,9 +72,9 @@ class EntryReader:
     def check_defaults(self, defaults: Keys) -> None:
         """Takes out of the defaults what is wrong with them: told once, and not for every entry."""
         for name in list(defaults.values):
-            before = len(self._problems)
+            before = self._problems.heard
             self._diagnosis.alone("defaults", name, defaults.values, defaults)
-            if len(self._problems) > before:
+            if self._problems.heard > before:
                 del defaults.values[name]
 
     def _key(self, keys: Keys, name: str, key: Scalar, node: Node) -> None:

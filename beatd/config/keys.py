@@ -202,7 +202,6 @@ ELSEWHERE: Final[Mapping[str, str]] = {
     "tz": "timezone",
     "suspend": "enabled: false",
     "startingDeadlineSeconds": "deadline",
-    "concurrencyPolicy": "a lock in the task: beatd never waits for a run to end",
     "misfire_grace_time": "grace",
     "entries": "schedules",
     "beat_schedule": "schedules",
@@ -230,11 +229,11 @@ def nearest(unknown: str, names: Iterable[str]) -> str | None:
 def hint_for(unknown: str, keys: Iterable[Key]) -> str:
     """What an unknown key probably means: the nearest name, another scheduler's name, or the closed list."""
     names = [key.name for key in keys]
+    if unknown in ELSEWHERE and ELSEWHERE[unknown].partition(":")[0] in names:
+        return f"write {ELSEWHERE[unknown]}"
     near = nearest(unknown, names)
     if near:
         return f"did you mean {near}?"
-    if unknown in ELSEWHERE and (ELSEWHERE[unknown].split(":")[0] in names or " " in ELSEWHERE[unknown]):
-        return f"write {ELSEWHERE[unknown]}"
     if unknown in _OPTION_NAMES and "task" in names:
         return f"write it under options: {{{unknown}: ...}}"
     return f"accepted are {', '.join(names)}"

@@ -11,21 +11,7 @@ _DATE: Final = re.compile(r"\s*[0-9]{4}-[0-9]{2}-[0-9]{2}[Tt ].*")
 
 
 def date_options(values: dict[str, Any]) -> None:
-    """Replaces dates without an offset in ``values["options"]``: a message has no zone of its own. Raises ScheduleInvalid."""
-    options = values.get("options")
-    zone_name = values.get("timezone", "UTC")
-    if not isinstance(options, dict) or not isinstance(zone_name, str):
-        return
-    if not any(isinstance(options.get(name), str) for name in DATED_OPTIONS):
-        return
-    zone = zone_named(zone_name)
-    dated = dict(options)
-    for name in DATED_OPTIONS:
-        text = dated.get(name)
-        if isinstance(text, str) and _DATE.fullmatch(text) and not _has_offset(text):
-            dated[name] = _with_offset(read_moment(f"options.{name}", text, zone).ms)
-    values["options"] = dated
-
+    """Replaces dates without an offset in ``values["options"]``: a message has no zone. Raises ScheduleInvalid."""
 
 def _has_offset(text: str) -> bool:
     return bool(re.search(r"(?:[Zz]|[+-][0-9]{2}:[0-9]{2})\s*$", text))

@@ -68,9 +68,11 @@ class Problems:
 
     def __init__(self) -> None:
         self._found: dict[tuple[str, int | None, int | None, str, str], Problem] = {}
+        self.heard = 0  # how many were added, those among them that were told already
 
     def add(self, problem: Problem) -> None:
         """Takes a problem, unless the same was told already (of a default that many entries share)."""
+        self.heard += 1
         identity = (problem.file, problem.line, problem.column, problem.code, problem.message)
         self._found.setdefault(identity, problem)
 

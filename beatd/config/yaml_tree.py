@@ -173,7 +173,7 @@ class _Builder:
 
     def _pair(self, frame: _Frame, mapping: Mapping, key: Node, value: Node) -> None:
         if not isinstance(key, Scalar) or key.missing:
-            self._refuse_key(key)
+            self._refuse_key(frame, key)
             return
         if key.text == MERGE and key.plain:
             if frame.merges:
@@ -193,11 +193,12 @@ class _Builder:
         message = f"the key {shown(key.text)} stands on line {first + 1} and again here"
         self.problems.append(key.problem("E026", message, hint))
 
-    def _refuse_key(self, key: Node) -> None:
+    def _refuse_key(self, frame: _Frame, key: Node) -> None:
         if isinstance(key, Unusable):
             return
         line = self.source.lines[key.line] if key.line < len(self.source.lines) else ""
         if isinstance(key, Mapping) and line[max(0, key.column - 1) :].startswith("{{"):
+            frame.usable = False
             hint = 'write it in quotes: "{{...}}"'
             self.problems.append(
                 key.problem("E024", "unquoted {{ begins a mapping, and no template is filled in", hint)
