@@ -8,13 +8,26 @@ from beatd.core.zone import zone_named
 
 DATED_OPTIONS: Final = ("expires", "eta")
 _DATE: Final = re.compile(r"\s*[0-9]{4}-[0-9]{2}-[0-9]{2}[Tt ].*")
+_OFFSET: Final = re.compile(r"(?:[Zz]|[+-][0-9]{2}:[0-9]{2})\s*$")
 
 
 def date_options(values: dict[str, Any]) -> None:
     """Replaces dates without an offset in ``values["options"]``: a message has no zone. Raises ScheduleInvalid."""
+    options, zone_name = values.get("options"), values.get("timezone", "UTC")
+    if not isinstance(options, dict) or not isinstance(zone_name, str):
+        return
+    dated = [name for name in DATED_OPTIONS if _is_wall_time(options.get(name))]
+    if not dated:
+        return
+    zone = zone_named(zone_name)
+    values["options"] = {
+        **options,
+        **{name: _with_offset(read_moment(f"options.{name}", options[name], zone).ms) for name in dated},
+    }
 
-def _has_offset(text: str) -> bool:
-    return bool(re.search(r"(?:[Zz]|[+-][0-9]{2}:[0-9]{2})\s*$", text))
+
+def _is_wall_time(value: object) -> bool:
+    return isinstance(value, str) and bool(_DATE.fullmatch(value)) and not _OFFSET.search(value)
 
 
 def _with_offset(ms: int) -> str:

@@ -8,6 +8,8 @@ from beatd.errors import ConfigInvalid
 
 Severity = Literal["error", "warning"]
 LONGEST_EXCERPT: Final = 160
+LONGEST_MESSAGE: Final = 1_000
+MOST_KEPT: Final = 10_000  # of each severity: what nobody reads to its end
 MOST_PRINTED: Final = 200
 
 
@@ -16,7 +18,7 @@ class Problem:
     """One problem. Lines and columns count from 1 and are None where there is no file (a flag, a variable).
 
     ``file`` is what to look at: a path as it was given, ``<stdin>``, or the name of a flag or variable.
-    ``excerpt`` is the line of the file, for printing.
+    ``excerpt`` is the line of the file with a caret beneath, for printing.
     """
 
     file: str
@@ -49,18 +51,23 @@ class Problem:
     def text(self) -> str:
         """As a terminal shows it: place, code, message, the line with a caret, the hint."""
         lines = [f"{self.place}: {self.code} {self.message}"]
-        if self.excerpt and self.column is not None:
-            lines += _excerpt(self.excerpt, self.column)
+        if self.excerpt:
+            lines.append(self.excerpt)
         if self.hint:
             lines.append(f"  hint: {self.hint}")
         return "\n".join(lines)
 
 
-def _excerpt(line: str, column: int) -> list[str]:
-    """The line, cut around the column where it is long, and a caret beneath that column."""
-    cut = max(0, column - LONGEST_EXCERPT // 2) if len(line) > LONGEST_EXCERPT else 0
-    shown = "".join(char if char.isprintable() else " " for char in line[cut : cut + LONGEST_EXCERPT])
-    return [f"    {shown}".rstrip(), "    " + " " * (column - 1 - cut) + "^"]
+def problem_at(file: str, line: int, column: int, code: str, message: str, hint: str | None, text: str) -> Problem:
+    """A problem in a line of a file. ``text`` is the line; long ones are cut around the column."""
+    cut = max(0, column - LONGEST_EXCERPT // 2) if len(text) > LONGEST_EXCERPT else 0
+    shown = "".join(char if char.isprintable() else " " for char in text[cut : cut + LONGEST_EXCERPT]).rstrip()
+    excerpt = f"    {shown}\n    {' ' * (column - 1 - cut)}^" if shown else ""
+    return Problem(file, line, column, code, _cut(message), None if hint is None else _cut(hint), excerpt)
+
+
+def _cut(text: str) -> str:
+    return text if len(text) <= LONGEST_MESSAGE else f"{text[:LONGEST_MESSAGE]}..."
 
 
 class Problems:
@@ -69,12 +76,15 @@ class Problems:
     def __init__(self) -> None:
         self._found: dict[tuple[str, int | None, int | None, str, str], Problem] = {}
         self.heard = 0  # how many were added, those among them that were told already
+        self._kept = {"error": 0, "warning": 0}
 
     def add(self, problem: Problem) -> None:
         """Takes a problem, unless the same was told already (of a default that many entries share)."""
         self.heard += 1
         identity = (problem.file, problem.line, problem.column, problem.code, problem.message)
-        self._found.setdefault(identity, problem)
+        if identity not in self._found and self._kept[problem.severity] < MOST_KEPT:
+            self._found[identity] = problem
+            self._kept[problem.severity] += 1
 
     def __iter__(self) -> Iterator[Problem]:
         """In the order of files, and by line within each."""

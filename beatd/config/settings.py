@@ -223,7 +223,12 @@ def masked(setting: Setting, value: Any) -> Any:
 
 
 def mask_url(url: str) -> str:
-    """The URL without what nobody should read: the password, and the query, which may hold one."""
+    """The URL without what nobody should read: the password, and the query, which may hold one.
+
+    What is no URL is not shown where it might hold a password.
+    """
+    if "@" in url and not re.match(r"[a-z][a-z0-9+.-]*://", url):
+        return "***"
     head, query, _ = url.partition("?")
     return re.sub(r"(//[^/@:]*):.*@", r"\1:***@", head) + ("?***" if query else "")
 

@@ -7,7 +7,7 @@ from functools import cached_property
 from pathlib import Path
 from typing import Final
 
-from beatd.config.problems import Problem
+from beatd.config.problems import Problem, problem_at
 
 LARGEST_FILE: Final = 16 * 1024 * 1024
 STDIN: Final = Path("-")
@@ -32,8 +32,8 @@ class Source:
 
     def problem(self, line: int, column: int, code: str, message: str, hint: str | None = None) -> Problem:
         """A problem at a line and column that count from 0, as YAML's marks do."""
-        excerpt = self.lines[line] if line < len(self.lines) else ""
-        return Problem(self.name, line + 1, column + 1, code, message, hint, excerpt)
+        text = self.lines[line] if line < len(self.lines) else ""
+        return problem_at(self.name, line + 1, column + 1, code, message, hint, text)
 
 
 class Unreadable(Exception):  # not an error of the program: carries the problem to the one place that tells

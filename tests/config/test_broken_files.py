@@ -14,6 +14,7 @@ from beatd.config.codes import CODES
 from beatd.config.load import load_files
 from beatd.config.problems import errors_of, report
 from beatd.config.settings import check_settings
+from beatd.config.source import Source
 
 FOLDER = Path(__file__).parent / "broken"
 NAMES = sorted(path.stem for path in FOLDER.glob("*.yaml"))
@@ -38,7 +39,7 @@ def test_the_parser_written_in_python_finds_the_same(name: str, monkeypatch: pyt
     paths = [Path(f"{name}.yaml")]
     fast = [(p.line, p.code) for p in load_files(paths, {}).problems]
 
-    def slow(source, text):
+    def slow(source: Source, text: str) -> object:
         return yaml_tree.build_tree(source, text, yaml.SafeLoader)
 
     monkeypatch.setattr(parse, "build_tree", slow)
