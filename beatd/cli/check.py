@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 @output_option
 @click.option("--strict", is_flag=True, help="End with 1 where there are warnings.")
 def check(files: tuple[str, ...], output: str, *, strict: bool) -> int:
-    r"""Check schedules.yaml: every problem with file, line, column and what to do. Talks to no server.
+    """Check schedules.yaml: every problem with file, line, column and what to do. Talks to no server.
 
     Without FILE: the files that `run` would find. - is standard input.
 
@@ -51,11 +51,12 @@ def check(files: tuple[str, ...], output: str, *, strict: bool) -> int:
 
 def _print(problems: "Sequence[Problem]", settings: "Settings | None") -> None:
     """Problems on stdout, where an editor reads them; what was checked on stderr."""
-    from beatd.config.problems import counted, report
+    from beatd.config.problems import counted, errors_of, report
 
     if problems:
         click.echo(report(problems))
-    if settings is not None:
+    if settings is not None and not errors_of(problems):
         names = ", ".join(file.name for file in settings.files)
         found = f" ({counted(problems)})" if problems else ""
-        click.echo(f"beatd: {names}: {len(settings.entries)} entries, good{found}", err=True)
+        number = len(settings.entries)
+        click.echo(f"beatd: {names}: {number} {'entry' if number == 1 else 'entries'}, good{found}", err=True)

@@ -2,14 +2,17 @@
 
 import asyncio
 import logging
+import signal
 import sys
+from collections.abc import Coroutine
+from typing import Any
 
 import click
 
 from beatd.cli.main import Common, common_options
 from beatd.config.problems import report
 from beatd.config.settings import Settings
-from beatd.daemon.daemon import run_daemon
+from beatd.daemon.daemon import END_SIGNALS, run_daemon
 from beatd.errors import ConfigInvalid
 from beatd.store.connect import mask_url
 from beatd.store.embedded import Keeper
@@ -35,12 +38,12 @@ def run(common: Common, lease_ttl: str | None, broker: str | None, log_level: st
     _say(f"schedules: {', '.join(str(file.path) for file in settings.files) or 'no file; entries stored in Redis'}")
     if settings.redis:
         _say(f"Redis: {mask_url(settings.redis)}, namespace {settings.namespace}")
-        return asyncio.run(run_daemon(settings, settings.redis, None, allow_shrink=allow_shrink))
+        return _run(run_daemon(settings, settings.redis, None, allow_shrink=allow_shrink))
     keeper = Keeper(settings.folder)
     try:
         server = keeper.start()
         _say(server.notice())
-        return asyncio.run(run_daemon(settings, server.url, keeper, allow_shrink=allow_shrink))
+        return _run(run_daemon(settings, server.url, keeper, allow_shrink=allow_shrink))
     finally:
         keeper.stop()
 
@@ -53,6 +56,12 @@ def _refuse_other_broker(settings: Settings) -> None:
             f"broker: found {found}; messages go to the Redis that holds the entries, and nowhere else yet",
             hint="leave broker out, or write broker: redis",
         )
+
+
+def _run(daemon: Coroutine[Any, Any, int]) -> int:
+    """Runs the daemon. Signals wait until it has its handlers: one amid the making of a loop leaves debris."""
+    signal.pthread_sigmask(signal.SIG_BLOCK, END_SIGNALS)
+    return asyncio.run(daemon)
 
 
 def _say(text: str) -> None:

@@ -7,7 +7,7 @@ from beatd.cli.main import print_json
 
 @click.command()
 def schema() -> None:
-    r"""Print the JSON Schema of schedules.yaml, which editors complete and check by.
+    """Print the JSON Schema of schedules.yaml, which editors complete and check by.
 
     \b
     beatd schema > beatd.schema.json

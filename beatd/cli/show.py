@@ -3,29 +3,28 @@
 import os
 import sys
 from collections.abc import Mapping, Sequence
-from datetime import UTC, datetime
 from typing import Any, TextIO
 
 import click
 
+from beatd.core.instant import FIRST_MS, LAST_MS, instant_text
+
 
 def instant(ms: int | None) -> str | None:
-    """RFC 3339 UTC with Z, milliseconds only when not zero."""
+    """RFC 3339 UTC with Z, milliseconds only when not zero; the bare number of what lies in no year from 1 to 9999."""
     if ms is None:
         return None
-    text = datetime.fromtimestamp(ms // 1000, UTC).strftime("%Y-%m-%dT%H:%M:%S")
-    return f"{text}.{ms % 1000:03d}Z" if ms % 1000 else f"{text}Z"
+    return instant_text(ms) if FIRST_MS <= ms <= LAST_MS else f"{ms} ms"
 
 
 def distance(ms: int) -> str:
     """How far away, in the largest unit that fits: `in 3 h`, `5 s ago`."""
     far = abs(ms) / 1000
-    for size, unit in ((86_400, "d"), (3_600, "h"), (60, "min")):
-        if far >= size:
-            amount = f"{far / size:.0f} {unit}"
-            break
-    else:
-        amount = f"{far:.0f} s"
+    sizes = ((1, "s", 60), (60, "min", 60), (3_600, "h", 24))
+    amount = f"{far / 86_400:.0f} d"
+    for size, unit, too_many in reversed(sizes):
+        if int(far / size + 0.5) < too_many:
+            amount = f"{int(far / size + 0.5)} {unit}"
     return f"in {amount}" if ms >= 0 else f"{amount} ago"
 
 

@@ -173,7 +173,7 @@ HTTP: Final = _either(
     {"const": False},
 )
 REDIS: Final = _either({"type": "string", "pattern": r"^(rediss?|unix)://."}, nullable=True)
-BROKER: Final = _either({"type": "string", "pattern": r"^redis$|^[a-z][a-z0-9+.-]*://."}, nullable=True)
+BROKER: Final = _either({"type": "string", "pattern": r"^redis$|^[a-z][a-z0-9+.-]*://"}, nullable=True)
 NAMESPACE: Final = _text(pattern=r"^[A-Za-z0-9._-]{1,64}$")
 FILES: Final = Kind({"type": "array", "items": {"type": "string", "minLength": 1}})
 TOP: Final = (

@@ -17,7 +17,7 @@ from beatd.config.keys import FREE_PREFIX, HISTORY, LEASE, LOG, TOP, Key, by_nam
 from beatd.config.nodes import Mapping as MappingNode
 from beatd.config.nodes import Node, Scalar, Unusable
 from beatd.config.nodes import Sequence as SequenceNode
-from beatd.config.parse import parse
+from beatd.config.parse import NOTHING_MEANT, parse
 from beatd.config.plain import NOT_GIVEN, Broken, Plain
 from beatd.config.problems import Problem, Problems
 from beatd.config.remarks import Remarks
@@ -124,6 +124,8 @@ class _Loader:
             self.problems.add(error.problem)
             return
         root = parse(source, self.problems)
+        if isinstance(root, MappingNode) and not root.items:
+            self.problems.add(root.problem("E006", "nothing is in it", NOTHING_MEANT))
         if isinstance(root, MappingNode):
             self._top(source, root, Inherited(inherited.zone, inherited.defaults, (*inherited.chain, real)))
         elif root is not None and not isinstance(root, Unusable):

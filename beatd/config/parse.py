@@ -11,6 +11,7 @@ from beatd.config.source import Source
 from beatd.config.yaml_traps import trap_in
 from beatd.config.yaml_tree import Refused, build_tree
 
+NOTHING_MEANT: Final = "if no entries are meant, write schedules: {}"
 MOST_MENDED: Final = 20
 MOST_READ_AGAIN: Final = 8_000_000  # characters: reading a large file twenty times would take a minute
 
@@ -42,7 +43,7 @@ def parse(source: Source, problems: Problems) -> Node | None:
 
 
 def _empty(source: Source) -> Problem:
-    return source.problem(0, 0, "E006", "the file is empty", "if no entries are meant, write schedules: {}")
+    return source.problem(0, 0, "E006", "the file is empty", NOTHING_MEANT)
 
 
 def _mend(source: Source, lines: list[str], error: yaml.YAMLError, told: set[int]) -> tuple[Problem, bool]:

@@ -1,5 +1,6 @@
 """A problem of the configuration: where it is, what was found, what to do. All of them are told at once."""
 
+import re
 from collections.abc import Iterable, Iterator
 from dataclasses import asdict, dataclass
 from typing import Any, Final, Literal
@@ -9,6 +10,7 @@ from beatd.errors import ConfigInvalid
 Severity = Literal["error", "warning"]
 LONGEST_EXCERPT: Final = 160
 LONGEST_MESSAGE: Final = 1_000
+_PASSWORD: Final = re.compile(r"(://[^/@:\s]*):[^\s]*@")
 MOST_KEPT: Final = 10_000  # of each severity: what nobody reads to its end
 MOST_PRINTED: Final = 200
 
@@ -61,12 +63,19 @@ class Problem:
 def problem_at(file: str, line: int, column: int, code: str, message: str, hint: str | None, text: str) -> Problem:
     """A problem in a line of a file. ``text`` is the line; long ones are cut around the column."""
     cut = max(0, column - LONGEST_EXCERPT // 2) if len(text) > LONGEST_EXCERPT else 0
-    shown = "".join(char if char.isprintable() else " " for char in text[cut : cut + LONGEST_EXCERPT]).rstrip()
-    excerpt = f"    {shown}\n    {' ' * (column - 1 - cut)}^" if shown else ""
+    before, behind = text[cut : column - 1], text[column - 1 : cut + LONGEST_EXCERPT]
+    shown = "".join(char if char.isprintable() else " " for char in _masked(before) + _masked(behind)).rstrip()
+    excerpt = f"    {shown}\n    {' ' * len(_masked(before))}^" if shown else ""
     return Problem(file, line, column, code, _cut(message), None if hint is None else _cut(hint), excerpt)
 
 
+def _masked(text: str) -> str:
+    """Passwords in URLs are nobody's business: the output of check ends up in the logs of other machines."""
+    return _PASSWORD.sub(r"\1:***@", text)
+
+
 def _cut(text: str) -> str:
+    text = _masked(text)
     return text if len(text) <= LONGEST_MESSAGE else f"{text[:LONGEST_MESSAGE]}..."
 
 

@@ -8,6 +8,7 @@ import asyncio
 import contextlib
 import json
 import os
+import signal
 import sys
 from collections.abc import AsyncIterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -35,6 +36,9 @@ class Limits:
     memory: int = 2 * 1024**3
 
 
+DEFAULT_LIMITS: Final = Limits()
+
+
 @dataclass(frozen=True, slots=True)
 class Read:
     """What was read. ``hash`` is that of all entries, equal for files that mean the same."""
@@ -50,20 +54,18 @@ async def read_apart(
     paths: Sequence[Path],
     flags: Mapping[str, str | None],
     env: Mapping[str, str],
-    limits: Limits = Limits(),
-    *,
-    child: str = CHILD,
+    limits: Limits = DEFAULT_LIMITS,
 ) -> Read:
     """Reads files as load_settings does, in a process of their own; the loop is never held for more than some ms.
 
-    Errors are among ``problems``, and then there are no settings. Raises ConfigInvalid when the process passed a
-    bound or died. ``child`` is the module that reads.
+    Errors are among ``problems``, and then there are no settings and no entries. Raises ConfigInvalid when the process passed a
+    bound or died.
     """
     process = await asyncio.create_subprocess_exec(
         sys.executable,
         "-P",
         "-m",
-        child,
+        CHILD,
         stdin=asyncio.subprocess.PIPE,
         stdout=asyncio.subprocess.PIPE,
         stderr=asyncio.subprocess.PIPE,
@@ -94,8 +96,8 @@ _HINT: Final = "beatd check tells what is in them"
 
 def _search_path(env: Mapping[str, str]) -> str:
     """Where this very beatd is, so that the child is the same version, and never a module of the current folder."""
-    home = str(Path(beatd.__file__).parent.parent)
-    return os.pathsep.join([home, *filter(None, [env.get("PYTHONPATH")])])
+    home = str(Path(beatd.__file__).resolve().parent.parent)
+    return os.pathsep.join([home, *filter(os.path.isabs, env.get("PYTHONPATH", "").split(os.pathsep))])
 
 
 async def _conversation(process: asyncio.subprocess.Process, request: str) -> Read:
@@ -155,9 +157,6 @@ def _death(code: int, complaint: str) -> str:
     last = complaint.splitlines()[-1:] or [f"exit code {code}" if code >= 0 else f"signal {-code}"]
     if "MemoryError" in complaint:
         return "reading the files takes more memory than is allowed"
-    if code in _CPU_DEATHS:
+    if code == -signal.SIGXCPU:
         return "reading the files takes more CPU time than is allowed"
     return f"the process that reads the files died: {last[0]}"
-
-
-_CPU_DEATHS: Final = (-24, -9)  # SIGXCPU, and SIGKILL at the hard limit

@@ -257,7 +257,7 @@ def _redis(value: Any) -> str | None:
 def _broker(value: Any) -> str:
     if value is None:
         return "redis"
-    if isinstance(value, str) and (value == "redis" or re.match(r"[a-z][a-z0-9+.-]*://.", value)):
+    if isinstance(value, str) and (value == "redis" or re.match(r"[a-z][a-z0-9+.-]*://", value)):
         return value
     found = mask_url(value) if isinstance(value, str) else shown(value)
     raise ConfigInvalid(

@@ -2,6 +2,7 @@
 
 import re
 from fractions import Fraction
+from functools import lru_cache
 from typing import Final
 
 from beatd.core.shown import shown
@@ -29,7 +30,16 @@ def parse_duration(value: object) -> int:
         raise _refused(value)
     if isinstance(value, int) and abs(value) > LONGEST_MS:  # Python refuses to print a number of thousands of digits
         raise ScheduleInvalid("a number this large is out of range: a duration lies between 0 and 100 years")
-    parts = [(str(value), 1_000)] if isinstance(value, int | float) else _parts(value)
+    return _text_ms(value) if isinstance(value, str) else _total([(str(value), 1_000)], value)
+
+
+@lru_cache(maxsize=1_024)
+def _text_ms(text: str) -> int:
+    """Remembered, for every definition names a few durations and most of them the same ones."""
+    return _total(_parts(text), text)
+
+
+def _total(parts: list[tuple[str, int]], value: object) -> int:
     total = sum((_number(n, value) * unit for n, unit in parts), Fraction(0))
     if total.denominator != 1:
         raise ScheduleInvalid(f"{value!r} is finer than a millisecond", hint="the finest duration is 1ms")

@@ -3,7 +3,7 @@
 import math
 import re
 from collections.abc import Mapping
-from typing import Final
+from typing import Any, Final
 
 from beatd.errors import EntryInvalid
 
@@ -11,6 +11,9 @@ MOST_VALUES: Final = 128 * 1024  # no definition within its size holds more; a Y
 DEEPEST_VALUE: Final = 100
 LONGEST_NUMBER: Final = 10_000  # in bits: Python itself refuses to print much more
 LONGEST_PLACE: Final = 200
+SHALLOW: Final = 3  # levels; with so few values on each, no alias bomb is walked for long
+FEW: Final = 32
+LARGE: Final = 2**63
 _SURROGATE: Final = re.compile("[\ud800-\udfff]")
 KIND_NAMES: Final[Mapping[type, str]] = {
     dict: "an object",
@@ -31,6 +34,8 @@ def check_json(key: str, value: object) -> None:
     Not carried: other types than JSON's (tuples too), keys that are no texts, infinities, halves of surrogate pairs,
     values that hold themselves. ``key`` names the value in the message.
     """
+    if _is_plain(value, 0):
+        return
     pending: list[tuple[object, _Place]] = [(value, (None, key, 0))]
     for _ in range(MOST_VALUES):
         if not pending:
@@ -45,6 +50,22 @@ def check_json(key: str, value: object) -> None:
             steps = found.items() if isinstance(found, dict) else enumerate(found)
             pending += [(inner, (place, step, place[2] + 1)) for step, inner in steps]
     raise EntryInvalid(f"{key}: more than {MOST_VALUES} values")
+
+
+def _is_plain(value: Any, depth: int) -> bool:
+    """Whether a value is small and of the everyday kind that needs no walk with places: every definition is checked."""
+    kind = type(value)
+    if kind is str:
+        return bool(value.isascii())
+    if kind is list:
+        return depth < SHALLOW and len(value) <= FEW and all(_is_plain(inner, depth + 1) for inner in value)
+    if kind is dict:
+        return (
+            depth < SHALLOW
+            and len(value) <= FEW
+            and all(type(key) is str and key.isascii() and _is_plain(inner, depth + 1) for key, inner in value.items())
+        )
+    return value is None or kind is bool or (kind is int and -LARGE < value < LARGE)
 
 
 def _problem(value: object) -> str | None:

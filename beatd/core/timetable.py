@@ -24,7 +24,10 @@ class Code(IntEnum):
 
 @dataclass(frozen=True, slots=True)
 class Stored:
-    """One entry of the timetable as stored: exact score, revision, definition, last fired slot, jitter, runs left."""
+    """One entry of the timetable as stored: exact score, revision, definition, last fired slot, jitter, runs left.
+
+    left: None where runs are not counted, UNREADABLE where another client spoilt the number.
+    """
 
     name: str
     score: str

@@ -50,7 +50,10 @@ class _Bucket:
 
 
 class Window:
-    """What is staged, and ``bound``: the moment up to which (inclusive) the timetable has been read."""
+    """What is staged, and ``bound``: the moment up to which (inclusive) the timetable has been read.
+
+    ``complete``: all of it has; a full window, or one that is being read, may end inside a moment.
+    """
 
     def __init__(self) -> None:
         self.generation = 0
@@ -63,6 +66,7 @@ class Window:
         """Forgets everything and starts from minus infinity; ``generation`` tells one start from the next."""
         self.generation += 1
         self.bound = -1
+        self.complete = False
         self.size = 0
         self._staged: dict[str, Staged] = {}
         self._buckets: dict[int, _Bucket] = {}

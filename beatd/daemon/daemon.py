@@ -35,6 +35,7 @@ from beatd.store.keys import Keys
 from beatd.store.link import Link
 
 TEND_S: Final = 0.5
+END_SIGNALS: Final = (signal.SIGTERM, signal.SIGINT)
 SAME_SIGNAL_S: Final = 0.5  # a key held down, or a shell and its child that both pass it on
 
 
@@ -152,12 +153,13 @@ def _signals() -> Iterator["asyncio.Future[signal.Signals]"]:
         elif loop.time() - first > SAME_SIGNAL_S:
             os._exit(128 + which)
 
-    for which in (signal.SIGTERM, signal.SIGINT):
+    for which in END_SIGNALS:
         loop.add_signal_handler(which, received, which)
+    signal.pthread_sigmask(signal.SIG_UNBLOCK, END_SIGNALS)
     try:
         yield ended
     finally:
-        for which in (signal.SIGTERM, signal.SIGINT):
+        for which in END_SIGNALS:
             loop.remove_signal_handler(which)
 
 

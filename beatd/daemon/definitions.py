@@ -43,8 +43,13 @@ class Definitions:
             return found
         if stored.definition is None:
             raise EntryInvalid("there is no definition under this name", hint="write the entry again (beatd set)")
-        entry = entry_from_definition(stored.name, stored.definition)
-        compiled = self._compiled(entry, stored.rev, stored.jitter, len(stored.definition))
+        try:
+            entry = entry_from_definition(stored.name, stored.definition)
+            compiled = self._compiled(entry, stored.rev, stored.jitter, len(stored.definition))
+        except EntryInvalid:
+            raise
+        except Exception as error:  # a defect met by one definition would end this instance, and then each standby
+            raise EntryInvalid(f"it can't be made ready: {type(error).__name__}: {error}") from error
         self._keep(compiled)
         return compiled
 

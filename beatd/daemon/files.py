@@ -12,7 +12,7 @@ from beatd.daemon.ports import EventSink
 from beatd.errors import EntryInvalid, Refused
 
 PAGE: Final = 500
-RECHECK_S: Final = 5.0  # is what was applied still there? A FLUSHALL may have come between entries and their note
+RECHECK_S: Final = 2.0  # is what was applied still there? A FLUSHALL may have come between entries and their note
 REFUSED_S: Final = 60.0
 
 
@@ -74,7 +74,8 @@ class FileEntries:
         port = await self._open_port()
         try:
             while True:
-                await asyncio.sleep(RECHECK_S if await self._apply(port, self._files) else REFUSED_S)
+                agrees = await self._apply(port, self._files)
+                await asyncio.sleep(RECHECK_S if agrees else REFUSED_S)
         finally:
             await port.close()
 
@@ -82,17 +83,20 @@ class FileEntries:
         """Whether what is stored agrees with the files now."""
         if await port.applied() == files.hash and not await self._lacks(port, files.entries):
             return True
-        try:
-            changes = await self._difference(port, files.entries)
-            await port.put([item async for item in self._puts(port, changes.puts)])
-            await port.remove(changes.removes)
-        except Refused as error:
-            self._tell(error.message, error=error.message, hint=error.hint)
-            return False
-        await port.note_applied(files.hash, self._instance)
-        if not changes.empty:
+        while True:
+            try:
+                changes = await self._difference(port, files.entries)
+                await port.put([item async for item in self._puts(port, changes.puts)])
+                await port.remove(changes.removes)
+            except Refused as error:
+                self._tell(error.message, error=error.message, hint=error.hint)
+                return False
+            await port.note_applied(files.hash, self._instance)
+            if changes.empty:
+                return True
             self._events.emit("config_reloaded", put=len(changes.puts), removed=len(changes.removes))
-        return True
+            # Once more, until nothing differs: had the dataset gone back before the note was written, the note would
+            # stand there without the edits.
 
     async def _lacks(self, port: FilePort, entries: Sequence[Entry]) -> bool:
         """Whether entries of the files are missing, but for names that the API still holds."""

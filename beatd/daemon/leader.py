@@ -5,6 +5,7 @@ import random
 from collections.abc import Callable
 
 from beatd.core.term import Term
+from beatd.core.timetable import Check
 from beatd.daemon.definitions import Definitions
 from beatd.daemon.elector import Elector
 from beatd.daemon.files import FileEntries
@@ -17,6 +18,7 @@ from beatd.daemon.trouble import Trouble
 from beatd.errors import BeatdError, LeaseLost
 
 CHECK_S = 1.0
+OVERDUE_MS = 1_000
 
 
 class Leader:
@@ -106,8 +108,10 @@ async def _check(session: Session, trouble: Trouble) -> None:
     while True:
         await asyncio.sleep(CHECK_S)
         window = session.window
-        generation, bound = window.generation, window.bound
-        check = await session.timetable.check(bound)
+        believed = window.generation, window.bound, window.complete
+        sent = session.clock.monotonic()
+        check = await session.timetable.check(window.bound)
+        session.clock.observe(sent, check.now)
         trouble.over()
         if stepped != session.clock.stepped:
             stepped = session.clock.stepped
@@ -118,9 +122,9 @@ async def _check(session: Session, trouble: Trouble) -> None:
             session.events.emit("backlog", reason="rollback", seq=check.seq, expected=session.seq)
             session.seq = check.seq
             session.restart()
-        elif (generation, bound) == (window.generation, window.bound):
+        elif window.complete and believed == (window.generation, window.bound, window.complete):
             # Requests sent after the check hold what it still counted: they are in flight.
-            differs = check.in_window != len(window) + len(session.in_flight)
+            differs = check.in_window != len(window) + len(session.in_flight) or _passed_over(session, check)
             if differs and differed:
                 session.restart()
             differed = differs and not differed
@@ -128,3 +132,13 @@ async def _check(session: Session, trouble: Trouble) -> None:
             session.suspect(*check.astray)
         if check.unplanned:
             session.planner_wakes.set()
+
+
+def _passed_over(session: Session, check: Check) -> bool:
+    """Whether something is overdue that is not staged as such: its moment was set back behind our back, by a dataset
+    that returned to an older state or by another client. No number changes then.
+    """
+    if check.oldest is None or check.now - check.oldest < OVERDUE_MS:
+        return False
+    earliest = session.earliest()
+    return earliest is None or earliest > check.oldest

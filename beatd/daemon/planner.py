@@ -32,6 +32,7 @@ class Planner:
         self._s = session
         self._version = version
         self._generation = 0
+        self._passed_over = 0  # of those to be planned, how many could not be
         self._page_end = 0  # the moment at which reading goes on
         self._read_at_end = 0  # how many rows of exactly that moment were read
         self._probe_at = 0.0  # monotonic
@@ -52,30 +53,40 @@ class Planner:
         names = self._s.next_suspects(PAGE)
         if not names:
             return False
-        rows = await self._s.timetable.look(names)
-        await self._stage_rows([row for row in rows if owed_moment(row) is not None])
-        await self._plan([row for row in rows if owed_moment(row) is None])
+        await self._take_in(await self._s.timetable.look(names))
         return len(names) == PAGE
 
+    async def _take_in(self, rows: Sequence[Stored]) -> None:
+        """Stages what has a moment, and plans the rest: marks, and scores that no script of ours writes."""
+        await self._stage_rows([row for row in rows if owed_moment(row) is not None])
+        await self._plan([row for row in rows if owed_moment(row) is None])
+
     async def _plan_unplanned(self) -> bool:
-        marked = await self._s.timetable.unplanned(PAGE)
+        marked = await self._s.timetable.unplanned(self._passed_over, PAGE)
+        planned = 0
         if marked:
             names = [name for name, _ in marked]
             rows = await self._s.timetable.look(names)
-            await self._plan([row for row in rows if owed_moment(row) is None])
+            planned = await self._plan([row for row in rows if owed_moment(row) is None])
             await self._sweep(names, rows)
-        return len(marked) == PAGE
+        more = len(marked) == PAGE
+        # What can't be planned stays where it is: reading goes on behind it, lest it starve all others.
+        self._passed_over = self._passed_over + len(marked) - planned if more else 0
+        return more
 
-    async def _plan(self, rows: Sequence[Stored]) -> None:
-        """Computes and sets first moments; those inside the window are staged at once."""
+    async def _plan(self, rows: Sequence[Stored]) -> int:
+        """Computes and sets first moments; those inside the window are staged at once. How many were set."""
+        planned = 0
         for part in _parts(rows, PAGE):
             items: list[PlanItem] = []
             for piece in _parts(part, SLICE):
                 items += map(self._plan_item, piece)
                 await asyncio.sleep(0)
             reply = await self._s.timetable.plan(self._s.term, items)
+            planned += sum(code == Code.DONE for code in reply.codes)
             for row, item, code in zip(part, items, reply.codes, strict=True):
                 self._planned(row, item, code)
+        return planned
 
     def _plan_item(self, row: Stored) -> PlanItem:
         try:
@@ -106,7 +117,7 @@ class Planner:
         if full or self._page_end > until - REFILL_MS:
             return False
         # The bound moves when the read is sent: whatever is planned or fired from now on asks with the new one.
-        before, window.bound = window.bound, until
+        before, window.bound, window.complete = window.bound, until, False
         page = await self._s.timetable.page(self._page_end, until, self._offset(now), PAGE)
         if self._generation != window.generation:
             return True
@@ -114,6 +125,7 @@ class Planner:
         window.bound = max(before, page[-1][1]) if more else until
         self._read_up_to(page[-1][1] if more else until + 1, page)
         await self._stage_page(page)
+        window.complete = not more
         return more
 
     def _offset(self, now: int) -> int:
@@ -146,8 +158,7 @@ class Planner:
         self._s.ticker_wakes.set()
         for part in _parts(unknown, PAGE):
             rows = await self._s.timetable.look(part)
-            await self._stage_rows([row for row in rows if owed_moment(row) is not None])
-            await self._plan([row for row in rows if owed_moment(row) is None])
+            await self._take_in(rows)
             await self._sweep(part, rows)
 
     async def _sweep(self, names: Sequence[str], rows: Sequence[Stored]) -> None:

@@ -51,8 +51,8 @@ class LeasePort(Protocol):
 class TimetablePort(Protocol):
     """The timetable, over one connection, answered in order. Every call raises Unreachable without an answer."""
 
-    async def unplanned(self, at_most: int) -> list[tuple[str, str]]:
-        """Names to be planned, with their exact scores."""
+    async def unplanned(self, offset: int, at_most: int) -> list[tuple[str, str]]:
+        """Names to be planned from ``offset`` on, with their exact scores; the newest edits first."""
 
     async def page(self, after: int, until: int, offset: int, at_most: int) -> list[tuple[str, int]]:
         """Names with their moments in [after, until], in order."""

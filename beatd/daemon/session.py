@@ -13,6 +13,7 @@ from beatd.core.timetable import Stored
 from beatd.core.window import Staged, Window
 from beatd.daemon.definitions import Definitions
 from beatd.daemon.ports import Clock, EventSink, TimetablePort
+from beatd.errors import EntryInvalid
 
 MOST_STRIKES: Final = 5
 REST_S: Final = 1.0
@@ -29,9 +30,10 @@ class Session:
     events: EventSink
     seq: int | None = None  # of the last accepted batch, once there was one
     window: Window = field(default_factory=Window)
-    in_flight: set[str] = field(default_factory=set)  # fired, not yet answered
+    in_flight: dict[str, int] = field(default_factory=dict)  # name -> moment: fired, not yet answered
     planner_wakes: asyncio.Event = field(default_factory=asyncio.Event)
     ticker_wakes: asyncio.Event = field(default_factory=asyncio.Event)
+    condemned: dict[str, EntryInvalid] = field(default_factory=dict)  # broke the making of a batch, to be made invalid
     _suspects: dict[str, None] = field(default_factory=dict)  # in the order they came
     _strikes: dict[str, int] = field(default_factory=dict)
     _resting: dict[str, float] = field(default_factory=dict)  # until when, monotonic
@@ -40,6 +42,11 @@ class Session:
         """Asks the planner to look at entries again by name, whatever the window believes."""
         self._suspects.update(dict.fromkeys(names))
         self.planner_wakes.set()
+
+    def condemn(self, name: str, error: Exception) -> None:
+        """Deciding or rendering this entry failed as nothing of ours should: it becomes invalid, the others go on."""
+        self.condemned[name] = EntryInvalid(f"it can't be fired: {type(error).__name__}: {error}")
+        self.suspect(name)
 
     def refused(self, name: str) -> None:
         """A move of this entry was refused. Five times in a row: it rests for a second, and somebody is told."""
@@ -70,7 +77,25 @@ class Session:
 
     def stage(self, stored: Stored, moment: int) -> None:
         """Makes an entry ready and takes it into the window. Raises EntryInvalid."""
+        if (error := self.condemned.pop(stored.name, None)) is not None:
+            raise error
         self.window.stage(Staged(self.definitions.compile(stored), moment, stored.left))
+
+    def count_batch(self, seq: int, *, accepted: bool) -> None:
+        """Takes the lease's count of batches from an answer; answers come in order, and nobody else counts.
+
+        Less than was counted before: the dataset is an older one, and nothing that is staged may be believed.
+        """
+        if self.seq is not None and seq < self.seq + accepted:
+            self.events.emit("backlog", reason="rollback", seq=seq, expected=self.seq + accepted)
+            self.restart()
+        if accepted or self.seq is not None:
+            self.seq = seq
+
+    def earliest(self) -> int | None:
+        """The earliest moment that is staged or being fired."""
+        moments = [*self.in_flight.values(), self.window.earliest()]
+        return min((moment for moment in moments if moment is not None), default=None)
 
     def restart(self) -> None:
         """Forgets what is staged and reads the timetable again from minus infinity."""

@@ -34,16 +34,18 @@ class Ticker:
 
     async def run(self) -> None:
         """Runs until the connection or the lease is lost; raises what ended it."""
-        sending: set[asyncio.Task[None]] = set()
+        sending: list[asyncio.Task[None]] = []
         try:
             while True:
                 await self._room.acquire()
                 self._raise_failed(sending)
                 due = await self._take()
-                if due:
-                    sending.add(asyncio.create_task(self._fire(self._make_batch(due))))
-                else:
-                    self._room.release()
+                batch = self._make_batch(due)
+                if batch.items:
+                    sending.append(asyncio.create_task(self._fire(batch)))
+                    continue
+                self._room.release()
+                if not due:
                     await wait_for_event(self._s.ticker_wakes, self._pause())
         finally:
             for task in sending:
@@ -51,9 +53,9 @@ class Ticker:
             await asyncio.gather(*sending, return_exceptions=True)
 
     @staticmethod
-    def _raise_failed(sending: set[asyncio.Task[None]]) -> None:
+    def _raise_failed(sending: list[asyncio.Task[None]]) -> None:
         for task in [task for task in sending if task.done()]:
-            sending.discard(task)
+            sending.remove(task)
             task.result()
 
     async def _take(self) -> Sequence[Staged]:
@@ -84,18 +86,31 @@ class Ticker:
         return found
 
     def _make_batch(self, due: Sequence[Staged]) -> Batch:
-        batch = make_batch(due, self._s.clock.now_ms(), self._new_tag)
+        now = self._s.clock.now_ms()
+        try:
+            batch = make_batch(due, now, self._new_tag)
+        except Exception:  # noqa: BLE001  # a defect met by one entry would end this instance, and then each standby
+            batch = make_batch([staged for staged in due if self._can_be_made(staged, now)], now, self._new_tag)
         for staged in batch.rest:
             self._s.window.stage(staged)
-        self._s.in_flight.update([item.name for item in batch.items])
+        self._s.in_flight.update({item.name: item.expected for item in batch.items})
         return batch
+
+    def _can_be_made(self, staged: Staged, now: int) -> bool:
+        try:
+            make_batch([staged], now, self._new_tag)
+        except Exception as error:  # noqa: BLE001  # as above
+            self._s.condemn(staged.name, error)
+            return False
+        return True
 
     async def _fire(self, batch: Batch) -> None:
         sent = self._s.clock.monotonic()
         try:
             reply = await self._s.timetable.fire(self._s.term, batch.items)
         finally:
-            self._s.in_flight.difference_update([item.name for item in batch.items])
+            for item in batch.items:
+                self._s.in_flight.pop(item.name, None)
             self._room.release()
             self._s.ticker_wakes.set()
         self._s.clock.observe(sent, reply.now)
@@ -113,8 +128,8 @@ class Ticker:
                 self._s.events.emit("entry_skipped", entry=item.name, reason="blocked", queue=item.queue_key)
             else:
                 self._s.refused(item.name)
+        self._s.count_batch(reply.seq, accepted=bool(fired))
         if fired:
-            self._s.seq = reply.seq
             self._prolonged(self._s.term, sent)
             self._s.events.fired(fired, reply.now)
 

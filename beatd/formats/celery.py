@@ -23,6 +23,8 @@ LARGEST_MESSAGE: Final = 192 * 1024
 PRIORITY_STEPS: Final = (0, 3, 6, 9)
 PRIORITY_SEPARATOR: Final = "\x06\x16"
 
+_ENCODER: Final = json.JSONEncoder(allow_nan=False)
+
 # What each hole of a template takes at most.
 ID_LENGTH: Final = 36
 SLOT_LENGTH: Final = len("2026-11-20T09:00:00.000Z")
@@ -120,7 +122,7 @@ def _body(entry: Entry) -> str:
 def _json(value: object, where: str) -> str:
     """JSON as kombu encodes it: blanks after separators, everything outside ASCII escaped."""
     try:
-        return json.dumps(value, allow_nan=False)
+        return _ENCODER.encode(value)
     except (TypeError, ValueError, RecursionError) as error:
         hint = "plain JSON values are accepted, without NaN and Infinity"
         raise EntryInvalid(f"{where}: {error}", hint=hint) from error

@@ -4,9 +4,9 @@ redis-py's own retries are switched off everywhere: a timed-out script still run
 client that quietly sends it again would hide an unknown outcome from the caller who has to deal with it.
 """
 
+import re
 from dataclasses import dataclass
-from typing import Any
-from urllib.parse import urlsplit, urlunsplit
+from typing import Any, Final
 
 import redis
 from redis.asyncio.connection import Connection
@@ -18,7 +18,19 @@ from redis.retry import Retry
 from beatd.errors import ConfigInvalid
 
 DEFAULT_TIMEOUT = 1.0
-ACCEPTED = "redis://[user:password@]host[:port][/db], rediss://... or unix:///path"
+ACCEPTED = (
+    "accepted are redis://[user:password@]host[:port][/db], rediss://... and unix:///path; "
+    "in a password write / ? # @ as %2F %3F %23 %40"
+)
+
+# Stricter than redis-py, which takes db 0, or a server of this host, where it can't read a part of the URL.
+_WHO: Final = r"(?:(?P<user>[^:/?#]*)(?P<secret>:[^/?#]*)?@)?"
+_HOST: Final = r"(?:\[[0-9A-Fa-f:.]+\]|[A-Za-z0-9._-]*)(?::[0-9]{1,5})?(?:/[0-9]*/?)?"
+_URLS: Final = (
+    re.compile(rf"(?P<scheme>rediss?://){_WHO}(?P<place>{_HOST})(?P<query>\?[^#]*)?"),
+    re.compile(rf"(?P<scheme>unix://){_WHO}(?P<place>/[^?#@]+)(?P<query>\?[^#]*)?"),
+)
+_SCHEME: Final = re.compile(r"(?:rediss?|unix)://")
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,30 +41,34 @@ class RedisAddress:
     timeout: float = DEFAULT_TIMEOUT
 
     def __post_init__(self) -> None:
+        refusal = ConfigInvalid(f"redis: {mask_url(self.url)!r} is not a Redis address", hint=ACCEPTED)
+        if not _parts(self.url):
+            raise refusal
         try:
-            parse_redis_url(self.url)
-        except ValueError as error:
-            raise ConfigInvalid(
-                f"redis: {mask_url(self.url)!r} is not a Redis address: {error}", hint=f"accepted are {ACCEPTED}"
-            ) from error
+            new_connection(self)
+        except (ValueError, TypeError):  # their texts may quote a part of the URL that is a secret
+            raise refusal from None
 
     def __str__(self) -> str:
         return mask_url(self.url)
 
 
 def mask_url(url: str) -> str:
-    """The URL as it may be shown: a password becomes ``***``."""
-    try:
-        parts = urlsplit(url)
-        secret = parts.password
-    except ValueError:
-        return "***"
-    if not secret and not parts.query:
-        return url
-    user, _, host = parts.netloc.rpartition("@")
-    name = user.partition(":")[0]
-    netloc = f"{name}:***@{host}" if secret else parts.netloc
-    return urlunsplit((parts.scheme, netloc, parts.path, "***" if parts.query else "", parts.fragment))
+    """The URL as it may be shown: ``***`` for a password, a lone user name (often a token), and the query.
+
+    Of a text that is no Redis URL only the scheme is shown: nobody can tell which part of it is the secret.
+    """
+    found = _parts(url)
+    if not found:
+        scheme = _SCHEME.match(url)
+        return f"{scheme[0]}***" if scheme else "***"
+    user, secret = found["user"], found["secret"]
+    who = "" if user is None else "***@" if secret is None else f"{user}:***@"
+    return f"{found['scheme']}{who}{found['place']}{'?***' if found['query'] else ''}"
+
+
+def _parts(url: str) -> "re.Match[str] | None":
+    return next((found for pattern in _URLS if (found := pattern.fullmatch(url))), None)
 
 
 def open_client(address: RedisAddress) -> "redis.Redis":

@@ -25,9 +25,9 @@ class RedisTimetable:
     link: Link
     keys: Keys
 
-    async def unplanned(self, at_most: int) -> list[tuple[str, str]]:
+    async def unplanned(self, offset: int, at_most: int) -> list[tuple[str, str]]:
         """Names to be planned with their exact scores; the newest edits come first by themselves."""
-        words = ("ZRANGEBYSCORE", self.keys.key("due"), "-inf", "(0", "WITHSCORES", "LIMIT", 0, at_most)
+        words = ("ZRANGEBYSCORE", self.keys.key("due"), "-inf", "(0", "WITHSCORES", "LIMIT", offset, at_most)
         return _pairs((await self.link.request(words))[0])
 
     async def page(self, after: int, until: int, offset: int, at_most: int) -> list[tuple[str, int]]:

@@ -1,223 +1,188 @@
-"""Settings: which place wins, what is accepted, what is masked."""
+"""Settings and entries as every command gets them: what wins, where secrets come from, what is refused and where."""
 
+from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
 
 import pytest
 
-from beatd.config.load import find_files, load_files
-from beatd.config.problems import ConfigProblems
-from beatd.config.settings import SETTINGS, Address, Origin, Settings, check_settings, decide, load_settings, mask_url
-from beatd.core.zone import use_zone_data, zone_data
+from beatd.config.settings import Settings, load_settings
+from beatd.errors import BeatdError
+
+ENTRY = "schedules:\n  nightly: {task: app.run, cron: '0 2 * * *'}\n"
 
 
-def written(tmp_path: Path, *texts: str) -> list[Path]:
-    paths = [tmp_path / f"{chr(ord('a') + number)}.yaml" for number in range(len(texts))]
-    for path, text in zip(paths, texts, strict=True):
-        path.write_text(text)
-    return paths
+class Folder:
+    """A folder of files, read with flags and variables of the test alone."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+
+    def write(self, name: str, text: str | bytes) -> Path:
+        path = self.path / name
+        path.write_bytes(text if isinstance(text, bytes) else text.encode())
+        return path
+
+    def load(
+        self, *texts: str, flags: Mapping[str, str | None] | None = None, env: Mapping[str, str] | None = None
+    ) -> Settings:
+        paths = [self.write(f"{name}.yaml", text) for name, text in zip("abc", texts, strict=False)]
+        return load_settings(paths, flags or {}, env or {})
+
+    def refusal(self, *texts: str, env: Mapping[str, str] | None = None) -> str:
+        with pytest.raises(BeatdError) as caught:
+            self.load(*texts, env=env)
+        assert caught.value.exit_code == 3
+        return caught.value.message
 
 
-def told(tmp_path: Path, *texts: str, flags: dict[str, str | None] | None = None, **env: str) -> list[str]:
-    problems = check_settings(written(tmp_path, *texts), flags or {}, env)[1]
-    return [f"{problem.place.removeprefix(str(tmp_path) + '/')} {problem.code} {problem.message}" for problem in problems]
+@pytest.fixture
+def folder(tmp_path: Path) -> Folder:
+    return Folder(tmp_path)
 
 
-def test_without_anything_there_are_defaults() -> None:
-    settings = load_settings([], {}, {})
-    found = {setting.name: getattr(settings, setting.name) for setting in SETTINGS}
-    assert found == {
-        "redis": None,
-        "broker": "redis",
-        "namespace": "default",
-        "lease_ttl": 6.0,
-        "http": Address("127.0.0.1", 9464),
-        "log_level": "info",
-        "log_format": "text",
-        "history_fires": 64_000_000,
-        "history_skips": 16_000_000,
-        "tz": None,
-        "tzpath": None,
-    }
-    assert set(settings.origins.values()) == {Origin("default", None)}
-    assert settings.entries == []
+def test_without_a_word_the_defaults_of_the_contract_hold(folder: Folder) -> None:
+    found = folder.load()
+    assert (found.redis, found.namespace, found.lease_ttl, found.entries) == (None, "default", 6.0, [])
 
 
-def test_a_flag_wins_over_a_variable_over_a_file_over_the_default(tmp_path: Path) -> None:
-    paths = written(tmp_path, "lease: {ttl: 9s}\nnamespace: file\nhttp: off\n")
-
-    def ttl(flags: dict[str, str | None], env: dict[str, str], paths: list[Path]) -> tuple[float, Origin]:
-        settings = load_settings(paths, flags, env)
-        return settings.lease_ttl, settings.origins["lease_ttl"]
-
-    env, flag = {"BEATD_LEASE_TTL": "8s"}, {"lease_ttl": "7s"}
-    assert ttl(flag, env, paths) == (7.0, Origin("flag", "--lease-ttl"))
-    assert ttl({"lease_ttl": None}, env, paths) == (8.0, Origin("env", "BEATD_LEASE_TTL"))
-    assert ttl({}, {"BEATD_LEASE_TTL": ""}, paths) == (9.0, Origin("file", f"{paths[0]}:1:14"))
-    assert ttl({}, {}, []) == (6.0, Origin("default", None))
+FILE = "redis: redis://file\nnamespace: file\nlease: {ttl: 5s}\n"
+ENV = {"BEATD_REDIS_URL": "redis://env", "BEATD_NAMESPACE": "env", "BEATD_LEASE_TTL": "4s"}
+FLAGS = {"redis": "redis://flag", "namespace": "flag", "lease_ttl": "3s"}
 
 
-def test_a_secret_may_come_from_a_file(tmp_path: Path) -> None:
-    secret = tmp_path / "url"
-    secret.write_text("redis://:pw@host/1\n")
-    settings = load_settings([], {}, {"BEATD_REDIS_URL_FILE": str(secret)})
-    assert settings.redis == "redis://:pw@host/1"
-    assert settings.origins["redis"] == Origin("env", f"BEATD_REDIS_URL_FILE={secret}")
+def test_a_flag_wins_over_a_variable_a_variable_over_a_file_a_file_over_the_default(folder: Folder) -> None:
+    def won(settings: Settings) -> tuple[str | None, str, float]:
+        return settings.redis, settings.namespace, settings.lease_ttl
+
+    assert won(folder.load(FILE)) == ("redis://file", "file", 5.0)
+    assert won(folder.load(FILE, env=ENV)) == ("redis://env", "env", 4.0)
+    assert won(folder.load(FILE, env=ENV, flags=FLAGS)) == ("redis://flag", "flag", 3.0)
+    assert won(folder.load(FILE, env=ENV, flags=dict.fromkeys(FLAGS))) == ("redis://env", "env", 4.0)
 
 
-def test_a_secret_given_twice_or_from_nowhere_is_refused(tmp_path: Path) -> None:
-    secret = tmp_path / "url"
-    secret.write_text("redis://host")
-    assert told(tmp_path, BEATD_REDIS_URL_FILE=str(secret), BEATD_REDIS_URL="redis://other") == [
-        "BEATD_REDIS_URL_FILE E045 BEATD_REDIS_URL is set too"
-    ]
-    assert told(tmp_path, BEATD_BROKER_URL_FILE="/nowhere") == [
-        "BEATD_BROKER_URL_FILE E044 /nowhere can't be read: No such file or directory"
-    ]
+@pytest.mark.parametrize("line", ["redis: ${REDIS_URL:-}", 'redis: "${REDIS_URL:-}"', ""])
+def test_an_empty_address_means_not_configured(folder: Folder, line: str) -> None:
+    assert folder.load(line + "\n" + ENTRY).redis is None
+    assert folder.load(line + "\n" + ENTRY, env={"REDIS_URL": "", "BEATD_REDIS_URL": ""}).redis is None
 
 
-def test_two_files_may_say_the_same_and_not_otherwise(tmp_path: Path) -> None:
-    assert told(tmp_path, "namespace: n\nlease: {ttl: 2s}", "namespace: n\nlog: {level: debug}") == []
-    found = told(tmp_path, "namespace: n\n", "schedules: {}\nnamespace: m\n")
-    assert found == [f"b.yaml:2:12 E045 namespace is set otherwise at {tmp_path}/a.yaml:1:12"]
+def test_a_secret_comes_from_a_file_without_the_line_end(folder: Folder) -> None:
+    secret = folder.write("secret", "redis://:CANARY@host/0\n")
+    assert folder.load(FILE, env={"BEATD_REDIS_URL_FILE": str(secret)}).redis == "redis://:CANARY@host/0"
 
 
-def test_zones_and_defaults_belong_to_a_file_and_may_differ(tmp_path: Path) -> None:
-    assert told(tmp_path, "timezone: Europe/Paris\ndefaults: {queue: a}", "timezone: UTC\ndefaults: {queue: b}") == []
+def test_a_secret_file_that_is_missing_is_named(folder: Folder) -> None:
+    message = folder.refusal(env={"BEATD_REDIS_URL_FILE": "/nowhere/secret"})
+    assert "BEATD_REDIS_URL_FILE" in message
+    assert "/nowhere/secret" in message
 
 
-VALUES: list[tuple[str, str, Any]] = [
-    ("redis", "redis://h", "redis://h"),
-    ("redis", "rediss://u:p@h:1/2", "rediss://u:p@h:1/2"),
-    ("redis", "unix:///x", "unix:///x"),
-    ("broker", "redis", "redis"),
-    ("broker", "amqp://h", "amqp://h"),
-    ("namespace", "a.b_c-1", "a.b_c-1"),
-    ("lease_ttl", "1500ms", 1.5),
-    ("http", "off", None),
-    ("http", "9000", Address("127.0.0.1", 9000)),
-    ("http", ":9000", Address("127.0.0.1", 9000)),
-    ("http", "0.0.0.0:80", Address("0.0.0.0", 80)),
-    ("http", "[::1]:80", Address("::1", 80)),
-    ("log_level", "debug", "debug"),
-    ("log_format", "json", "json"),
+@pytest.mark.parametrize("ttl", ["999ms", "6", "soon", "-1s"])
+def test_a_lease_of_another_length_is_refused(folder: Folder, ttl: str) -> None:
+    assert "lease.ttl" in folder.refusal(f"lease: {{ttl: '{ttl}'}}")
+
+
+def test_two_files_bring_their_entries_together(folder: Folder) -> None:
+    found = folder.load(ENTRY, ENTRY.replace("nightly", "weekly"))
+    assert [entry.name for entry in found.entries] == ["nightly", "weekly"]
+    assert found.folder == folder.path
+
+
+def test_one_entry_in_two_files_is_refused_with_both(folder: Folder) -> None:
+    message = folder.refusal(ENTRY, ENTRY)
+    assert "'nightly'" in message
+    assert "a.yaml" in message
+    assert "b.yaml" in message
+
+
+def test_two_values_of_one_setting_are_refused_with_both_files_and_without_the_secrets(folder: Folder) -> None:
+    message = folder.refusal("redis: redis://:CANARY@a", "redis: redis://:CANARY@b")
+    assert "redis" in message
+    assert "a.yaml" in message
+    assert "b.yaml" in message
+    assert "CANARY" not in message
+    assert folder.load("namespace: same", "namespace: same").namespace == "same"
+
+
+def test_entries_have_the_defaults_and_the_zone_of_their_file(folder: Folder) -> None:
+    (entry,) = folder.load(
+        "timezone: Europe/Paris\n"
+        "defaults: {queue: batch, tags: [all], options: {priority: 3, time_limit: 9}}\n"
+        "schedules: {a: {task: app.run, cron: '0 2 * * *', tags: [own], options: {priority: 6}}}\n"
+    ).entries
+    assert (entry.queue, entry.tags, entry.owner) == ("batch", ("own",), "file")
+    assert entry.options == {"priority": 6, "time_limit": 9}
+    assert entry.schedule.timezone == "Europe/Paris"
+
+
+def test_entries_may_be_merged_from_a_block_of_their_own(folder: Folder) -> None:
+    text = "x-slow: &slow {queue: slow, task: app.run}\nschedules: {a: {<<: *slow, task: app.own, every: 1h}}\n"
+    (entry,) = folder.load(text).entries
+    assert (entry.queue, entry.task) == ("slow", "app.own")
+
+
+def test_variables_fill_texts_at_any_depth_and_a_whole_one_takes_its_type(folder: Folder) -> None:
+    (entry,) = folder.load(
+        "schedules:\n  a:\n    task: ${APP}.run\n    every: 1m\n"
+        "    args: ['${N}', 'n${N}', '${NO:-7}', '${EMPTY:-text}', '$${N}', ['${N}']]\n"
+        "    kwargs: {flag: '${ON}', '${N}': 1}\n",
+        env={"APP": "app", "N": "5", "ON": "true", "EMPTY": ""},
+    ).entries
+    assert entry.task == "app.run"
+    assert entry.args == (5, "n5", 7, "text", "${N}", [5])
+    assert entry.kwargs == {"flag": True, "${N}": 1}
+
+
+@pytest.mark.parametrize("hole, told", [("${GONE}", "GONE"), ("${GONE:?say which app}", "say which app")])
+def test_a_variable_that_is_not_set_is_refused_with_the_file_and_its_name(folder: Folder, hole: str, told: str) -> None:
+    message = folder.refusal(f"schedules: {{a: {{task: '{hole}', every: 1m}}}}")
+    assert "a.yaml" in message
+    assert "GONE" in message
+    assert told in message
+
+
+REFUSED = [
+    ("sheduless: {}", "sheduless"),
+    ("schedules: {a: {task: app.run, evry: 1m}}", "evry"),
+    ("schedules: {a: {task: app.run}}", "a"),
+    ("schedules: {a: {every: 1m}}", "task"),
+    ("schedules: {a: {task: app.run, every: 0s}}", "every"),
+    ("schedules: {a: {task: app.run, every: 1m, cron: '* * * * *'}}", "every"),
+    ("schedules: {a: {task: app.run, cron: '61 * * * *'}}", "cron"),
+    ("schedules: {a: {task: app.run, every: 1m, timezone: Mars/Phobos}}", "Mars/Phobos"),
+    ("schedules: {a: {task: app.run, every: 1m, grace: '5'}}", "grace"),
+    ("schedules: {a: {task: app.run, every: 1m, catchup: some}}", "catchup"),
+    ("schedules: {a: {task: app.run, every: 1m, queue: a, options: {queue: b}}}", "queue"),
+    ("schedules: {a: [task]}", "a"),
+    ("schedules: [a]", "schedules"),
+    ("defaults: [a]\n" + ENTRY, "defaults"),
+    ("- a", "mapping"),
+    ("schedules:\n  a: {task: t, every: 1m}\n  a: {task: t, every: 1m}", "3"),
+    ("schedules: {a: {task: t, every: 1m, task: u}}", "task"),
+    ("a: [", "a.yaml"),
+    ("x: \x01", "a.yaml"),
 ]
 
 
-@pytest.mark.parametrize(("name", "text", "value"), VALUES)
-def test_a_value_is_read(name: str, text: str, value: object) -> None:
-    assert getattr(load_settings([], {name: text}, {}), name) == value
+@pytest.mark.parametrize("text, told", REFUSED)
+def test_what_cannot_be_meant_is_refused_with_the_file_and_the_key(folder: Folder, text: str, told: str) -> None:
+    message = folder.refusal(text)
+    assert "a.yaml" in message
+    assert told in message
 
 
-@pytest.mark.parametrize(
-    ("name", "text"),
-    [
-        ("redis", "host:6379"),
-        ("redis", "http://h"),
-        ("broker", "rabbit"),
-        ("namespace", ""),
-        ("namespace", "a b"),
-        ("namespace", "x" * 65),
-        ("lease_ttl", "6"),
-        ("lease_ttl", "999ms"),
-        ("http", "host"),
-        ("http", "h:0"),
-        ("http", "h:65536"),
-        ("http", "::1:80"),
-        ("log_level", "loud"),
-        ("log_format", "xml"),
-    ],
-)
-def test_a_value_is_refused_naming_the_flag_or_the_variable(tmp_path: Path, name: str, text: str) -> None:
-    setting = next(setting for setting in SETTINGS if setting.name == name)
-    flagged = check_settings([], {name: text}, {})[1]
-    assert [(problem.file, problem.code) for problem in flagged] == [(setting.flag, "E044")]
-    if text:
-        from_env = check_settings([], {}, {str(setting.variable): text})[1]
-        assert [(problem.file, problem.code) for problem in from_env] == [(setting.variable, "E044")]
+def test_a_key_that_is_nearly_right_comes_with_the_right_one(folder: Folder) -> None:
+    assert "schedules" in folder.refusal("shedules: {}")
 
 
-def test_a_wrong_value_is_told_also_where_another_place_wins(tmp_path: Path) -> None:
-    assert told(tmp_path, "namespace: a b", flags={"namespace": "good"}) == [
-        "a.yaml:1:12 E044 namespace: found 'a b'; 1 to 64 letters, digits, dots, underscores and hyphens are accepted"
-    ]
+def test_all_entries_that_are_wrong_are_told_at_once(folder: Folder) -> None:
+    message = folder.refusal("schedules: {a: {task: app.run, every: 0s}, b: {every: 1m}, c: {task: t, every: 1m}}")
+    assert "every" in message
+    assert "task" in message
 
 
-@pytest.mark.parametrize(
-    ("text", "size"), [("1000", 1000), ("64MB", 64 * 10**6), ("1 GiB", 2**30), ("5kB", 5_000), ("7B", 7), ("2KiB", 2048)]
-)
-def test_a_size_is_read(tmp_path: Path, text: str, size: int) -> None:
-    settings = load_settings(written(tmp_path, f"history: {{fires: {text}}}"), {}, {})
-    assert settings.history_fires == size
-
-
-@pytest.mark.parametrize("text", ["-1", "1.5MB", "lots", "true", "1TB"])
-def test_another_size_is_refused(tmp_path: Path, text: str) -> None:
-    assert "history.fires: found" in told(tmp_path, f"history: {{fires: {text}}}")[0]
-
-
-@pytest.mark.parametrize(
-    ("url", "shown"),
-    [
-        ("redis://host:6379/0", "redis://host:6379/0"),
-        ("redis://user:secret@host", "redis://user:***@host"),
-        ("redis://:s3cr@t/x@host", "redis://:***@host"),
-        ("rediss://host?password=secret", "rediss://host?***"),
-        ("unix:///tmp/s?password=x", "unix:///tmp/s?***"),
-        ("not a url", "not a url"),
-    ],
-)
-def test_a_secret_is_masked(url: str, shown: str) -> None:
-    assert mask_url(url) == shown
-
-
-def test_no_message_shows_a_secret(tmp_path: Path) -> None:
-    for text in ("http://user:hunter2@host", "host:hunter2@x//:hunter2@y"):
-        problems = check_settings([], {"redis": text, "broker": f"1{text}"}, {})[1]
-        assert len(problems) == 2
-        assert not [problem for problem in problems if "hunter2" in problem.text()]
-
-
-def test_zone_data_come_from_where_the_variable_says(tmp_path: Path) -> None:
-    assert told(tmp_path, BEATD_TZPATH=str(tmp_path))[0].startswith("BEATD_TZPATH E044")
-    zones = tmp_path / "zones"
-    (zones / "Mine").mkdir(parents=True)
-    (zones / "Mine" / "Here").write_bytes(zone_data().read("Europe/Paris"))
-    path = written(tmp_path, "schedules: {a: {task: t, every: 5s, timezone: Mine/Here}}")
-    try:
-        settings = load_settings(path, {}, {"BEATD_TZPATH": str(zones), "BEATD_TZ": "Mine/Here"})
-        assert [entry.schedule.timezone for entry in settings.entries] == ["Mine/Here"]
-        assert settings.tz == "Mine/Here"
-    finally:
-        use_zone_data(None)
-
-
-def test_all_problems_are_in_the_error(tmp_path: Path) -> None:
-    paths = written(tmp_path, "namespace: a b\nschedules: {a: {task: t}}\n")
-    with pytest.raises(ConfigProblems) as caught:
-        load_settings(paths, {"http": "x"}, {})
-    assert [problem.code for problem in caught.value.problems] == ["E044", "E052", "E044"]
-    assert caught.value.exit_code == 3
-    assert all(problem.text() in caught.value.message for problem in caught.value.problems)
-
-
-def test_warnings_stop_nothing(tmp_path: Path) -> None:
-    settings = load_settings(written(tmp_path, "schedules: {a: {task: t, every: 6h}}"), {}, {})
-    assert [problem.code for problem in settings.warnings] == ["W021"]
-
-
-def test_files_are_found_where_they_should_be(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.chdir(tmp_path)
-    here = [Path("schedules.yaml")]
-    assert find_files(["x", "y"], {"BEATD_CONFIG": "z"}) == [Path("x"), Path("y")]
-    assert find_files([], {"BEATD_CONFIG": "z"}) == [Path("z")]
-    assert find_files([], {}) in ([], [Path("/etc/beatd/schedules.yaml")])
-    Path("schedules.yaml").write_text("schedules: {}")
-    assert find_files([], {"BEATD_CONFIG": ""}) == here
-
-
-def test_the_private_server_lives_beside_the_first_file(tmp_path: Path) -> None:
-    loaded = load_files(written(tmp_path, "include: [b.yaml]", "schedules: {}")[:1], {})
-    settings, problems = decide(loaded, {}, {})
-    assert isinstance(settings, Settings)
-    assert (settings.folder, problems) == (tmp_path.resolve(), [])
+def test_a_file_that_cannot_be_read_is_named(folder: Folder) -> None:
+    with pytest.raises(BeatdError, match=r"gone\.yaml"):
+        load_settings([folder.path / "gone.yaml"], {}, {})
+    with pytest.raises(BeatdError, match=folder.path.name):
+        load_settings([folder.path], {}, {})

@@ -89,12 +89,14 @@ class Scripts(RuleBasedStateMachine):
         self.slots: dict[str, list[int]] = defaultdict(list)
         self.former: list[Term] = []
 
-    @initialize()
-    def begin(self) -> None:
+    @initialize(spoilt=st.booleans())
+    def begin(self, spoilt: bool) -> None:
         self.store.do("FLUSHALL")
         self.term = self.store.lead("first")
         self.store.put(*(put_item(name, "n0.f1") for name in NAMES))
         self.whatever_is_marked_is_planned(5)
+        if spoilt:
+            self.a_queue_is_spoilt_or_mended()
 
     def fresh(self) -> int:
         self.count += 1
@@ -134,13 +136,14 @@ class Scripts(RuleBasedStateMachine):
         if "2" in codes:
             assert self.store.everything() == before
 
-    @rule(step=st.integers(1, 9))
+    @rule(step=st.integers(-2, 9))
     def whatever_is_marked_is_planned(self, step: int) -> None:
         rev, last = self.store.hash("rev"), self.store.hash("last")
         marks = {name: score for name, score in self.store.scores().items() if score.startswith("-")}
         for name, score in marks.items():
-            moment = int(last.get(name, "0").split("|")[0]) + self.jitter(name) + step
-            assert self.store.plan(self.term, PlanItem(name, rev[name], score, str(moment))) == "0"
+            slot = max(0, int(last.get(name, "0").split("|", maxsplit=1)[0]) + step)
+            planned = self.store.plan(self.term, PlanItem(name, rev[name], score, str(slot + self.jitter(name))))
+            assert planned == ("0" if step > 0 else "1")
 
     @rule(
         claims=st.lists(
@@ -251,8 +254,9 @@ class Scripts(RuleBasedStateMachine):
         assert self.term.epoch > self.former[-1].epoch
 
     @rule(claim=fires)
-    def a_former_leader(self, claim: Fire) -> None:
-        for term in self.former[-1:]:
+    def a_stranger(self, claim: Fire) -> None:
+        twin = replace(self.term, owner="twin")  # the same epoch, granted twice after a failover that lost a suffix
+        for term in (twin, replace(self.term, epoch=self.term.epoch - 1), *self.former[-1:]):
             said = self.store.refusal(fire_call(self.store.keys, term, [self.fire_item(claim)]))
             assert said.startswith("FENCED ")
             plans = [PlanItem(name, REV, score, "F") for name, score in self.store.scores().items()]

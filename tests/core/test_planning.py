@@ -7,7 +7,7 @@ import pytest
 from beatd.core.entry import Entry, entry_from_spec
 from beatd.core.fire import Skip
 from beatd.core.instant import LAST_MS
-from beatd.core.planning import First, first_moment, moment_of, plan_item
+from beatd.core.planning import First, first_moment, moment_of, owed_moment, plan_item
 from beatd.core.timetable import PlanItem, Stored
 
 S = 1_000
@@ -88,6 +88,24 @@ def test_the_script_hears_of_a_finished_entry_and_of_what_was_past() -> None:
     assert item(entry(), f"-{T0}", left=0).verdict == "F"
     past = item(entry(at=AT), f"-{T0 + 10 * M}")
     assert (past.verdict, past.skips) == ("F", (Skip("past", 1, T0, T0),))
+
+
+@pytest.mark.parametrize(
+    "score, last_slot, moment",
+    [
+        (str(T0 + 7), T0 - 1, T0 + 7),
+        (str(T0 + 7), T0, None),  # moment - jitter is not after the last fire: written by hand
+        (f"-{T0}", 0, None),
+        ("1.5", 0, None),
+    ],
+)
+def test_only_a_moment_after_the_last_fire_is_owed(score: str, last_slot: int, moment: int | None) -> None:
+    assert owed_moment(Stored("nightly", score, "rev", b"", last_slot, 7, None)) == moment
+
+
+def test_a_moment_at_or_before_the_last_fire_is_planned_from_just_after_that() -> None:
+    found = plan_item(entry(), Stored("nightly", str(T0), "rev", b"", T0 + 3 * M, 0, None), T0 + 10 * M)
+    assert found.verdict == str(T0 + 4 * M)
 
 
 @pytest.mark.parametrize("score", ["inf", "-inf", "nan", "1.5", "-1.5", "-1800000000000.5", "1e300", "-1e300"])

@@ -1,4 +1,4 @@
-"""The whole way: `beatd run` sends, a real Celery worker executes, results come back under ids that follow from slots."""
+"""The whole way: `beatd run` sends, a real Celery worker executes, and the id of a result follows from its slot."""
 
 from collections.abc import Iterator
 from datetime import UTC, datetime
@@ -102,7 +102,8 @@ def test_each_result_was_stored_once(worker: CeleryWorker, started_at: int, redi
 def test_a_cron_of_five_fields_is_executed_at_the_next_minute(
     worker: CeleryWorker, redis_server: RedisServer, tmp_path: Path
 ) -> None:
-    config = {"namespace": "minutes", "schedules": {"minutely": {"task": "tasks.add", "cron": "* * * * *", "args": [1, 2]}}}
+    minutely = {"task": "tasks.add", "cron": "* * * * *", "args": [1, 2]}
+    config = {"namespace": "minutes", "schedules": {"minutely": minutely}}
     daemon = Daemon(tmp_path, redis_server.url, config=config)
     try:
         daemon.start().wait_for("config_reloaded")

@@ -1,5 +1,6 @@
 """Leaders die, freeze, leave; servers crash: what reaches the queue is each slot once, and none is missing."""
 
+import os
 import random
 import signal
 import statistics
@@ -20,6 +21,8 @@ StartDaemon = Callable[..., Daemon]
 OpenLedger = Callable[..., Ledger]
 
 FAST: dict[str, Any] = {"task": "t.t", "every": "200ms", "fast": True, "catchup": "all", "catchup_limit": 1000}
+SEED = int(os.environ.get("BEATD_TEST_SEED", "20261120"))
+FAULTS = int(os.environ.get("BEATD_TEST_FAULTS", "15"))
 
 
 def fast_entries(count: int, **more: Any) -> dict[str, dict[str, Any]]:
@@ -235,12 +238,15 @@ def test_a_daemon_waits_for_a_redis_that_is_not_there_yet(
 def test_a_dying_fleet_under_random_faults_fires_every_slot_once(
     server: RedisServer, client: redis.Redis, fleet_of: Callable[..., Fleet], open_ledger: OpenLedger
 ) -> None:
-    """Three instances, a fault every third of a second: kill -9, stop beyond the TTL, all connections cut."""
-    rng = random.Random(20261120)
+    """Three instances, a fault every third of a second: kill -9, stop beyond the TTL, all connections cut.
+
+    BEATD_TEST_FAULTS and BEATD_TEST_SEED run it for longer, or another way.
+    """
+    rng = random.Random(SEED)
     ledger, entries = open_ledger(server), fast_entries(50)
     fleet = fleet_of(3, entries)
     ledger.settle(entries, 0)
-    for _ in range(24):
+    for _ in range(FAULTS):
         victim = rng.choice(fleet.daemons)
         fault = rng.choice(["kill", "stop", "cut", "leave"])
         if fault == "kill":

@@ -64,11 +64,11 @@ def test_an_outage_is_a_few_lines_and_not_a_flood(
     server: RedisServer, start_daemon: StartDaemon, open_ledger: OpenLedger
 ) -> None:
     ledger = open_ledger(server)
-    daemon = start_daemon(server.url, config={"schedules": FAST_ENTRIES})
+    daemon = start_daemon(server.url, config={"schedules": FAST_ENTRIES}, lease_ttl="1s")
     ledger.settle(FAST_ENTRIES, 0)
     server.kill()
     daemon.wait_for("lease_lost")
-    time.sleep(2)  # an outage of some length, with a few dozen tries in it
+    time.sleep(1.5)  # an outage of some length, with a few dozen tries in it
     lines = len([e for e in list(daemon._log.events) if e.name != "entry_fired"])
     server.start()
     daemon.wait_for("redis_up")
@@ -123,7 +123,7 @@ def test_cutting_all_connections_two_hundred_times_leaks_nothing_and_keeps_the_l
     daemon = start_daemon(server.url, config={"schedules": FAST_ENTRIES}, lease_ttl="3s")
     ledger = open_ledger(server)
     ledger.settle(FAST_ENTRIES, 0)
-    for _ in range(20):
+    for _ in range(10):
         cut_all(client)
         time.sleep(0.05)
     ledger.wait_for_entry("e0", after=now_ms(client))
@@ -145,7 +145,8 @@ def test_flushing_the_scripts_under_way_is_not_noticed(
     ledger.settle(FAST_ENTRIES, 0)
     for _ in range(10):
         client.script_flush()
-        ledger.wait_for_entry("e0", after=now_ms(client))
+        seen = len(ledger.all()) + 5
+        ledger.wait_for(lambda found, seen=seen: len(found) > seen)  # type: ignore[misc]
     ledger.check(FAST_ENTRIES, now_ms(client))
     assert not daemon.events("redis_down")
 
@@ -213,3 +214,28 @@ def test_a_password_changed_under_way_is_waited_out(
         client.config_set("requirepass", "secret")
         ledger.check(FAST_ENTRIES, now_ms(client))
     assert daemon.running
+
+
+def test_a_dataset_that_goes_back_under_a_living_leader_is_noticed_and_what_it_owes_fires_again_under_its_ids(
+    start_redis: StartRedis, start_daemon: StartDaemon, open_ledger: OpenLedger
+) -> None:
+    """The lease record survives, and so do the connections: only the count of batches tells."""
+    try:
+        server = start_redis(enable_debug_command="yes")
+    except RuntimeError:  # before Redis 7 there is no such option, and DEBUG is always there
+        server = start_redis()
+    ledger = open_ledger(server)
+    daemon = start_daemon(server.url, config={"schedules": FAST_ENTRIES}, lease_ttl="6s")
+    ledger.settle(FAST_ENTRIES, 0)
+    with server.client() as client:
+        client.save()
+        at = now_ms(client)
+        ledger.settle(FAST_ENTRIES, at + 600)
+        client.execute_command("DEBUG", "RELOAD", "NOSAVE")
+        ledger.settle(FAST_ENTRIES, now_ms(client) + 500)
+    daemon.wait_for("backlog", reason="rollback")
+    assert not daemon.events("lease_lost")
+    ids: dict[tuple[str, int], set[str]] = {}
+    for message in ledger.all():
+        ids.setdefault((message.entry, message.slot), set()).add(message.id)
+    assert all(len(of_one) == 1 for of_one in ids.values())

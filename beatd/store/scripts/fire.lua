@@ -17,6 +17,7 @@
 --
 -- Every step is one command for the whole batch, and terms are read once per distinct text: that is what makes
 -- 100 fires cost little more than 100 pushes (docs/performance.md).
+local ARGV, KEYS = ARGV, KEYS -- locals: a global is looked up at every use
 local EPOCH, OWNER, FORMAT = ARGV[1], ARGV[2], ARGV[3]
 local HIST_ROWS, SKIP_ROWS = whole(ARGV[4]), whole(ARGV[5])
 local N, M = whole(ARGV[6]), whole(ARGV[7])
@@ -79,66 +80,80 @@ local function last_moment(terms, expected, next, jitter)
   return found == terms.count and previous + jitter or nil
 end
 
--- The code of item i and its terms; nothing is written yet. Malformed comes first, so that no later step can meet it.
+-- The code of item i under its terms; nothing is written yet. Malformed comes first, so that no later step can meet it.
+-- Entries are often due at one moment: a text equal to the one before is not read again.
 local seen = {}
-local function judge(i)
-  local name, expected_text, next_text = ARGV[NAME + i], ARGV[EXPECTED + i], ARGV[NEXT + i]
-  local terms = known_terms[ARGV[TERMS + i]]
-  if terms == nil then terms = read_terms(ARGV[TERMS + i]) end
-  local expected = whole(expected_text)
-  local next = next_text == 'F' and math.huge or whole(next_text)
-  if not terms or terms.bad or not expected or not next or next <= expected then return '5', terms end
+local expected_text, expected, next_text, next
+local function judge(i, terms)
+  local name = ARGV[NAME + i]
+  if ARGV[EXPECTED + i] ~= expected_text then
+    expected_text = ARGV[EXPECTED + i]
+    expected = whole(expected_text)
+  end
+  if ARGV[NEXT + i] ~= next_text then
+    next_text = ARGV[NEXT + i]
+    next = next_text == 'F' and math.huge or whole(next_text)
+  end
+  if terms.bad or not expected or not next or next <= expected then return '5' end
   local latest = expected
   if terms.slots ~= '' then
     latest = last_moment(terms, expected, next, jitters and number(jitters[i]) or 0)
-    if not latest then return '5', terms end
+    if not latest then return '5' end
   end
-  if seen[name] then return '1', terms end
+  if seen[name] then return '1' end
   seen[name] = true
   local moment = moments[i]
-  if not moment or revs[i] ~= ARGV[REV + i] then return '2', terms end
-  if moment ~= expected_text and tonumber(moment) ~= expected then return '1', terms end
+  if not moment or revs[i] ~= ARGV[REV + i] then return '2' end
+  if moment ~= expected_text and tonumber(moment) ~= expected then return '1' end
   -- A span that begins at or before the last fire comes of a score that no script of ours wrote: it is planned anew.
   if terms.slots ~= '' and whole(string.match(terms.slots, '^%d+')) <= last_slot(redis.call('HGET', K_last, name)) then
-    return '1', terms
+    return '1'
   end
-  if latest > now then return '3', terms end
-  if terms.after and now > expected + terms.after then return '6', terms end
+  if latest > now then return '3' end
+  if terms.after and now > expected + terms.after then return '6' end
   local stored_left = lefts and lefts[i]
   if stored_left then
     stored_left = whole(stored_left)
-    if not stored_left then return '5', terms end
-    if stored_left - terms.count ~= tonumber(terms.left) then return '2', terms end
-    if terms.left == '0' and next_text ~= 'F' then return '5', terms end
+    if not stored_left then return '5' end
+    if stored_left - terms.count ~= tonumber(terms.left) then return '2' end
+    if terms.left == '0' and next_text ~= 'F' then return '5' end
   elseif terms.left ~= '' then
-    return '2', terms
+    return '2'
   end
-  if terms.count > 0 and not usable[terms.queue] then return '4', terms end
-  return '0', terms
+  if terms.count > 0 and not usable[terms.queue] then return '4' end
+  return '0'
 end
 
 local codes, item_terms, accepted, blocked, message, pushes = {}, {}, {}, {}, MSG, {}
+local taken = 0
 for i = 1, N do
-  local code, terms = judge(i)
-  codes[i], item_terms[i] = code, terms
+  local terms = known_terms[ARGV[TERMS + i]]
+  if terms == nil then terms = read_terms(ARGV[TERMS + i]) end
   if not terms then return refuse('MALFORMED', 'terms of item ' .. i) end
+  local code, count = judge(i, terms), terms.count
+  codes[i], item_terms[i] = code, terms
   if code == '0' then
-    accepted[#accepted + 1] = i
-    if terms.count > 0 then
+    taken = taken + 1
+    accepted[taken] = i
+    if count > 0 then
       local list = pushes[terms.queue]
-      if not list then list = {}; pushes[terms.queue] = list end
-      for j = message + 1, message + terms.count do list[#list + 1] = ARGV[j] end
+      if not list then
+        list = { n = 0 }
+        pushes[terms.queue] = list
+      end
+      for j = 1, count do list[list.n + j] = ARGV[message + j] end
+      list.n = list.n + count
     end
   elseif code == '4' then
     blocked[#blocked + 1] = ARGV[EXPECTED + i]
     blocked[#blocked + 1] = ARGV[NAME + i]
   end
-  message = message + terms.count
+  message = message + count
 end
 if message ~= MSG + M then return refuse('MALFORMED', 'the items name another number of messages than was sent') end
 
 local seq = number(lease[4])
-if #accepted > 0 then
+if taken > 0 then
   -- The push comes first: it is the one that a memory limit, a lost disk or too few replicas refuse, and then
   -- nothing has been written. All that follows at once can't fail any more.
   for queue, list in pairs(pushes) do
@@ -146,22 +161,24 @@ if #accepted > 0 then
   end
   local fired_at = ms(now)
   local moves, finished, reasons, left_now = {}, {}, {}, {}
-  for _, i in ipairs(accepted) do
+  local at = 0
+  for k = 1, taken do
+    local i = accepted[k]
     local name, left = ARGV[NAME + i], item_terms[i].left
     if ARGV[NEXT + i] == 'F' then
       finished[#finished + 1] = name
       reasons[#reasons + 1] = name
       reasons[#reasons + 1] = '{"finished":{"at":"' .. fired_at .. '"},"owed":"-' .. fired_at .. '"}'
     else
-      moves[#moves + 1] = ARGV[NEXT + i]
-      moves[#moves + 1] = name
+      moves[at + 1], moves[at + 2] = ARGV[NEXT + i], name
+      at = at + 2
     end
     if left ~= '' then
       left_now[#left_now + 1] = name
       left_now[#left_now + 1] = left
     end
   end
-  if #moves > 0 then redis.call('ZADD', K_due, 'XX', unpack(moves)) end
+  if at > 0 then redis.call('ZADD', K_due, 'XX', unpack(moves)) end
   if #finished > 0 then
     redis.call('ZREM', K_due, unpack(finished))
     redis.call('HSET', K_out, unpack(reasons))
@@ -173,7 +190,9 @@ if #accepted > 0 then
   redis.pcall('HSET', K_lease, 'until', ms(math.max(number(lease[7]), now + number(lease[6]))),
     'rn', ms(number(lease[5]) + 1), 'seq', ms(seq))
   local lasts, fires, skips = {}, {}, {}
-  for _, i in ipairs(accepted) do
+  local fired_of, stamp, pieces = 0, '|' .. fired_at .. '|', 0
+  for k = 1, taken do
+    local i = accepted[k]
     local name, terms = ARGV[NAME + i], item_terms[i]
     local slot = terms.slots
     if terms.count > 0 then
@@ -182,23 +201,23 @@ if #accepted > 0 then
         local jitter = jitters and whole(jitters[i])
         if jitter then slot = ms(slot - jitter) end
       end
-      local at = #fires
-      fires[at + 1], fires[at + 2], fires[at + 3], fires[at + 4] = name, US, slot, RS
-      at = #lasts
-      lasts[at + 1] = name
-      lasts[at + 2] = (terms.count == 1 and slot or string.match(slot, '%d+$')) .. '|' .. fired_at .. '|'
+      fires[pieces + 1], fires[pieces + 2], fires[pieces + 3], fires[pieces + 4] = name, US, slot, RS
+      pieces = pieces + 4
+      lasts[fired_of + 1] = name
+      lasts[fired_of + 2] = (terms.count == 1 and slot or string.match(slot, '%d+$')) .. stamp
         .. ARGV[ID + i] .. '|' .. terms.skips
+      fired_of = fired_of + 2
     elseif terms.skips ~= '' then
       local before = redis.pcall('HGET', K_last, name)
       local fired = type(before) == 'string' and string.match(before, '^(%d+|%d+|[^|]*|)') or '0|0||'
-      lasts[#lasts + 1] = name
-      lasts[#lasts + 1] = fired .. terms.skips
+      lasts[fired_of + 1], lasts[fired_of + 2] = name, fired .. terms.skips
+      fired_of = fired_of + 2
     end
     if terms.skips ~= '' then skips[#skips + 1] = name .. US .. terms.skips end
   end
-  if #lasts > 0 then redis.pcall('HSET', K_last, unpack(lasts)) end
-  if #fires > 0 then
-    fires[#fires] = nil
+  if fired_of > 0 then redis.pcall('HSET', K_last, unpack(lasts)) end
+  if pieces > 0 then
+    fires[pieces] = nil
     add_row(K_hist, HIST_ROWS, 'epoch', EPOCH, 'at', fired_at, 'fires', table.concat(fires))
   end
   if #skips > 0 then

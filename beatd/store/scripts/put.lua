@@ -59,11 +59,12 @@ local function mark(t, fired, hold)
   return '-' .. ms(math.max(t, fired, hold, 1))
 end
 
--- The score with which an entry goes on, and whether a moment is given up. `owed` is the one it has, or nil. Editing
--- only what a task gets leaves a pending slot alone; a changed schedule counts from just before the slot still owed.
+-- The score with which an entry goes on, and whether what it owes is given up. `owed` is the one it has, or nil.
+-- Editing only what a task gets leaves a pending slot alone; a changed schedule counts from just before the slot still
+-- owed. An entry that nobody has planned since instant t may owe every slot of its old schedule from t on.
 local function next_score(owed, same_schedule, jitter, fired, hold)
   if not owed then return mark(now, fired, hold), false end
-  if owed < 0 then return mark(-owed, fired, hold), false end
+  if owed < 0 then return mark(-owed, fired, hold), not same_schedule end
   local held = hold > now and owed - jitter <= hold
   if same_schedule and not held then return ms(owed), false end
   return mark(math.min(now, owed - jitter - 1), fired, hold), not same_schedule

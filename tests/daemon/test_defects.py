@@ -1,0 +1,81 @@
+"""A defect of ours that one entry brings to light: that entry becomes invalid, the daemon and the others go on."""
+
+import random
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import cast
+
+import pytest
+
+from beatd.core.entry import Entry, entry_from_spec
+from beatd.core.fire import FireItem, Template
+from beatd.core.term import Term
+from beatd.core.timetable import Stored
+from beatd.daemon.clock import ServerClock
+from beatd.daemon.definitions import Definitions
+from beatd.daemon.ports import TimetablePort
+from beatd.daemon.session import Session
+from beatd.daemon.ticker import Ticker
+from beatd.errors import EntryInvalid
+
+NOW = 1_795_165_200_000
+
+
+class Silent:
+    def emit(self, event: str, **fields: object) -> None: ...
+
+    def fired(self, items: Sequence[FireItem], at: int) -> None: ...
+
+
+@dataclass
+class Sturdy:
+    queue_key: str = "celery"
+    expires_ms: int | None = None
+    expires_on: int | None = None
+    size: int = 100
+
+    def render(self, task_id: str, slot_ms: int, delivery_tag: str) -> bytes:
+        return task_id.encode()
+
+
+class Brittle(Sturdy):
+    def render(self, task_id: str, slot_ms: int, delivery_tag: str) -> bytes:
+        raise OverflowError("year 10000 is out of range")
+
+
+def compiled(entry: Entry) -> Template:
+    if entry.name == "hopeless":
+        raise RuntimeError("no template")
+    return Brittle() if entry.name == "brittle" else Sturdy()
+
+
+def stored(name: str) -> Stored:
+    definition = entry_from_spec(name, {"task": "t.t", "every": "1s", "anchor": "2026-01-01T00:00:00Z"}).to_definition()
+    return Stored(name, str(NOW), f"{random.random()}.f", definition.encode(), 0, 0, None)
+
+
+@pytest.fixture
+def session() -> Session:
+    clock = ServerClock(lambda: 0.0)
+    clock.observe(0.0, NOW)
+    nothing = cast(TimetablePort, None)  # none of this asks Redis
+    return Session(Term(1, "o", 0, NOW, 0, "i"), nothing, clock, Definitions("default", compiled), Silent())
+
+
+def test_a_definition_on_which_compiling_breaks_is_invalid(session: Session) -> None:
+    with pytest.raises(EntryInvalid, match="RuntimeError: no template"):
+        session.stage(stored("hopeless"), NOW)
+
+
+def test_an_entry_on_which_rendering_breaks_is_condemned_and_the_others_are_fired(session: Session) -> None:
+    for name in ("a", "brittle", "b"):
+        session.stage(stored(name), NOW)
+    ticker = Ticker(session, new_tag=lambda: "tag", prolonged=lambda term, sent: None)
+
+    batch = ticker._make_batch(session.window.take_due(NOW, 100))
+
+    assert sorted(item.name for item in batch.items) == ["a", "b"]
+    assert session.next_suspects(10) == ["brittle"]
+    with pytest.raises(EntryInvalid, match="year 10000"):
+        session.stage(stored("brittle"), NOW)
+    session.stage(stored("brittle"), NOW)  # a later revision has its own chance

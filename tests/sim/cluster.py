@@ -1,0 +1,444 @@
+"""One simulated world: a Redis, some whole daemons, clients that edit, and whatever goes wrong between them.
+
+Everything follows from one number. The world ends at its time or at the first thing that must not be.
+"""
+
+import asyncio
+import contextlib
+import hashlib
+import itertools
+import random
+from collections import deque
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
+from typing import Any, Final
+
+import beatd.core.batch
+import beatd.daemon.leader
+import beatd.daemon.planner
+import beatd.daemon.ticker
+from beatd.core.entry import Entry
+from beatd.core.fire import FireItem
+from beatd.core.term import LeaseTiming, Term
+from beatd.daemon.clock import ServerClock
+from beatd.daemon.definitions import Definitions
+from beatd.daemon.elector import Elector
+from beatd.daemon.files import FileEntries, LoadedFiles
+from beatd.daemon.leader import Leader
+from beatd.daemon.session import Session
+from beatd.daemon.together import run_together
+from beatd.store.adapters import RedisStores
+from beatd.store.keys import Keys
+from tests.sim.entries import PlainTemplate, random_entry
+from tests.sim.ledger import Ledger
+from tests.sim.link import Connection, Network
+from tests.sim.loop import Process, VirtualLoop, within
+from tests.sim.redis import Server, copied
+
+BASE_S: Final = 1_763_650_740  # a minute's beginning: 60 s on, cron has a slot
+LATE_S: Final = 1.25  # the longest that anything may wait once all is calm: nothing is left to a net that heals
+FOREIGN_LATE_S: Final = 4.0  # what somebody else did to the timetable is found by looking at numbers, and that takes
+KEYS: Final = Keys("sim")
+
+
+@dataclass(frozen=True, slots=True)
+class Scenario:
+    """What kind of world a seed makes."""
+
+    seed: int
+    quiet: bool
+    seconds: float
+    ttl: float
+    instances: int
+    slowest: float
+    fault_rate: float
+    foreign: bool
+    faulty: bool
+    flushes: bool
+    entries: int
+    file_entries: int
+    edit_every: float
+    fault_every: float
+    sizes: dict[tuple[Any, str], int]
+    message_size: int
+
+    @property
+    def calm_after(self) -> float:
+        """Seconds after the last disturbance from which on all must be well."""
+        return 1.5 * self.ttl + 4.0
+
+
+def scenario(seed: int) -> Scenario:
+    """One seed in ten is a long quiet leader: leader changes heal, and so hide what a leader fails to look at again."""
+    r = random.Random(seed)
+    quiet = seed % 10 == 0
+    horizon = r.choice([1000, 3000, 15_000])
+    page, slice_, batch = r.choice([2, 5, 500]), r.choice([1, 20]), r.choice([1, 3, 100])
+    planner, ticker = beatd.daemon.planner, beatd.daemon.ticker
+    return Scenario(
+        seed=seed,
+        quiet=quiet,
+        seconds=120.0 if quiet else 22.0,
+        ttl=r.choice([1.5, 2.0, 3.0]),
+        instances=1 if quiet else r.choice([1, 2, 2, 3]),
+        slowest=r.choice([0.001, 0.01, 0.04, 0.04]),
+        fault_rate=0.0 if quiet else r.choice([0.0, 0.002, 0.01, 0.03]),
+        foreign=r.random() < 0.1,
+        faulty=r.random() < 0.15,
+        flushes=r.random() < 0.05,
+        entries=r.choice([2, 4, 4, 6, 12]) if not quiet else r.choice([2, 4]),
+        file_entries=r.choice([0, 1, 3]),
+        edit_every=r.choice([0.3, 1.0, 3.0]) if not quiet else r.choice([0.5, 4.0]),
+        fault_every=12.0 if quiet else 2.5,
+        sizes={
+            (planner, "PAGE"): page,
+            (planner, "SLICE"): slice_,
+            (planner, "HORIZON_MS"): horizon,
+            (planner, "REFILL_MS"): horizon // 3,
+            (ticker, "MOST_ENTRIES"): batch,
+        },
+        message_size=r.choice([400, 400, 100_000]),
+    )
+
+
+class SimEvents:
+    """Fits ports.EventSink."""
+
+    def __init__(self, world: "World", name: str) -> None:
+        self._world = world
+        self._name = name
+
+    def emit(self, event: str, **fields: object) -> None:
+        self._world.note(self._name, event, fields)
+        if event in ("leader_acquired", "leader_released", "lease_lost"):
+            self._world.disturbed()
+
+    def fired(self, items: Sequence[FireItem], at: int) -> None:
+        self._world.note(self._name, "fired", [(item.name, *item.slots) for item in items])
+
+
+class Instance:
+    """One daemon, as run_daemon wires it."""
+
+    def __init__(self, world: "World", name: str, files: LoadedFiles | None) -> None:
+        self.name = name
+        self.process = Process(name)
+        self.sessions: list[Session] = []
+        self.killed = False
+        self._world = world
+        self._stop = asyncio.Event()
+        r, events = world.random, SimEvents(world, name)
+        ids = (f"{name}-{number}" for number in itertools.count())
+        timing = LeaseTiming(world.scenario.ttl)
+        offset = r.uniform(0, 1e6)
+        clock = ServerClock(lambda: world.loop.time() + offset)
+        stores = RedisStores(world.network.open_link(timing.timeout), KEYS, f'{{"client":"{name}"}}')
+        size = world.scenario.message_size
+        self.elector = Elector(
+            stores,
+            timing,
+            clock,
+            events,
+            instance=name,
+            record=lambda term: "{}",
+            new_id=lambda: next(ids),
+            random_source=random.Random(r.random()),
+        )
+        self._leader = Leader(
+            stores,
+            self.elector,
+            clock,
+            events,
+            Definitions(KEYS.namespace, lambda entry: PlainTemplate(entry, size)),
+            FileEntries(
+                stores.open_files, files, events, instance=name, new_id=lambda: next(ids), allow_shrink=False
+            ),
+            version="sim",
+            new_tag=lambda: next(ids),
+            random_source=random.Random(r.random()),
+        )
+        with within(self.process):
+            self.task = world.loop.create_task(self._main())
+
+    @property
+    def alive(self) -> bool:
+        """Whether it runs, and is not about to end."""
+        return not self.process.frozen and not self.task.done() and not self._stop.is_set()
+
+    def stop(self) -> None:
+        """SIGTERM."""
+        self._stop.set()
+
+    def kill(self) -> None:
+        """SIGKILL: it never runs again."""
+        self.killed = self.process.frozen = True
+        self._world.network.cut_all(self.process)
+
+    async def _main(self) -> None:
+        try:
+            await run_together(self.elector.run(), self._leader.run(), self._until_stopped())
+        except Exception as error:  # noqa: BLE001  # whatever it is, a daemon must not die of it
+            self._world.fail(f"{self.name} died: {error!r}", error)
+        finally:
+            await self.elector.resign()
+
+    async def _until_stopped(self) -> None:
+        await self._stop.wait()
+
+
+@dataclass(slots=True)
+class Outcome:
+    """How a world ended."""
+
+    seed: int
+    failure: str | None
+    fires: int
+    codes: dict[str, int]
+    digest: str  # of all events: equal when two runs were the same
+    trace: list[str] = field(default_factory=list)
+
+
+class World:
+    """Everything in one seed."""
+
+    def __init__(self, settings: Scenario) -> None:
+        self.scenario = settings
+        self.loop = VirtualLoop()
+        self.random = random.Random(settings.seed * 2 + 1)
+        self.step_us = 0
+        self.server = Server(self._now_us, b"7.0.15" if settings.seed % 3 else b"6.2.14")
+        self.network = Network(self.loop, self.server, random.Random(self.random.random()))
+        self.network.slowest = settings.slowest
+        self.network.fault_rate = settings.fault_rate
+        self.network.fault_happened = self._fault_happened
+        self.ledger = Ledger(self.server, KEYS, random.Random(self.random.random()), self.fail)
+        self.ledger.noted = self._script_noted
+        self.server.observer = self.ledger
+        self.instances: list[Instance] = []
+        self.failure: str | None = None
+        self.error: BaseException | None = None
+        self.versions = itertools.count(1)
+        self.calm_since = 0.0
+        self.settling = False  # nothing new goes wrong any more
+        self._digest = hashlib.sha256()
+        self.events: deque[tuple[float, str, str, object]] = deque(maxlen=4000)
+        self._names = itertools.count(1)
+        self._done: asyncio.Future[None] | None = None
+        self._waiting_since: dict[tuple[bytes, float], float] = {}
+        self.files = self._files()
+
+    def run(self) -> Outcome:
+        """Lives through the seed."""
+        self.ledger.load_scripts()
+        with self._small_sizes(), self._recorded_sessions():
+            try:
+                self.loop.run_until_complete(self._live())
+            finally:
+                self.loop.close()
+        trace = [] if self.failure is None else [_line(*event) for event in self.events]
+        digest = self._digest.hexdigest()
+        return Outcome(self.scenario.seed, self.failure, self.ledger.fires, self.ledger.codes, digest, trace)
+
+    def now_ms(self) -> int:
+        """The clock of Redis."""
+        return self._now_us() // 1000
+
+    def note(self, who: str, what: str, more: object = "") -> None:
+        """One line of the trace."""
+        self.events.append((self.loop.time(), who, what, more))
+        self._digest.update(f"{self.loop.time()} {who} {what}".encode())
+
+    def fail(self, text: str, error: BaseException | None = None) -> None:
+        """The first thing that must not be ends the world."""
+        if self.failure is None:
+            self.failure, self.error = text, error
+            self.note("world", "FAILED", text)
+            if self._done is not None and not self._done.done():
+                self._done.set_result(None)
+
+    def disturbed(self) -> None:
+        """Something happened that takes a while to heal."""
+        self.calm_since = self.loop.time()
+        self._waiting_since.clear()
+
+    def start_instance(self) -> Instance:
+        """Starts a daemon."""
+        instance = Instance(self, f"i{next(self._names)}", self.files)
+        self.instances.append(instance)
+        self.note(instance.name, "starts")
+        self.disturbed()
+        return instance
+
+    def snapshot(self) -> "tuple[Any, Any]":
+        """The dataset as it is, with its history."""
+        return copied(self.server.data), self.ledger.history.copy()
+
+    def restore(self, snapshot: "tuple[Any, Any]") -> None:
+        """The dataset goes back."""
+        self.server.data, self.ledger.history = copied(snapshot[0]), snapshot[1].copy()
+
+    async def _live(self) -> None:
+        from tests.sim.trouble import all_trouble  # noqa: PLC0415  # it needs the world's own type
+
+        self._done = self.loop.create_future()
+        self.loop.set_exception_handler(self._loop_failed)
+        for _ in range(self.scenario.instances):
+            self.start_instance()
+        tasks = [self.loop.create_task(service) for service in (*all_trouble(self), self._watch())]
+        for task in tasks:
+            task.add_done_callback(self._trouble_ended)
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(self.scenario.seconds):
+                await self._done
+        if self.failure is None:
+            self.ledger.nothing_lost()
+            self._files_are_there()
+        await self._tear_down(tasks)
+
+    def _trouble_ended(self, task: asyncio.Task[None]) -> None:
+        if not task.cancelled() and (error := task.exception()) is not None:
+            self.fail(f"the simulation itself broke: {error!r}", error)
+
+    def _loop_failed(self, loop: asyncio.AbstractEventLoop, context: dict[str, Any]) -> None:
+        self.fail(f"the loop reports: {context.get('message')}", context.get("exception"))
+
+    async def _tear_down(self, tasks: list[asyncio.Task[None]]) -> None:
+        self._done = None
+        self.server.observer = None
+        self.loop.set_exception_handler(lambda loop, context: None)
+        self.network.fault_rate = 0.0
+        self.network.stop_server()
+        for instance in self.instances:
+            self.loop.thaw(instance.process)
+        everything = [*tasks, *(instance.task for instance in self.instances)]
+        for task in everything:
+            task.cancel()
+        await asyncio.gather(*everything, return_exceptions=True)
+        others = [task for task in asyncio.all_tasks() if task is not asyncio.current_task()]
+        for task in others:
+            task.cancel()
+        await asyncio.gather(*others, return_exceptions=True)
+
+    async def _watch(self) -> None:
+        """I7, I13 and I14, four times a second."""
+        while True:
+            await asyncio.sleep(0.25)
+            calm = self.loop.time() - self.calm_since
+            self._bounded()
+            broken = self.network.down or self.network.stalled or not any(i.alive for i in self.instances)
+            if calm < self.scenario.calm_after or broken:
+                self._waiting_since.clear()
+                continue
+            self._led()
+            self._nothing_waits()
+
+    def _led(self) -> None:
+        owner = self.ledger.state()["lease"].get(b"owner", b"").decode()
+        terms = [i.elector.term for i in self.instances if i.alive and i.elector.term is not None]
+        if owner not in [term.owner for term in terms]:
+            self.fail(f"I7: {owner!r} holds the lease; leaders: {terms}")
+
+    def _nothing_waits(self) -> None:
+        now, time = self.now_ms(), self.loop.time()
+        state = self.ledger.state()
+        waiting = {
+            (name, score)
+            for name, score in state["due"].items()
+            if name in state["rev"]  # others are no entries: nobody can plan them
+            if score < 0 or now - score > 500
+        }
+        self._waiting_since = {key: self._waiting_since.get(key, time) for key in sorted(waiting)}
+        for (name, score), since in self._waiting_since.items():
+            if time - since > (FOREIGN_LATE_S if self.scenario.foreign else LATE_S):
+                self.fail(f"I14: {name!r} stands at {score} at {now}, calm for {time - self.calm_since:.1f} s")
+
+    def _bounded(self) -> None:
+        """What a session holds is bounded by what the timetable holds, and by what edits may leave behind."""
+        for instance in self.instances:
+            for session in instance.sessions:
+                window = session.window
+                buckets = sum(len(bucket.items) for bucket in window._buckets.values())
+                if buckets > 50 + 3 * len(window) or len(window) > 100:
+                    self.fail(f"I13: {instance.name} holds {buckets} for {len(window)} staged")
+
+    def _files_are_there(self) -> None:
+        if self.files is None or self.scenario.foreign:
+            return
+        stored = self.ledger.state()["rev"]
+        missing = [entry.name for entry in self.files.entries if entry.name.encode() not in stored]
+        if missing:
+            self.fail(f"file entries {missing} are not stored")
+
+    def _files(self) -> LoadedFiles | None:
+        r, count = self.random, self.scenario.file_entries
+        if not count:
+            return None
+        now = BASE_S * 1000
+        entries: list[Entry] = [
+            random_entry(r, f"file-{n}", now, next(self.versions), slow=self.scenario.quiet, file=True)
+            for n in range(count)
+        ]
+        return LoadedFiles(entries, "files-1")
+
+    def _now_us(self) -> int:
+        return BASE_S * 1_000_000 + self._phase_us() + int(self.loop.time() * 1_000_000) + self.step_us
+
+    def _phase_us(self) -> int:
+        return 45_000_000 + self.scenario.seed * 7_919_113 % 10_000_000
+
+    def _fault_happened(self, kind: str, connection: Connection) -> None:
+        who = connection.process.name if connection.process else "?"
+        self.note("network", kind, who)
+        self.disturbed()
+
+    def _script_noted(self, script: str, args: Sequence[bytes], reply: Any) -> None:
+        self.note("redis", script, (args, reply))
+
+    @contextlib.contextmanager
+    def _small_sizes(self) -> Iterator[None]:
+        """Pages and batches so small that a few entries fill many."""
+        before = {(module, name): getattr(module, name) for module, name in self.scenario.sizes}
+        for (module, name), value in self.scenario.sizes.items():
+            setattr(module, name, value)
+        try:
+            yield
+        finally:
+            for (module, name), value in before.items():
+                setattr(module, name, value)
+
+    @contextlib.contextmanager
+    def _recorded_sessions(self) -> Iterator[None]:
+        """Sessions are made deep inside; the last one of each instance is looked at."""
+        module: Any = beatd.daemon.leader
+        before = module.Session
+
+        def recorded(term: Term, *args: Any) -> Session:
+            session = Session(term, *args)
+            for instance in self.instances:
+                if instance.elector.term is term:
+                    instance.sessions = [session]
+            return session
+
+        module.Session = recorded
+        try:
+            yield
+        finally:
+            module.Session = before
+
+
+def run_seed(seed: int) -> Outcome:
+    """Lives through one seed."""
+    return World(scenario(seed)).run()
+
+
+def _line(when: float, who: str, what: str, more: object) -> str:
+    if who == "redis" and isinstance(more, tuple):
+        args, reply = more
+        shown = " ".join(_short(word) for word in args[3:])
+        return f"{when:9.4f} {who:8} {what:8} {shown} -> {reply}"
+    return f"{when:9.4f} {who:8} {what} {more}"
+
+
+def _short(word: bytes) -> str:
+    text = word.decode(errors="replace")
+    return text if len(text) < 90 else f"{text[:70]}..."

@@ -1,0 +1,320 @@
+"""The simulation's Redis against a real one: random commands and scripts, equal replies, equal state at the end."""
+
+import json
+import random
+from collections.abc import Sequence
+from typing import Any
+
+import pytest
+import redis
+
+from beatd.store.connect import RedisAddress, open_client
+from beatd.store.keys import FORMAT, Keys
+from beatd.store.scripts import load_script
+from tests.sim.lua import shared_lua
+from tests.sim.redis import Hash, List, Server, Stream, Text, ZSet
+from tests.sim.replies import Failure
+from tests.support.servers import RedisServer
+
+KEYS = Keys("sim")
+NAMES = ["a", "b", "c", "d \u00e9", "x|y"]
+QUEUES = ["celery", "batch"]
+ODD_SCORES = ["0", "-0", "1.5", "-1.5", "inf", "-inf", "1e300", "-1e20", "9007199254740993", "0x10", "nan", "x", ""]
+ODD_TEXTS = ["", "x", "{}", "[]", '{"paused":{"at":"1"},"owed":"-5"}', '{"owed":1e999}', '{"a":[1,[],null]}', "{", "nan",
+             '{"invalid":{"why":"x/y\\u00e9\\n"},"owed":"12"}', "12", "-12", "1|2|3|4", "5|6|id|"]  # fmt: skip
+HASHES = ["def", "rev", "out", "hold", "gone", "last", "jit", "left", "file", "meta"]
+
+
+class Calls:
+    """Random calls that often hit, because they look at what is stored."""
+
+    def __init__(self, server: Server, seed: int) -> None:
+        self.server = server
+        self.random = random.Random(seed)
+        self.now = 1_700_000_000_000 + seed
+        self.nonces = 0
+
+    def next(self) -> list[list[bytes]]:
+        """The words of some commands to be sent one after another."""
+        r = self.random
+        kinds = [self.put] * 5 + [self.plan] * 5 + [self.fire] * 8 + [self.remove] * 2 + [self.lease] * 3
+        kinds += [self.raw] * 2 + [self.read] * 2 + [self.clock] * 4
+        return [[_raw(word) for word in words] for words in r.choice(kinds)()]
+
+    def clock(self) -> list[list[Any]]:
+        self.now += self.random.choice([0, 1, 7, 1000, 1000, 5000, -300])
+        return [["HSET", "clock", "s", self.now // 1000, "us", self.now % 1000 * 1000]]
+
+    def put(self) -> list[list[Any]]:
+        r, names = self.random, self.names()
+        revs = []
+        for name in names:
+            self.nonces += 1
+            revs.append(r.choice([f"n{self.nonces}.f1", f"n{self.nonces}.f2", f"n{self.nonces}.f2", self.field("rev", name), ""]))
+        columns = [
+            names,
+            revs,
+            [r.choice(["*", "*", "*", "", self.field("rev", name)]) for name in names],
+            [r.choice(['{"task":"t"}', "[1,2]", "\u00fc"]) for _ in names],
+            [r.choice([0, 0, 100, 100, "x"] if r.random() < 0.1 else [0, 0, 100]) for _ in names],
+            [r.choice(["keep", "", "3", "1"]) for _ in names],
+            [r.choice(["1", "1", "0"]) for _ in names],
+            [r.choice(["", "", "h1"]) for _ in names],
+        ]
+        return [self.script("put", [FORMAT, '{"client":"x"}', 1000, 1000, len(names), *sum(columns, [])])]
+
+    def remove(self) -> list[list[Any]]:
+        names = self.names()
+        expected = [self.random.choice(["*", "*", self.field("rev", name)]) for name in names]
+        return [self.script("remove", [FORMAT, "{}", 1000, len(names), *names, *expected])]
+
+    def plan(self) -> list[list[Any]]:
+        r, names = self.random, self.names()
+        scores = [self.score(name) for name in names]
+        verdicts = [r.choice([str(self.now + r.randrange(-2000, 2000)), str(self.now), "F", "I", "x"]) for _ in names]
+        details = [r.choice(['{"why":"x"}', '{"why":"x"}', "x"]) if v == "I" else "" for v in verdicts]
+        columns = [names, [self.rev(n) for n in names], scores, verdicts, details, [r.choice(["", "past:1:2:3"]) for _ in names]]
+        return [self.script("plan", [*self.holder(), FORMAT, 1000, len(names), *sum(columns, [])])]
+
+    def fire(self) -> list[list[Any]]:
+        r, names = self.random, self.names()
+        scores = [self.score(name) for name in names]
+        nexts, terms, messages = [], [], []
+        for name, score in zip(names, scores, strict=True):
+            base = int(score) if score.isdigit() else self.now
+            nexts.append(r.choice([str(base + 1000), str(base + 1000), "F", score, "1x"]))
+            count = r.choice([0, 1, 1, 1, 2])
+            jitter = int(self.field("jit", name) or 0)
+            slots = ",".join(str(base - jitter + 10 * i) for i in range(count))
+            slots = r.choice(["", slots]) if count == 1 else slots
+            left = self.field("left", name)
+            left_after = str(int(left) - count) if left.isdigit() and r.random() < 0.9 else r.choice(["", "", "0"])
+            queue = r.choice([1, 2]) if count else 0
+            terms.append(f"{queue}|{count}|{r.choice(['', '', '60000', '0'])}|{left_after}|{slots}|{r.choice(['', 'missed:1:2:3'])}")
+            messages += [f"m-{name}-{i}" for i in range(count)]
+        if r.random() < 0.05:
+            terms[0] = r.choice(["", "x", "3|1|||| ", "1|1||||x|y"])
+        head = [*self.holder(), FORMAT, 1000, 1000, len(names), len(messages)]
+        ids = [f"id-{name}" for name in names]
+        args = [*head, *names, *[self.rev(n) for n in names], *scores, *nexts, *ids, *terms, *messages]
+        return [self.script("fire", args, QUEUES)]
+
+    def lease(self) -> list[list[Any]]:
+        r = self.random
+        owner = r.choice(["o1", "o2", ""])
+        acquire = [owner, r.choice([3000, 6000, 10]), self.lease_field("rn"), r.choice(["0", "1"]), FORMAT, "h:1", "inc", 1]
+        return [
+            r.choice(
+                [
+                    self.script("acquire", acquire),
+                    self.script("acquire", acquire),
+                    self.script("renew", [*self.holder(), FORMAT]),
+                    self.script("release", [*self.holder(), FORMAT, KEYS.key("ctl")]),
+                    self.script("renew", ["1", "nobody", r.choice([FORMAT, 2])]),
+                ]
+            )
+        ]
+
+    def raw(self) -> list[list[Any]]:
+        r, name = self.random, self.random.choice(NAMES)
+        key = KEYS.key(r.choice(HASHES))
+        return [
+            r.choice(
+                [
+                    ["ZADD", KEYS.key("due"), r.choice(ODD_SCORES), name],
+                    ["ZADD", KEYS.key("due"), str(self.now - 5), name],
+                    ["ZREM", KEYS.key("due"), name],
+                    ["HSET", key, name, r.choice(ODD_TEXTS)],
+                    ["HDEL", key, name],
+                    ["DEL", KEYS.key(r.choice(["jit", "left", "out", "celery", "last"]))],
+                    ["DEL", r.choice(QUEUES)],
+                    ["SET", r.choice(QUEUES), "x"],
+                ]
+            )
+        ]
+
+    def read(self) -> list[list[Any]]:
+        due, r = KEYS.key("due"), self.random
+        bounds = [r.choice(["-inf", "0", "(0", "5", "+inf", str(self.now), "(x", "1e3"]) for _ in range(2)]
+        return [
+            ["ZRANGEBYSCORE", due, *bounds, "WITHSCORES", "LIMIT", r.choice([0, 1]), r.choice([1, 2, 500])],
+            ["ZCOUNT", due, *bounds],
+            ["ZMSCORE", due, *NAMES],
+            ["ZCARD", due],
+            ["HMGET", KEYS.key(r.choice(HASHES)), *NAMES],
+            ["HLEN", KEYS.key("rev")],
+            ["HLEN", due],
+            ["TYPE", r.choice([due, *QUEUES])],
+            ["XREVRANGE", KEYS.key("none"), "+", "-", "COUNT", 1],
+        ]
+
+    def names(self) -> list[str]:
+        r = self.random
+        return r.sample(NAMES, r.randint(1, 3)) + (["a", "a"] if r.random() < 0.03 else [])
+
+    def rev(self, name: str) -> str:
+        return self.field("rev", name) if self.random.random() < 0.95 else "n0.f0"
+
+    def score(self, name: str) -> str:
+        found = self.server.execute([b"ZSCORE", KEYS.key("due").encode(), name.encode()])
+        text = found.decode() if isinstance(found, bytes) else "5"
+        return text if self.random.random() < 0.95 else str(self.now)
+
+    def holder(self) -> list[str]:
+        return [self.lease_field("epoch"), self.lease_field("owner")] if self.random.random() < 0.95 else ["1", "o3"]
+
+    def lease_field(self, name: str) -> str:
+        return self.field("lease", name) or "0"
+
+    def field(self, kind: str, name: str) -> str:
+        found = self.server.execute([b"HGET", KEYS.key(kind).encode(), name.encode()])
+        return found.decode() if isinstance(found, bytes) else ""
+
+    def script(self, name: str, args: list[Any], more: Sequence[str] = ()) -> list[Any]:
+        """The real text, but for its clock, which is a key here: both servers must read the same time."""
+        script = load_script(name)
+        text = script.text(shebang=self.random.random() < 0.5).replace(
+            "redis.call('TIME')", "redis.call('HMGET', 'clock', 's', 'us')"
+        )
+        keys = [*map(KEYS.key, script.keys), *more]
+        return ["EVAL", text, len(keys), *keys, *args]
+
+
+def _raw(word: Any) -> bytes:
+    return word.encode() if isinstance(word, str) else str(word).encode()
+
+
+def _shown(reply: Any) -> Any:
+    if isinstance(reply, Failure):
+        return _error(reply.text)
+    if isinstance(reply, redis.ResponseError):
+        return _error(str(reply))
+    if isinstance(reply, list):
+        return [_shown(item) for item in reply]
+    return bytes(reply) if isinstance(reply, bytes) else reply
+
+
+def _error(text: str) -> str:
+    """Our own refusals in full; of the server's own errors, whose first word redis-py takes away, only that it is one."""
+    ours = ("FENCED", "FORMAT", "SHARDS", "BADTYPE", "MALFORMED")
+    return text if text.startswith(ours) else "error"
+
+
+def _state_here(server: Server) -> dict[str, Any]:
+    found: dict[str, Any] = {}
+    for key, value in server.data.items():
+        if isinstance(value, Hash):
+            found[key.decode()] = {name: _json(text) for name, text in value.items()}
+        elif isinstance(value, ZSet):
+            found[key.decode()] = dict(value)
+        elif isinstance(value, List):
+            found[key.decode()] = list(value)
+        elif isinstance(value, Stream):
+            found[key.decode()] = [list(fields) for _, fields in value.rows]
+        elif isinstance(value, Text):
+            found[key.decode()] = bytes(value)
+    return found
+
+
+def _state_there(client: redis.Redis) -> dict[str, Any]:
+    def run(*words: Any) -> Any:
+        return client.execute_command(*words)  # type: ignore[no-untyped-call]
+
+    found: dict[str, Any] = {}
+    for key in run("KEYS", "*"):
+        kind = run("TYPE", key)
+        if kind == b"hash":
+            flat = run("HGETALL", key)
+            found[key.decode()] = {name: _json(text) for name, text in zip(flat[::2], flat[1::2], strict=True)}
+        elif kind == b"zset":
+            flat = run("ZRANGE", key, 0, -1, "WITHSCORES")
+            found[key.decode()] = {name: float(score) for name, score in zip(flat[::2], flat[1::2], strict=True)}
+        elif kind == b"list":
+            found[key.decode()] = run("LRANGE", key, 0, -1)
+        elif kind == b"stream":
+            found[key.decode()] = [fields for _, fields in run("XRANGE", key, "-", "+")]
+        else:
+            found[key.decode()] = run("GET", key)
+    return found
+
+
+def _json(text: bytes) -> Any:
+    """Objects are written by cjson in the order of a Lua table: equal by value is equal enough."""
+    try:
+        return json.loads(text) if text[:1] == b"{" else text
+    except ValueError:
+        return text
+
+
+@pytest.mark.parametrize("seed", range(40))
+def test_random_commands_and_scripts_mean_the_same_as_on_a_real_server(seed: int, clean_redis: RedisServer) -> None:
+    server = Server(lambda: 0)
+    calls = Calls(server, seed)
+    sent: list[list[bytes]] = []
+    here: list[Any] = []
+    for words in [*[[_raw(w) for w in c] for c in calls.clock()], *[w for _ in range(120) for w in calls.next()]]:
+        sent.append(words)
+        here.append(_shown(server.execute(words)))
+    client = open_client(RedisAddress(clean_redis.url, 10.0))
+    try:
+        pipe = client.pipeline(transaction=False)
+        for words in sent:
+            pipe.execute_command(*words)  # type: ignore[no-untyped-call]
+        there = [_shown(reply) for reply in pipe.execute(raise_on_error=False)]
+        for number, (words, ours, theirs) in enumerate(zip(sent, here, there, strict=True)):
+            assert ours == theirs, (number, words)
+        assert _state_here(server) == _state_there(client)
+    finally:
+        client.close()
+
+
+SNIPPETS = [
+    "return {1, 2.9, -2.9, 'x', false, true, nil, 4}",
+    "return redis.error_reply('FENCED it is')",
+    "return redis.error_reply('lower case')",
+    "return {ok = 'FINE'}",
+    "return redis.call('HSET', 'k', 'f', 1e15)",
+    "redis.call('HSET', 'k', 'f', 0.1); return redis.call('HGET', 'k', 'f')",
+    "redis.call('HSET', 'k', 'f', 12345678901234567); return redis.call('HGET', 'k', 'f')",
+    "return redis.call('NOSUCH')",
+    "redis.call('SET', 'k', 'v'); return redis.call('HGET', 'k', 'f')",
+    "redis.call('SET', 'k', 'v'); local e = redis.pcall('HGET', 'k', 'f'); return {type(e), e.err ~= nil}",
+    "return unknown_name",
+    "unknown_name = 1",
+    "return tostring(1763656894123456)",
+    "return string.format('%.0f', 1763656894123456)",
+    "return cjson.encode(cjson.decode('[]'))",
+    "return cjson.encode(cjson.decode('{\"a\":{},\"b\":null}').b)",
+    "return cjson.encode(cjson.decode('[12345678901234567,1.5,1e400]')) ",
+    "return cjson.encode(cjson.decode('[12345678901234567,1.5,\"\\\\u00e9\\\\ud83d\\\\ude00/\"]'))",
+    "return {(pcall(cjson.decode, '[1,]'))}",
+    "return #cjson.decode('[1,null,3]')",
+    "return cjson.encode({[1] = 1, [30] = 2})",
+    "return cjson.encode({[1] = 1, [3] = 2})",
+    "return cjson.encode({[1.5] = 1})",
+    "return cjson.encode('\\1\\127\\195\\169')",
+    "return cjson.decode('NaN') ~= cjson.decode('NaN')",
+    "return cjson.decode('{\"a\":\"\\\\ud800\"}').a",
+    "return cjson.decode('\"a\\tb\"')",
+    "return cjson.decode('12')",
+    "return redis.call('PING')",
+    "return KEYS[1] .. ARGV[1]",
+    "return unpack({1, 2, 3})",
+    "return {string.match('a1|b', '^(%a)(%d)|')}",
+]
+
+
+@pytest.mark.parametrize("snippet", SNIPPETS)
+def test_lua_means_the_same_as_on_a_real_server(snippet: str, clean_redis: RedisServer) -> None:
+    server = Server(lambda: 0)
+    words = ["EVAL", snippet, "1", "key", "arg"]
+    here = _shown(server.execute([word.encode() for word in words]))
+    client = open_client(RedisAddress(clean_redis.url, 10.0))
+    try:
+        there = _shown(client.execute_command(*words))  # type: ignore[no-untyped-call]
+    except redis.ResponseError as error:
+        there = _shown(error)
+    finally:
+        client.close()
+    assert here == there
+    assert shared_lua() is shared_lua()

@@ -1,0 +1,191 @@
+"""Rules of the protocol, each taken away once: the simulation must notice. What it can't notice it doesn't test."""
+
+import inspect
+import textwrap
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from typing import Any
+
+import pytest
+
+import beatd.daemon.leader
+import beatd.store.scripts
+import tests.sim.ledger
+from beatd.daemon.planner import Planner
+from beatd.daemon.session import Session
+from beatd.daemon.ticker import Ticker
+from beatd.store.link import Link
+from beatd.store.scripts import Script
+from tests.sim.cluster import Scenario, World, scenario
+
+MOST_SEEDS = 500
+Apply = Callable[[pytest.MonkeyPatch], None]
+Change = Callable[[Scenario], Scenario]
+
+
+@dataclass(frozen=True)
+class Mutation:
+    """A rule and how to take it away. ``worlds`` narrows the seeds to worlds in which the rule is needed."""
+
+    name: str
+    apply: Apply
+    worlds: Change = lambda world: world
+
+    def __str__(self) -> str:
+        return self.name
+
+
+def lua(script: str, old: str, new: str, *more: str) -> Apply:
+    """Replaces text in one script; ``more`` are further pairs."""
+
+    def apply(patch: pytest.MonkeyPatch) -> None:
+        real = beatd.store.scripts.load_script
+        pairs = [(old, new), *zip(more[::2], more[1::2], strict=True)]
+
+        def load(name: str) -> Script:
+            found = real(name)
+            if name != script:
+                return found
+            plain, flagged = found.plain, found.flagged
+            for before, after in pairs:
+                assert before in plain, f"{script} has no {before!r}"
+                plain, flagged = plain.replace(before, after), flagged.replace(before, after)
+            return Script(name, found.keys, plain, flagged)
+
+        load(script)
+        patch.setattr(beatd.store.scripts, "load_script", load)
+        patch.setattr(tests.sim.ledger, "load_script", load)
+
+    return apply
+
+
+def python(owner: Any, function: str, old: str, new: str, *more: str) -> Apply:
+    """Replaces text in one function or method; ``more`` are further pairs."""
+
+    def apply(patch: pytest.MonkeyPatch) -> None:
+        real = getattr(owner, function)
+        source = textwrap.dedent(inspect.getsource(real))
+        for before, after in [(old, new), *zip(more[::2], more[1::2], strict=True)]:
+            assert before in source, f"{function} has no {before!r}"
+            source = source.replace(before, after)
+        found: dict[str, Any] = {}
+        exec(compile(source, f"<{function} without a rule>", "exec"), real.__globals__, found)
+        patch.setattr(owner, function, found[function])
+
+    return apply
+
+
+def several(*parts: Apply) -> Apply:
+    """More than one change at once: a rule, and the net that would heal its loss."""
+
+    def apply(patch: pytest.MonkeyPatch) -> None:
+        for part in parts:
+            part(patch)
+
+    return apply
+
+
+def _faulty(world: Scenario) -> Scenario:
+    return replace(world, faulty=True, foreign=False)
+
+
+def _quiet(world: Scenario) -> Scenario:
+    return replace(world, quiet=True, instances=1, fault_rate=0.0, seconds=40.0, foreign=False)
+
+
+def _peaceful(world: Scenario) -> Scenario:
+    """Nothing goes wrong, and people edit: what then goes wrong is the leader's own work."""
+    return replace(_quiet(world), faulty=False, fault_every=1e9, edit_every=0.3, slowest=0.04, entries=6)
+
+
+def _losing(world: Scenario) -> Scenario:
+    return replace(_quiet(world), fault_every=3.0, edit_every=3.0)
+
+
+def _foreign(world: Scenario) -> Scenario:
+    return replace(_quiet(world), foreign=True)
+
+
+def _keep_window(patch: pytest.MonkeyPatch) -> None:
+    """A new session goes on with the window of the one that got no answer."""
+    real = beatd.daemon.leader.Session
+    kept: dict[str, Any] = {}
+
+    def session(term: Any, *args: Any) -> Session:
+        made = real(term, *args)
+        if kept.get("owner") == term.owner:
+            made.window = kept["window"]
+        kept.update(owner=term.owner, window=made.window)
+        return made
+
+    patch.setattr(beatd.daemon.leader, "Session", session)
+
+
+LEADER = beatd.daemon.leader
+NET = ("if differs and differed:", "if False:")
+SEQ = ("session.seq is not None and check.seq != session.seq", "False")
+COUNT = ("check.in_window != len(window) + len(session.in_flight)", "False")
+OVERDUE = ("or _passed_over(session, check)", "")
+NO_NET = python(LEADER, "_check", *NET)
+
+QUICK = [
+    Mutation("a disabled entry stays out of the timetable", lua("put", "if out.paused or out.disabled then", "if out.paused then")),
+    Mutation("a put never plans before the last fire", lua("put", "math.max(t, fired, hold, 1)", "math.max(t, hold, 1)")),
+    Mutation("what an edit gives up gets a row", lua("put", "if given_up and score then swallowed", "if false then swallowed")),
+    Mutation("an unplanned entry's slots given up get a row", lua("put", "mark(-owed, fired, hold), not same_schedule", "mark(-owed, fired, hold), false")),
+    Mutation("a removed entry leaves the timetable", lua("remove", "redis.call('ZREM', K_due, name)", "")),
+    Mutation("plan compares the revision", lua("plan", "if not stored or revs[i] ~= ARGV[REV + i] then", "if not stored then")),
+    Mutation("plan compares the score", lua("plan", "if stored ~= ARGV[SCORE + i] then return 1 end", ""), _faulty),
+    Mutation("fire compares the revision", lua("fire", "if not moment or revs[i] ~= ARGV[REV + i] then", "if not moment then")),
+    Mutation("fire compares the moment", lua("fire", "if moment ~= expected_text and tonumber(moment) ~= expected then", "if false then")),
+    Mutation("fire compares epoch and owner", lua("fire", "if not lease[1] or lease[1] ~= epoch or owner == '' or lease[2] ~= owner then", "if false then")),
+    Mutation("fire compares the owner, not the epoch alone", lua("fire", "or owner == '' or lease[2] ~= owner then", "then"), _faulty),
+    Mutation("fire takes nothing early", lua("fire", "if latest > now then", "if latest > now + 1000 then"), _faulty),
+    Mutation("fire takes a name once in a call", lua("fire", "if seen[name] then return '1', terms end", ""), _faulty),
+    Mutation("fire takes slots between the two moments only", lua("fire", "or next <= expected then", "then", "or slot + jitter < expected or slot + jitter >= next", ""), _faulty),
+    Mutation("plan never goes back before the last fire", lua("plan", "if moment and moment - (jitters and number(jitters[i]) or 0) <= last_slot(lasts[i]) then return 1 end", ""), _faulty),
+]  # fmt: skip
+
+SLOW = [
+    Mutation("a decision is good for a time", lua("fire", "if terms.after and now > expected + terms.after then", "if false then")),
+    Mutation("a holder that stands still is relieved by any clock", lua("acquire", "(STOOD_STILL and ms(rn) == SEEN_RN)", "false")),
+    Mutation("closing a link does not swallow a cancellation", python(Link, "close", "await asyncio.wait([self._reader])", "await asyncio.gather(asyncio.wait([self._reader]), return_exceptions=True)")),
+    Mutation("the bound moves when a read is sent", several(
+        python(Planner, "_extend_window", "before, window.bound = window.bound, until", "before = window.bound"), NO_NET), _peaceful),
+    Mutation("inside is asked with the bound as it is at the reply", several(
+        python(Planner, "_plan", "reply = await", "self._then = self._s.window.bound\n        reply = await"),
+        python(Planner, "_planned", "self._s.window.covers(int(item.verdict))", "int(item.verdict) <= self._then"), NO_NET), _peaceful),
+    Mutation("an entry met before is looked at again by name", several(
+        python(Session, "refused", "self.suspect(name)", "pass"), NO_NET), _peaceful),
+    Mutation("without an answer everything staged is forgotten", several(_keep_window, NO_NET), _losing),
+    Mutation("a rollback starts the window over", python(LEADER, "_check", *NET, *SEQ), _quiet),
+    Mutation("a moment set back behind our back is seen", python(LEADER, "_check", *OVERDUE), _foreign),
+]  # fmt: skip
+
+
+def first_red(mutation: Mutation, patch: pytest.MonkeyPatch, most: int) -> int | None:
+    """The first seed in which a world without the rule fails."""
+    mutation.apply(patch)
+    for seed in range(most):
+        if World(mutation.worlds(scenario(seed))).run().failure is not None:
+            return seed
+    return None
+
+
+@pytest.mark.parametrize("mutation", QUICK, ids=str)
+def test_a_rule_taken_away_is_noticed(mutation: Mutation, monkeypatch: pytest.MonkeyPatch) -> None:
+    assert first_red(mutation, monkeypatch, MOST_SEEDS) is not None
+
+
+@pytest.mark.nightly
+@pytest.mark.parametrize("mutation", SLOW, ids=str)
+def test_a_rule_taken_away_is_noticed_in_time(mutation: Mutation, monkeypatch: pytest.MonkeyPatch) -> None:
+    assert first_red(mutation, monkeypatch, MOST_SEEDS) is not None
+
+
+@pytest.mark.nightly
+@pytest.mark.parametrize("worlds", [_peaceful, _losing], ids=["peaceful", "losing"])
+def test_the_leader_needs_no_net_where_nobody_goes_behind_its_back(
+    worlds: Change, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert first_red(Mutation("none", NO_NET, worlds), monkeypatch, 100) is None

@@ -1,0 +1,348 @@
+"""Who edits, and what goes wrong: each a task of its own, all from the world's one source of randomness."""
+
+import asyncio
+import random
+from collections.abc import Coroutine, Sequence
+from typing import Any, Final
+
+from beatd.core.batch import make_item
+from beatd.core.edit import ABSENT, ANY, KEEP, PutItem, put_item
+from beatd.core.entry import Entry
+from beatd.core.fire import TaskIds
+from beatd.core.term import Term
+from beatd.core.timetable import PlanItem
+from beatd.core.window import Compiled, Staged
+from beatd.errors import BeatdError, Unreachable
+from beatd.store.entries import put_call, remove_call
+from beatd.store.link import Link
+from beatd.store.scripts import Call
+from beatd.store.timetable import fire_call, plan_call
+from tests.sim.cluster import KEYS, World
+from tests.sim.entries import PlainTemplate, random_entry, with_payload
+from tests.sim.ledger import History, compiled
+from tests.sim.loop import Process, within
+
+ODD_SCORES: Final = [b"0", b"-0", b"1.5", b"-1.5", b"inf", b"-inf", b"1e300", b"-1e20", b"-3", b"9007199254740993"]
+GARBAGE: Final = [b"", b"x", b"{}", b"[]", b"\xff\xfe", b'{"task": "\\ud800"}', b'{"task":1}', b"nan", b"-5", b"1e400",
+                  b'{"task":"t","every":"1s","\\ud83d":1}', b'{"owed":1e999}', b"99999999999999999", b'{"every":"9d"}']  # fmt: skip
+
+
+def all_trouble(world: World) -> list[Coroutine[Any, Any, None]]:
+    """The tasks of one world."""
+    found: list[Coroutine[Any, Any, None]] = [Client(world).edit(), Chaos(world).run()]
+    if world.scenario.foreign:
+        found.append(meddle(world))
+    if world.scenario.faulty:
+        found.append(Impostor(world).run())
+    return found
+
+
+class Client:
+    """Edits entries over its own connection, and repeats a call until it is answered."""
+
+    def __init__(self, world: World) -> None:
+        self._world = world
+        self._random = random.Random(world.random.random())
+        self._names = [f"e{n}" for n in range(world.scenario.entries)]
+        self._entries: dict[str, Entry] = {}
+        self._link: Link | None = None
+        self._nonce = 0
+
+    async def edit(self) -> None:
+        """Creates all entries, then edits until the world comes to rest."""
+        world, r = self._world, self._random
+        world.network.fault_rate, rate = 0.0, world.network.fault_rate
+        await asyncio.sleep(r.uniform(0.0, 1.0))
+        for start in range(0, len(self._names), 5):
+            await self._put([self._new(name) for name in self._names[start : start + 5]])
+        world.network.fault_rate = rate
+        end = world.scenario.seconds - 3.0
+        while world.loop.time() < end:
+            await asyncio.sleep(r.expovariate(1 / world.scenario.edit_every))
+            await self._edit_one(r.choice(self._names))
+
+    async def _edit_one(self, name: str) -> None:
+        r, before = self._random, self._entries.get(name)
+        what = r.random()
+        if before is None or what < 0.25:
+            await self._put([self._new(name)])
+        elif what < 0.65:
+            entry = with_payload(r, before, next(self._world.versions))
+            await self._put([self._item(entry, KEEP)])
+        elif what < 0.72:
+            others = [self._new(other) for other in r.sample(self._names, min(3, len(self._names)))]
+            await self._put(others)
+        else:
+            await self._run(remove_call(KEYS, [name], "{}"))
+            self._entries.pop(name, None)
+            if r.random() < 0.6:
+                await asyncio.sleep(r.choice([0.0, 0.0, 0.02, 0.3]))
+                again = before if r.random() < 0.5 else None
+                await self._put([self._item(with_payload(r, again, next(self._world.versions))) if again else self._new(name)])
+
+    def _new(self, name: str) -> PutItem:
+        world = self._world
+        slow = world.scenario.quiet
+        return self._item(random_entry(self._random, name, world.now_ms(), next(world.versions), slow=slow))
+
+    def _item(self, entry: Entry, left: str | None = None) -> PutItem:
+        self._nonce += 1
+        self._entries[entry.name] = entry
+        runs = entry.policy.max_runs
+        if left is None or runs is None:
+            left = "" if runs is None else str(runs)
+        return put_item(entry, f"c{self._nonce}", expected=ANY, left=left)
+
+    async def _put(self, items: Sequence[PutItem]) -> None:
+        unique = {item.name: item for item in items}
+        await self._run(put_call(KEYS, list(unique.values()), "{}"))
+
+    async def _run(self, call: Call) -> None:
+        """The same call, with the same nonces, until there is an answer."""
+        world = self._world
+        while True:
+            try:
+                if self._link is None:
+                    self._link = await world.network.open_link(0.5)()
+                await self._link.run(call)
+            except Unreachable:
+                if self._link is not None:
+                    await self._link.close()
+                    self._link = None
+                await asyncio.sleep(0.1)
+            else:
+                return
+
+
+class Chaos:
+    """What operators, kernels and networks do."""
+
+    def __init__(self, world: World) -> None:
+        self._world = world
+        self._random = random.Random(world.random.random())
+
+    async def run(self) -> None:
+        """One fault after another, until the world is left in peace to settle."""
+        world, r = self._world, self._random
+        end = world.scenario.seconds - world.scenario.calm_after - 2.0
+        if world.scenario.quiet:
+            await self._quiet(end)
+        else:
+            await self._loud(end)
+        world.network.fault_rate = 0.0
+        if not any(instance.alive for instance in world.instances):
+            world.start_instance()
+        world.settling = True
+        world.note("world", "settles")
+
+    async def _quiet(self, end: float) -> None:
+        faults = [self._roll_back, self._roll_back, self._lose_one, self._step_a_little]
+        await self._go_on(faults, end)
+
+    async def _loud(self, end: float) -> None:
+        faults = [self._kill, self._kill, self._stop, self._freeze, self._freeze, self._cut, self._restart_redis]
+        faults += [self._stall, self._step, self._roll_back, self._roll_back]
+        if self._world.scenario.flushes:
+            faults += [self._flush] * 3
+        await self._go_on(faults, end)
+
+    async def _go_on(self, faults: list[Any], end: float) -> None:
+        world, r = self._world, self._random
+        while True:
+            await asyncio.sleep(r.expovariate(1 / world.scenario.fault_every))
+            if world.loop.time() > end:
+                return
+            world.disturbed()
+            await r.choice(faults)()
+            world.disturbed()
+
+    def _someone(self) -> Any:
+        alive = [instance for instance in self._world.instances if instance.alive]
+        return self._random.choice(alive) if alive else None
+
+    async def _kill(self) -> None:
+        victim = self._someone()
+        if victim is not None:
+            self._world.note(victim.name, "killed")
+            victim.kill()
+            await self._replace()
+
+    async def _stop(self) -> None:
+        victim = self._someone()
+        if victim is not None:
+            self._world.note(victim.name, "stopped")
+            victim.stop()
+            await self._replace()
+
+    async def _replace(self) -> None:
+        await asyncio.sleep(self._random.choice([0.0, 0.3, 2.0]))
+        self._world.start_instance()
+
+    async def _freeze(self) -> None:
+        world, victim = self._world, self._someone()
+        if victim is not None:
+            world.note(victim.name, "frozen")
+            victim.process.frozen = True
+            await asyncio.sleep(self._random.choice([0.05, 0.5, world.scenario.ttl, 2.5 * world.scenario.ttl]))
+            world.note(victim.name, "thawed")
+            if not victim.killed:
+                world.loop.thaw(victim.process)
+
+    async def _cut(self) -> None:
+        victim = self._someone()
+        self._world.note("network", "cut", victim.name if victim else "all")
+        self._world.network.cut_all(victim.process if victim else None)
+
+    async def _lose_one(self) -> None:
+        connections = self._world.network.connections
+        if connections:
+            connection = self._random.choice(connections)
+            name = connection.process.name if connection.process else "client"
+            self._world.note("network", "loses from now on", name)
+            if self._random.random() < 0.5:
+                connection.loses_requests = True
+            connection.loses_replies = True
+            await asyncio.sleep(1.0)
+
+    async def _restart_redis(self) -> None:
+        world, r = self._world, self._random
+        world.note("redis", "down")
+        world.network.stop_server()
+        await asyncio.sleep(r.choice([0.05, 0.5, 2.0]))
+        world.note("redis", "up")
+        world.network.start_server()
+
+    async def _stall(self) -> None:
+        world = self._world
+        world.note("redis", "stalls")
+        world.network.stalled = True
+        await asyncio.sleep(self._random.choice([0.1, 0.4, 1.5]))
+        world.note("redis", "goes on")
+        world.network.resume()
+
+    async def _step(self) -> None:
+        hours = self._random.random() < 0.15
+        self._step_by(self._random.choice([-3600.0, 3600.0]) if hours else self._random.uniform(-5.0, 5.0))
+
+    async def _step_a_little(self) -> None:
+        self._step_by(self._random.choice([0.3, 0.9, 3.0]) * self._random.choice([-1, 1]))
+
+    def _step_by(self, seconds: float) -> None:
+        self._world.note("redis", "clock steps", seconds)
+        self._world.step_us += int(seconds * 1e6)
+
+    async def _roll_back(self) -> None:
+        """The dataset of a moment ago, with the lease as it was: its holder goes on."""
+        world, r = self._world, self._random
+        snapshot = world.snapshot()
+        owner = world.ledger.state()["lease"].get(b"owner")
+        await asyncio.sleep(r.uniform(0.02, 0.5))
+        if world.ledger.state()["lease"].get(b"owner") != owner:
+            return
+        world.note("redis", "rolled back")
+        world.restore(snapshot)
+        if r.random() < 0.3 and not world.scenario.quiet:
+            world.network.cut_all()
+
+    async def _flush(self) -> None:
+        world = self._world
+        world.note("redis", "flushed")
+        world.server.data.clear()
+        world.ledger.history = History()
+
+
+async def meddle(world: World) -> None:
+    """Somebody with redis-cli. Entries it touches are exempt from all but this: nobody dies, nothing waits."""
+    r = random.Random(world.random.random())
+    while not world.settling:
+        await asyncio.sleep(r.expovariate(1 / 2.0))
+        name = f"e{r.randrange(world.scenario.entries)}".encode()
+        kind = r.choice(["def", "out", "hold", "gone", "last", "jit", "left", "file"])
+        command = r.choice(
+            [
+                [b"ZADD", KEYS.key("due").encode(), r.choice(ODD_SCORES), name],
+                [b"ZADD", KEYS.key("due").encode(), b"%d" % (world.now_ms() + r.randrange(-9000, 3000)), name],
+                [b"ZADD", KEYS.key("due").encode(), b"-%d" % world.now_ms(), b"stranger"],
+                [b"HSET", KEYS.key(kind).encode(), name, r.choice(GARBAGE)],
+                [b"HSET", KEYS.key(kind).encode(), name, r.choice(GARBAGE)],
+                [b"DEL", KEYS.key(kind).encode()],
+                [b"ZREM", KEYS.key("due").encode(), name],
+                [b"HSET", KEYS.key("rev").encode(), b"\xffname", b"n.f"],
+            ]
+        )
+        world.ledger.history.tainted.update(f"e{n}" for n in range(world.scenario.entries))
+        world.ledger.history.tainted.update(["stranger", b"\xffname".decode(errors="replace")])
+        world.ledger.history.tainted.update(f"file-{n}" for n in range(world.scenario.file_entries))
+        world.note("foreign", "does", command)
+        world.server.execute(command)
+
+
+class Impostor:
+    """A faulty leader with the right lease: whatever it asks for, the scripts must not let harm be done."""
+
+    def __init__(self, world: World) -> None:
+        self._world = world
+        self._random = random.Random(world.random.random())
+
+    async def run(self) -> None:
+        """A wrong call now and then."""
+        while True:
+            await asyncio.sleep(self._random.expovariate(1 / 0.5))
+            call = self._call()
+            if call is not None:
+                text, words = call.script.plain.encode(), call.command(sha=False, shebang=False)
+                raw = [w if isinstance(w, bytes) else str(w).encode() for w in words]
+                self._world.server.execute([b"EVAL", text, *raw[2:]])
+
+    def _call(self) -> Call | None:
+        world, r = self._world, self._random
+        state = world.ledger.state()
+        lease = state["lease"]
+        known = [raw for raw in sorted(state["due"]) if raw in state["rev"]]
+        if not lease.get(b"owner") or not known:
+            return None
+        term = Term(int(lease[b"epoch"]), lease[b"owner"].decode(), 0, 0, 0, "")
+        raw = r.choice(known)
+        entry, score = compiled(raw.decode(), state["def"].get(raw)), state["due"][raw]
+        if entry is None or raw.decode() in world.ledger.history.tainted:
+            return None
+        rev, jitter = state["rev"][raw].decode(), int(state["jit"].get(raw, 0))
+        if score < 0:
+            return self._plan_backwards(state, term, raw, rev, score)
+        return self._fire_wrongly(state, term, entry, rev, jitter, int(score))
+
+    def _plan_backwards(self, state: Any, term: Term, raw: bytes, rev: str, score: float) -> Call | None:
+        last = (state["last"].get(raw) or b"").split(b"|")[0]
+        if not last.isdigit() or int(last) == 0:
+            return None
+        jitter = int(state["jit"].get(raw, 0))
+        verdict = str(int(last) + jitter - self._random.choice([0, 1000]))
+        return plan_call(KEYS, term, [PlanItem(raw.decode(), rev, f"{score:.0f}", verdict)])
+
+    def _fire_wrongly(self, state: Any, term: Term, entry: Entry, rev: str, jitter: int, moment: int) -> Call | None:
+        world, r = self._world, self._random
+        left = state["left"].get(entry.name.encode())
+        ready = Compiled(rev, entry, PlainTemplate(entry, 400), TaskIds(KEYS.namespace, entry.name), jitter, 400)
+        staged = Staged(ready, moment, None if left is None else int(left))
+        item = make_item(staged, max(moment, world.now_ms()), 100, lambda: "tag")
+        kind = r.choice(["early", "double", "backwards", "slots", "fenced", "planned"])
+        if kind == "planned":
+            return plan_call(KEYS, term, [PlanItem(entry.name, rev, f"-{moment}", str(moment + 1000))])
+        if kind == "early":
+            return fire_call(KEYS, term, [item]) if moment > world.now_ms() else None
+        if kind == "double":
+            return fire_call(KEYS, term, [item, item])
+        if kind == "fenced":
+            return fire_call(KEYS, Term(term.epoch, "another", 0, 0, 0, ""), [item])
+        call = fire_call(KEYS, term, [item])
+        args = list(call.args)
+        if kind == "backwards" and item.messages:
+            args[10] = moment - r.choice([0, 1000])
+        elif item.messages and item.next_moment is not None:
+            slot = item.next_moment - jitter
+            pieces = str(args[12]).split("|")
+            pieces[4] = ",".join([str(slot)] * len(item.messages))
+            args[12] = "|".join(pieces)
+        else:
+            return None
+        return Call(call.script, call.keys, args)
