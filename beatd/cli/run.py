@@ -11,7 +11,7 @@ import click
 
 from beatd.cli.main import Common, common_options
 from beatd.config.problems import report
-from beatd.config.settings import Settings
+from beatd.config.settings import Settings, mask_secret
 from beatd.daemon.daemon import END_SIGNALS, run_daemon
 from beatd.errors import ConfigInvalid
 from beatd.store.connect import mask_url
@@ -51,7 +51,7 @@ def run(common: Common, lease_ttl: str | None, broker: str | None, log_level: st
 def _refuse_other_broker(settings: Settings) -> None:
     """Another broker than our Redis needs a transport, and there is none yet."""
     if settings.broker not in {"redis", settings.redis}:
-        found = f"{mask_url(settings.broker)} ({settings.origins['broker'].place})"
+        found = f"{mask_secret(settings.broker)} ({settings.origins['broker'].place})"
         raise ConfigInvalid(
             f"broker: found {found}; messages go to the Redis that holds the entries, and nowhere else yet",
             hint="leave broker out, or write broker: redis",

@@ -81,13 +81,24 @@ def _untrapped(source: Source, error: yaml.YAMLError, line: int, column: int) ->
         return source.problem(begun.line, begun.column, "E033", "the quote that begins here is not closed")
     if "flow" in context and begun is not None:
         message = f"the bracket that begins here is not closed, or a comma is missing before line {line + 1}"
-        return source.problem(begun.line, begun.column, "E020", message)
+        return source.problem(*_opened(source.lines, begun.line, begun.column), "E020", message)
     if "block" in context or "mapping values" in reason or "could not find expected" in reason:
         hint = "keys of one mapping begin in one column; a longer text needs quotes"
         return source.problem(
             min(line, len(source.lines) - 1), column, "E032", "indented otherwise than its neighbours", hint
         )
     return source.problem(min(line, len(source.lines) - 1), column, "E020", f"not YAML: {reason}", "quote the text")
+
+
+def _opened(lines: list[str], at: int, column: int) -> tuple[int, int]:
+    """Where a bracket was opened, for a parser that tells only where it missed what should follow."""
+    if at < len(lines) and lines[at][column : column + 1] in {"[", "{"}:
+        return at, column
+    for number in range(min(at, len(lines) - 1), -1, -1):
+        line = lines[number]
+        if sum(map(line.count, "[{")) > sum(map(line.count, "]}")):
+            return number, max(line.rfind("["), line.rfind("{"))
+    return min(at, len(lines) - 1), column
 
 
 def _take_out(lines: list[str], at: int) -> bool:

@@ -10,7 +10,7 @@ from beatd.errors import ConfigInvalid
 Severity = Literal["error", "warning"]
 LONGEST_EXCERPT: Final = 160
 LONGEST_MESSAGE: Final = 1_000
-_PASSWORD: Final = re.compile(r"(://[^/@:\s]*):[^\s]*@")
+_PASSWORD: Final = re.compile(r"(://[^/@:\s]*):(?!password@)[^\s]*@")  # our own hints may say password
 MOST_KEPT: Final = 10_000  # of each severity: what nobody reads to its end
 MOST_PRINTED: Final = 200
 

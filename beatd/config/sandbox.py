@@ -15,7 +15,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final, cast
 
-import beatd
 from beatd.config.problems import Problem
 from beatd.core.entry import Entry, entry_from_definition
 from beatd.errors import ConfigInvalid
@@ -58,8 +57,8 @@ async def read_apart(
 ) -> Read:
     """Reads files as load_settings does, in a process of their own; the loop is never held for more than some ms.
 
-    Errors are among ``problems``, and then there are no settings and no entries. Raises ConfigInvalid when the process passed a
-    bound or died.
+    Errors are among ``problems``, and then there are no settings and no entries. Raises ConfigInvalid when the process
+    passed a bound or died.
     """
     process = await asyncio.create_subprocess_exec(
         sys.executable,
@@ -96,7 +95,7 @@ _HINT: Final = "beatd check tells what is in them"
 
 def _search_path(env: Mapping[str, str]) -> str:
     """Where this very beatd is, so that the child is the same version, and never a module of the current folder."""
-    home = str(Path(beatd.__file__).resolve().parent.parent)
+    home = str(Path(__file__).resolve().parents[2])
     return os.pathsep.join([home, *filter(os.path.isabs, env.get("PYTHONPATH", "").split(os.pathsep))])
 
 

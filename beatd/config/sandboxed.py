@@ -12,7 +12,9 @@ def main() -> None:
     """Sets its own bounds first, then reads."""
     request = json.load(sys.stdin)
     _bound(resource.RLIMIT_AS, request["memory"])
-    _bound(resource.RLIMIT_CPU, request["cpu_s"], 1)  # at the soft limit SIGXCPU, which tells why; a second later SIGKILL
+    _bound(
+        resource.RLIMIT_CPU, request["cpu_s"], 1
+    )  # at the soft limit SIGXCPU, which tells why; a second later SIGKILL
     _bound(resource.RLIMIT_CORE, 0)
     for value in _read(request):
         sys.stdout.write(json.dumps(value, ensure_ascii=False) + "\n")

@@ -219,18 +219,21 @@ def _from_files(setting: Setting, key: str, files: Iterable[ConfigFile], problem
 
 def masked(setting: Setting, value: Any) -> Any:
     """A value as it may be shown."""
-    return mask_url(value) if setting.secret and isinstance(value, str) else value
+    return mask_secret(value) if setting.secret and isinstance(value, str) else value
 
 
-def mask_url(url: str) -> str:
-    """The URL without what nobody should read: the password, and the query, which may hold one.
+def mask_secret(url: str) -> str:
+    """A URL of any broker without what nobody should read: password, lone user name (often a token), query.
 
-    What is no URL is not shown where it might hold a password.
+    A text that is no URL is not shown where it might hold a password.
     """
-    if "@" in url and not re.match(r"[a-z][a-z0-9+.-]*://", url):
-        return "***"
-    head, query, _ = url.partition("?")
-    return re.sub(r"(//[^/@:]*):.*@", r"\1:***@", head) + ("?***" if query else "")
+    scheme, slashes, rest = url.partition("://")
+    if not slashes:
+        return "***" if "@" in url else url
+    rest, query, _ = rest.partition("?")
+    who, at, place = rest.rpartition("@")
+    user, colon, _ = who.partition(":")
+    return f"{scheme}://{f'{user}:***@' if colon else '***@' if at else ''}{place}{'?***' if query else ''}"
 
 
 def _ttl(value: Any) -> float:
@@ -248,7 +251,7 @@ def _redis(value: Any) -> str | None:
         return None
     if isinstance(value, str) and re.match(r"(?:rediss?|unix)://.", value):
         return value
-    found = mask_url(value) if isinstance(value, str) else shown(value)
+    found = mask_secret(value) if isinstance(value, str) else shown(value)
     raise ConfigInvalid(
         f"found {found}; redis://[user:password@]host[:port][/db], rediss://... or unix:///path is accepted"
     )
@@ -259,7 +262,7 @@ def _broker(value: Any) -> str:
         return "redis"
     if isinstance(value, str) and (value == "redis" or re.match(r"[a-z][a-z0-9+.-]*://", value)):
         return value
-    found = mask_url(value) if isinstance(value, str) else shown(value)
+    found = mask_secret(value) if isinstance(value, str) else shown(value)
     raise ConfigInvalid(
         f"found {found}; redis (the same Redis), or a URL such as amqp://user:password@host/vhost is accepted"
     )

@@ -14,7 +14,7 @@ Schedules = Callable[[str], None]
 
 GOOD = "schedules: {a: {task: t, every: 5s}}\n"
 WARNED = "schedules: {a: {task: t, every: 6h}}\n"
-BROKEN = "schedules:\n  a: {task: t, every: five}\n  b: {tsk: t, every: 6h}\n"
+BROKEN = "schedules:\n  a: {task: t, max_runs: 0, every: 5s}\n  b: {tsk: t, every: 6h}\n"
 
 
 def test_a_good_file_is_good(beatd: Beatd, schedules: Schedules) -> None:
@@ -28,8 +28,7 @@ def test_a_broken_file_ends_with_3_and_every_problem_on_stdout(beatd: Beatd, sch
     done = beatd("check", "schedules.yaml")
     assert (done.code, done.err) == (3, "")
     assert [line for line in done.lines if line.startswith("schedules.yaml:")] == [
-        "schedules.yaml:2:23: E054 every: 'five' is not a duration: accepted are a number of seconds, or digits with a "
-        "unit such as 90s, 1h30m, 200ms, 2d, 1w, or ISO 8601 (PT15M)",
+        "schedules.yaml:2:26: E053 max_runs: found 0; a whole number from 1 to 9007199254740992 is accepted",
         "schedules.yaml:3:7: E043 unknown key 'tsk'",
     ]
     assert done.lines[-1] == "2 errors"
@@ -68,7 +67,7 @@ def test_standard_input_is_a_file_too(beatd: Beatd, monkeypatch: pytest.MonkeyPa
     monkeypatch.setattr(sys, "stdin", io.TextIOWrapper(io.BytesIO(BROKEN.encode())))
     done = beatd("check", "-")
     assert done.code == 3
-    assert done.lines[0].startswith("<stdin>:2:23: E054")
+    assert done.lines[0].startswith("<stdin>:2:26: E053")
 
 
 def test_several_files_are_checked_together(beatd: Beatd, tmp_path: Path) -> None:
@@ -96,7 +95,7 @@ def test_run_tells_all_problems_on_stderr_and_ends_with_3(beatd: Beatd, schedule
     schedules(BROKEN)
     done = beatd("run", "--lease-ttl", "1ms")
     assert (done.code, done.out) == (3, "")
-    for word in ("schedules.yaml:2:23: E054", "schedules.yaml:3:7: E043", "--lease-ttl: E044", "3 errors"):
+    for word in ("schedules.yaml:2:26: E053", "schedules.yaml:3:7: E043", "--lease-ttl: E044", "3 errors"):
         assert word in done.err
 
 

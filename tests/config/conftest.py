@@ -14,7 +14,7 @@ Load = Callable[..., Loaded]
 
 @pytest.fixture
 def load(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Load:
-    """Writes texts as files a.yaml, b.yaml ... and reads them; keywords are variables, ``entries`` and more ``files``."""
+    """Writes texts as files a.yaml, b.yaml ... and reads them; keywords are variables."""
     monkeypatch.chdir(tmp_path)
 
     def run(*texts: str, files: dict[str, str] | None = None, **env: str) -> Loaded:

@@ -25,7 +25,9 @@ def bomb(levels: int) -> str:
 def merged(levels: int) -> str:
     """As ``bomb``, with merges."""
     lines = ["x-0: &a0 {k: [1, 1, 1, 1, 1, 1, 1, 1, 1]}"]
-    lines += [f"x-{n}: &a{n} {{" + ", ".join(f"k{m}: {{<<: *a{n - 1}}}" for m in range(9)) + "}" for n in range(1, levels)]
+    lines += [
+        f"x-{n}: &a{n} {{" + ", ".join(f"k{m}: {{<<: *a{n - 1}}}" for m in range(9)) + "}" for n in range(1, levels)
+    ]
     return "\n".join(lines) + "\n"
 
 
@@ -84,7 +86,9 @@ def test_the_deepest_value_is_read_and_a_deeper_one_is_not(tmp_path: Path) -> No
 @pytest.mark.parametrize("number", [2_000, pytest.param(20_000, marks=pytest.mark.nightly)])
 def test_many_entries_are_read_with_little_memory_and_time(tmp_path: Path, number: int) -> None:
     path = tmp_path / "large.yaml"
-    entry = "  entry-{0}:\n    task: app.t{1}\n    cron: '{2} {3} * * *'\n    args: [{0}]\n    kwargs: {{dry_run: false}}\n"
+    entry = (
+        "  entry-{0}:\n    task: app.t{1}\n    cron: '{2} {3} * * *'\n    args: [{0}]\n    kwargs: {{dry_run: false}}\n"
+    )
     entries = (entry.format(n, n % 50, n % 60, n // 60 % 24) for n in range(number))
     path.write_text("schedules:\n" + "".join(entries))
     before, memory = time.process_time(), resource.getrusage(resource.RUSAGE_SELF).ru_maxrss

@@ -72,7 +72,7 @@ def test_a_mapping_means_what_celery_means_by_it(spec: dict[str, Any]) -> None:
 
 
 @pytest.mark.parametrize(
-    ("value", "keys"),
+    "value, keys",
     [
         (30, {"every": 30}),
         (30.0, {"every": 30.0}),
@@ -96,7 +96,9 @@ def test_anything_else_is_refused_with_what_is_accepted(value: object) -> None:
 
 def test_every_wrong_field_is_told_with_the_way_to_it() -> None:
     with pytest.raises(SpellingInvalid) as caught:
-        from_crontab({"minute": 60, "hour": True, "second": 1, "day_of_week": [1, "x"]}, "schedule.crontab", ("crontab",))
+        from_crontab(
+            {"minute": 60, "hour": True, "second": 1, "day_of_week": [1, "x"]}, "schedule.crontab", ("crontab",)
+        )
     errors = [caught.value, *caught.value.others]
     assert [error.path for error in errors] == [
         ("crontab", "second"),
@@ -107,7 +109,7 @@ def test_every_wrong_field_is_told_with_the_way_to_it() -> None:
 
 
 @pytest.mark.parametrize(
-    ("every", "cron"),
+    "every, cron",
     [
         ("1d", "0 0 * * *"),
         ("1h", "0 * * * *"),

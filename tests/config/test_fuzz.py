@@ -17,9 +17,59 @@ from beatd.config.settings import decide
 
 HERE = Path(__file__).parent
 FRAGMENTS = [
-    *("schedules:", "\n  a:", "\n    ", "task: t", "every: 5s", "cron: */5 * * * *", 'cron: "0 9 * * *"', "{", "}", "[", "]"),
-    *(", ", ": ", "- ", "*", "&a ", "*a", "<<: *a", "\t", "'", '"', "|\n", ">\n", "#", "!!str ", "!x ", "%", "@", "`", "---\n"),
-    *("...\n", "${A}", "${", "$${", "{{x}}", "\\", "\u2028", "\x85", "\r\n", "\n", "~", "on", "010", "1_0", "12:30", "é", "💥"),
+    *(
+        "schedules:",
+        "\n  a:",
+        "\n    ",
+        "task: t",
+        "every: 5s",
+        "cron: */5 * * * *",
+        'cron: "0 9 * * *"',
+        "{",
+        "}",
+        "[",
+        "]",
+    ),
+    *(
+        ", ",
+        ": ",
+        "- ",
+        "*",
+        "&a ",
+        "*a",
+        "<<: *a",
+        "\t",
+        "'",
+        '"',
+        "|\n",
+        ">\n",
+        "#",
+        "!!str ",
+        "!x ",
+        "%",
+        "@",
+        "`",
+        "---\n",
+    ),
+    *(
+        "...\n",
+        "${A}",
+        "${",
+        "$${",
+        "{{x}}",
+        "\\",
+        "\u2028",
+        "\x85",
+        "\r\n",
+        "\n",
+        "~",
+        "on",
+        "010",
+        "1_0",
+        "12:30",
+        "é",
+        "💥",
+    ),
     *("defaults: {", "include: [", "options: {", "? ", "%YAML 1.1\n---\n", "x-a: &a {", "\ufeff"),
 ]
 NAMES = [key.name for key in (*TOP, *ENTRY, *OPTIONS)]
@@ -29,10 +79,14 @@ SCALARS = st.one_of(
     st.integers(-(10**25), 10**25),
     st.floats(),
     st.text(max_size=8),
-    st.sampled_from(["5s", "0 9 * * *", "2099-01-01T00:00", "UTC", "t", "and", "${A}", "${A:-5}", "${A:?x}", "12:30", "yes"]),
+    st.sampled_from(
+        ["5s", "0 9 * * *", "2099-01-01T00:00", "UTC", "t", "and", "${A}", "${A:-5}", "${A:?x}", "12:30", "yes"]
+    ),
 )
 KEYS = st.one_of(st.sampled_from(NAMES), st.text(max_size=5))
-TREES = st.recursive(SCALARS, lambda inner: st.lists(inner, max_size=3) | st.dictionaries(KEYS, inner, max_size=5), max_leaves=20)
+TREES = st.recursive(
+    SCALARS, lambda inner: st.lists(inner, max_size=3) | st.dictionaries(KEYS, inner, max_size=5), max_leaves=20
+)
 ENTRY_TREES = st.dictionaries(st.sampled_from([key.name for key in ENTRY]), TREES, max_size=6)
 DOCUMENTS = st.fixed_dictionaries(
     {"schedules": st.dictionaries(st.text(max_size=5), ENTRY_TREES, max_size=3)},
@@ -51,7 +105,13 @@ def check(tmp_path: Path) -> Check:
         _, more = decide(loaded, {}, {})
         problems = [*loaded.problems, *more]
         assert report(problems)
-        lines = content.count(b"\n") + content.count(b"\r") + content.count("\u2028".encode()) + content.count(b"\xc2\x85") + 2
+        lines = (
+            content.count(b"\n")
+            + content.count(b"\r")
+            + content.count("\u2028".encode())
+            + content.count(b"\xc2\x85")
+            + 2
+        )
         for problem in problems:
             assert problem.code in CODES
             assert problem.message

@@ -104,7 +104,7 @@ schedules:
 
 
 @pytest.mark.parametrize(
-    ("defaults", "entry", "queue"),
+    "defaults, entry, queue",
     [
         ("queue: d", "queue: e", "e"),
         ("queue: d", "options: {queue: e}", "e"),
@@ -174,7 +174,7 @@ VARIABLES = [
 ]
 
 
-@pytest.mark.parametrize(("text", "env", "value"), VARIABLES)
+@pytest.mark.parametrize("text, env, value", VARIABLES)
 def test_a_variable_is_filled_in(load: Load, text: str, env: dict[str, str], value: object) -> None:
     found = definitions(load(f"schedules:\n  a:\n    task: t\n    every: 5s\n    args:\n    - {text}\n", **env))
     assert found["a"]["args"] == [value]
@@ -261,7 +261,10 @@ def test_a_pattern_finds_files_and_no_folders(load: Load) -> None:
 def test_a_file_that_is_not_there_is_told_without_a_line(load: Load) -> None:
     load("schedules: {}")
     found = load_files([Path("nowhere.yaml"), Path()], {})
-    assert told(found) == ["nowhere.yaml E001 can't be read: No such file or directory", ". E001 can't be read: Is a directory"]
+    assert told(found) == [
+        "nowhere.yaml E001 can't be read: No such file or directory",
+        ". E001 can't be read: Is a directory",
+    ]
 
 
 def test_files_that_mean_the_same_have_the_same_digest(load: Load) -> None:

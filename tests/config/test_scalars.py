@@ -47,7 +47,7 @@ TABLE = [
 ]
 
 
-@pytest.mark.parametrize(("text", "value"), TABLE)
+@pytest.mark.parametrize("text, value", TABLE)
 def test_a_plain_scalar_is_read_by_yaml_1_2(text: str, value: object) -> None:
     found = read_scalar(text)
     assert (found, type(found)) == (value, type(value))

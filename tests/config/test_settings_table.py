@@ -7,7 +7,16 @@ import pytest
 
 from beatd.config.load import find_files, load_files
 from beatd.config.problems import ConfigProblems
-from beatd.config.settings import SETTINGS, Address, Origin, Settings, check_settings, decide, load_settings, mask_url
+from beatd.config.settings import (
+    SETTINGS,
+    Address,
+    Origin,
+    Settings,
+    check_settings,
+    decide,
+    load_settings,
+    mask_secret,
+)
 from beatd.core.zone import use_zone_data, zone_data
 
 
@@ -20,7 +29,9 @@ def written(tmp_path: Path, *texts: str) -> list[Path]:
 
 def told(tmp_path: Path, *texts: str, flags: dict[str, str | None] | None = None, **env: str) -> list[str]:
     problems = check_settings(written(tmp_path, *texts), flags or {}, env)[1]
-    return [f"{problem.place.removeprefix(str(tmp_path) + '/')} {problem.code} {problem.message}" for problem in problems]
+    return [
+        f"{problem.place.removeprefix(str(tmp_path) + '/')} {problem.code} {problem.message}" for problem in problems
+    ]
 
 
 def test_without_anything_there_are_defaults() -> None:
@@ -50,7 +61,8 @@ def test_a_flag_wins_over_a_variable_over_a_file_over_the_default(tmp_path: Path
         settings = load_settings(paths, flags, env)
         return settings.lease_ttl, settings.origins["lease_ttl"]
 
-    env, flag = {"BEATD_LEASE_TTL": "8s"}, {"lease_ttl": "7s"}
+    env = {"BEATD_LEASE_TTL": "8s"}
+    flag: dict[str, str | None] = {"lease_ttl": "7s"}
     assert ttl(flag, env, paths) == (7.0, Origin("flag", "--lease-ttl"))
     assert ttl({"lease_ttl": None}, env, paths) == (8.0, Origin("env", "BEATD_LEASE_TTL"))
     assert ttl({}, {"BEATD_LEASE_TTL": ""}, paths) == (9.0, Origin("file", f"{paths[0]}:1:14"))
@@ -104,13 +116,13 @@ VALUES: list[tuple[str, str, Any]] = [
 ]
 
 
-@pytest.mark.parametrize(("name", "text", "value"), VALUES)
+@pytest.mark.parametrize("name, text, value", VALUES)
 def test_a_value_is_read(name: str, text: str, value: object) -> None:
     assert getattr(load_settings([], {name: text}, {}), name) == value
 
 
 @pytest.mark.parametrize(
-    ("name", "text"),
+    "name, text",
     [
         ("redis", "host:6379"),
         ("redis", "http://h"),
@@ -144,7 +156,8 @@ def test_a_wrong_value_is_told_also_where_another_place_wins(tmp_path: Path) -> 
 
 
 @pytest.mark.parametrize(
-    ("text", "size"), [("1000", 1000), ("64MB", 64 * 10**6), ("1 GiB", 2**30), ("5kB", 5_000), ("7B", 7), ("2KiB", 2048)]
+    "text, size",
+    [("1000", 1000), ("64MB", 64 * 10**6), ("1 GiB", 2**30), ("5kB", 5_000), ("7B", 7), ("2KiB", 2048)],
 )
 def test_a_size_is_read(tmp_path: Path, text: str, size: int) -> None:
     settings = load_settings(written(tmp_path, f"history: {{fires: {text}}}"), {}, {})
@@ -157,18 +170,20 @@ def test_another_size_is_refused(tmp_path: Path, text: str) -> None:
 
 
 @pytest.mark.parametrize(
-    ("url", "shown"),
+    "url, shown",
     [
         ("redis://host:6379/0", "redis://host:6379/0"),
         ("redis://user:secret@host", "redis://user:***@host"),
         ("redis://:s3cr@t/x@host", "redis://:***@host"),
         ("rediss://host?password=secret", "rediss://host?***"),
         ("unix:///tmp/s?password=x", "unix:///tmp/s?***"),
+        ("amqps://token@host", "amqps://***@host"),
         ("not a url", "not a url"),
+        ("user:secret@host", "***"),
     ],
 )
 def test_a_secret_is_masked(url: str, shown: str) -> None:
-    assert mask_url(url) == shown
+    assert mask_secret(url) == shown
 
 
 def test_no_message_shows_a_secret(tmp_path: Path) -> None:
