@@ -55,7 +55,7 @@ async def read_apart(
     env: Mapping[str, str],
     limits: Limits = DEFAULT_LIMITS,
 ) -> Read:
-    """Reads files as load_settings does, in a process of their own; the loop is never held for more than some ms.
+    """Reads files as load_settings does, in a process of their own, and takes the result over some entries at a time.
 
     Errors are among ``problems``, and then there are no settings and no entries. Raises ConfigInvalid when the process
     passed a bound or died.

@@ -1,6 +1,7 @@
 """Files into entries: defaults, merges, variables, included files, several files."""
 
 import json
+import re
 from pathlib import Path
 from typing import Any
 
@@ -305,3 +306,18 @@ def test_settings_alone_are_read_whatever_the_entries_are(load: Load) -> None:
 
 def test_an_interval_may_be_spelled_as_in_go(load: Load) -> None:
     assert definitions(load('schedules: {a: {task: t, schedule: "@every 5m"}}'))["a"]["every"] == "5m"
+
+
+REPOSITORY = Path(__file__).parents[2]
+SHOWN = re.findall(r"```yaml\n(.*?)```", (REPOSITORY / "README.md").read_text(encoding="utf-8"), re.DOTALL)
+
+
+@pytest.mark.parametrize("text", [text for text in SHOWN if "schedules:" in text])
+def test_what_the_readme_shows_can_be_used(load: Load, text: str) -> None:
+    assert definitions(load(text))
+
+
+@pytest.mark.parametrize("name", ["schedules.yaml", "examples/celery_app/schedules.yaml"])
+def test_the_files_of_this_repository_have_no_problem(name: str) -> None:
+    loaded = load_files([REPOSITORY / name], {})
+    assert definitions(loaded)
