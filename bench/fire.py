@@ -1,7 +1,7 @@
 """Fires a second through the real fire script, the daemon's own client and the real Celery message.
 
-1,000,000 stored entries, batches of 100, messages of 1 kB. The cases are interleaved, with ``redis-benchmark``'s LPUSH in
-every round, so that a noisy machine moves all of them: read the ratios.
+1,000,000 stored entries, batches of 100, messages of 1 kB. The cases are interleaved, with the LPUSH of
+``redis-benchmark`` in every round, so that a noisy machine moves all of them: read the ratios.
 """
 
 import asyncio
@@ -21,7 +21,7 @@ from beatd.core.timetable import Code
 from beatd.store.connect import RedisAddress
 from beatd.store.keys import Keys
 from beatd.store.lease import RedisLease
-from beatd.store.link import Link
+from beatd.store.link import Link, pack
 from beatd.store.scripts import load_script
 from beatd.store.timetable import RedisTimetable, fire_call
 from bench.population import Order, Population
@@ -108,7 +108,7 @@ class Stand:
         """Sends the same calls, packed beforehand, over a blocking socket: what the server alone takes."""
         batches = [self._batch() for _ in range(BARE_BATCHES)]
         calls = [fire_call(self._keys, self._term, batch.items) for batch in batches]
-        packed = [hiredis.pack_command(tuple(call.command(sha=True, shebang=False))) for call in calls]
+        packed = [pack([call.command(sha=True, shebang=False)]) for call in calls]
         with socket.create_connection(("127.0.0.1", self.server.port)) as connection:
             connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
             return self._measured(lambda: _send_all(connection, packed), BARE_BATCHES)
@@ -189,7 +189,7 @@ class Stand:
 
 def _send_all(connection: socket.socket, calls: Sequence[bytes]) -> None:
     reader = hiredis.Reader()
-    trim = hiredis.pack_command(("LTRIM", "celery", "0", "99"))
+    trim = pack([("LTRIM", "celery", 0, 99)])
     waiting = 0
     for number, call in enumerate(calls):
         trims = number % TRIM_EVERY == 0

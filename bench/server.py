@@ -35,9 +35,8 @@ def running_server(options: Mapping[str, str] | None = None) -> Iterator[RedisSe
 
 def pin(core: int) -> None:
     """Keeps this process, and what it starts from now on, to one core; without a second core nothing is kept."""
-    if hasattr(os, "sched_setaffinity") and core in os.sched_getaffinity(0) | {CLIENT_CORE, SERVER_CORE}:
-        if (os.cpu_count() or 1) > max(CLIENT_CORE, SERVER_CORE):
-            os.sched_setaffinity(0, {core})
+    if hasattr(os, "sched_setaffinity") and (os.cpu_count() or 1) > max(CLIENT_CORE, SERVER_CORE):
+        os.sched_setaffinity(0, {core})
 
 
 def pushes_per_second(server: RedisServer, connections: int, requests: int = 300_000) -> float | None:

@@ -14,6 +14,7 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
+from pathlib import Path
 from typing import Any, Final
 
 from beatd.core.edit import put_item
@@ -109,7 +110,7 @@ def _daemon(server: RedisServer) -> Iterator[int]:
     pin(CLIENT_CORE)
     words = [sys.executable, "-m", "beatd", "run", "--redis", server.url, "--log-level", "warning"]
     environment = {name: value for name, value in os.environ.items() if not name.startswith("BEATD_")}
-    with subprocess.Popen(words, cwd=server.folder, env={**environment, "PYTHONPATH": os.getcwd()}) as process:
+    with subprocess.Popen(words, cwd=server.folder, env={**environment, "PYTHONPATH": str(Path.cwd())}) as process:
         try:
             with server.client() as client:
                 _wait(lambda: bool(client.hget(Keys().key("lease"), "owner")), "led")
@@ -138,8 +139,7 @@ def _late(beats: Sequence[tuple[int, int]], since: int, until: int) -> tuple[flo
 
 
 def _cpu_seconds(pid: int) -> float:
-    with open(f"/proc/{pid}/stat", encoding="ascii") as stat:
-        fields = stat.read().rpartition(")")[2].split()
+    fields = Path(f"/proc/{pid}/stat").read_text(encoding="ascii").rpartition(")")[2].split()
     return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
 
 

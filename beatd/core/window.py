@@ -121,9 +121,12 @@ class Window:
         return taken
 
     def take_fresh(self, since: int, now: int, at_most: int) -> list[Staged]:
-        """Removes and returns what fell due in (since, now], so that a backlog does not make others late."""
+        """Removes and returns what fell due in (since, now], so that a backlog does not make others late.
+
+        The newest first: what falls due just after a storm must not wait behind it until neither is fresh any more.
+        """
         slices = range(since // SLICE_MS, now // SLICE_MS + 1)
-        moments = sorted(m for s in slices for m in self._slices.get(s, ()) if since < m <= now)
+        moments = sorted((m for s in slices for m in self._slices.get(s, ()) if since < m <= now), reverse=True)
         taken: list[Staged] = []
         for moment in moments:
             taken.extend(self._take(moment, at_most - len(taken)))

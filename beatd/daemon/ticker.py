@@ -63,9 +63,10 @@ class Ticker:
         now, window = self._s.clock.now_ms() - EARLY_MS, self._s.window
         self._turn += 1
         if self._turn % 2:
-            fresh = window.take_fresh(now - FRESH_MS, now, MOST_ENTRIES)
-            if len(fresh) < MOST_ENTRIES and window.bound < now:
-                fresh += await self._read_fresh(max(window.bound + 1, now - FRESH_MS), now, MOST_ENTRIES - len(fresh))
+            fresh: list[Staged] = []
+            if window.bound < now:  # first, for it is newer than all that is staged: a full window may end in a storm
+                fresh = await self._read_fresh(max(window.bound + 1, now - FRESH_MS), now, MOST_ENTRIES)
+            fresh += window.take_fresh(now - FRESH_MS, now, MOST_ENTRIES - len(fresh))
             if fresh:
                 return fresh
         return window.take_due(now, MOST_ENTRIES)

@@ -11,8 +11,8 @@ from typing import Any, Final
 LONGEST: Final = 1024
 DEEPEST: Final = 3
 
-# Where Python and Celery write differently: quotes, escapes, tuples. Nearly no arguments have them, and a storm compiles
-# thousands of messages. With as few brackets as levels nothing lies too deep.
+# Where Python and Celery write differently: quotes, escapes, tuples. Hardly any arguments have them, and thousands of
+# messages are made ready before a storm. With no more brackets than levels nothing lies too deep.
 _DIFFERS: Final = re.compile(r"[\\\"(]")
 _CLOSER: Final = {"[": "]", "{": "}"}
 

@@ -8,6 +8,7 @@ import base64
 import json
 from bisect import bisect
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Final
 
 from beatd.core.entry import Entry
@@ -91,27 +92,33 @@ def _pieces(entry: Entry, options: Options, origin: str) -> tuple[str, ...]:
     extra = {"periodic_task_name": entry.name, **options.headers, "celery_beat_task": True}
     head = (
         f'{{"body": "{body}", "content-encoding": "utf-8", "content-type": "application/json", '
-        f'"headers": {{"lang": "py", "task": {json.dumps(entry.task)}, "id": "'
+        f'"headers": {{"lang": "py", "task": {_often(entry.task)}, "id": "'
     )
-    to_times = f'", "shadow": {json.dumps(options.shadow)}, '
+    to_times = f'", "shadow": {_often(options.shadow)}, '
     to_root = (
         ', "group": null, "group_index": null, "retries": 0, '
-        f'"timelimit": {json.dumps([options.time_limit, options.soft_time_limit])}, "root_id": "'
+        f'"timelimit": [{_often(options.time_limit)}, {_often(options.soft_time_limit)}], "root_id": "'
     )
     to_slot = (
         f'", "parent_id": null, "argsrepr": {json.dumps(shown_args)}, '
-        f'"kwargsrepr": {json.dumps(saferepr(entry.kwargs))}, "origin": {json.dumps(origin)}, '
-        f'"ignore_result": {json.dumps(options.ignore_result)}, "replaced_task_nesting": 0, '
+        f'"kwargsrepr": {json.dumps(saferepr(entry.kwargs))}, "origin": {_often(origin)}, '
+        f'"ignore_result": {_often(options.ignore_result)}, "replaced_task_nesting": 0, '
         f'"stamped_headers": null, "stamps": {{}}, {_json(extra, "options.headers")[1:-1]}, "beatd_slot": "'
     )
     to_correlation = '"}, "properties": {"correlation_id": "'
-    to_expiration = f'", "reply_to": {json.dumps(options.reply_to)}, "delivery_mode": {options.delivery_mode}'
+    to_expiration = f'", "reply_to": {_often(options.reply_to)}, "delivery_mode": {options.delivery_mode}'
     to_tag = (
-        f', "delivery_info": {{"exchange": "", "routing_key": {json.dumps(entry.queue)}}}, '
+        f', "delivery_info": {{"exchange": "", "routing_key": {_often(entry.queue)}}}, '
         f'"priority": {options.priority}, '
         '"body_encoding": "base64", "delivery_tag": "'
     )
     return head, to_times, to_root, to_slot, to_correlation, to_expiration, to_tag, '"}}'
+
+
+@lru_cache(maxsize=1_024, typed=True)
+def _often(value: str | float | None) -> str:
+    """JSON of what is the same in many entries: thousands of messages are made ready before a storm."""
+    return json.dumps(value)
 
 
 def _body(entry: Entry) -> str:

@@ -119,7 +119,7 @@ class Link:
             async with asyncio.timeout(self._address.timeout if within is None else within):
                 async with self._sending:
                     self._waiting.append((len(commands), answered))
-                    await self._connection.send_packed_command(_pack(commands), check_health=False)
+                    await self._connection.send_packed_command(pack(commands), check_health=False)
                 replies = await answered
         except TimeoutError as error:
             self._give_up()
@@ -176,7 +176,8 @@ def _is_published(reply: Reply) -> bool:
     return isinstance(reply, list) and len(reply) == 3 and reply[0] == b"message"
 
 
-def _pack(commands: Sequence[Command]) -> bytes:
+def pack(commands: Sequence[Command]) -> bytes:
+    """Commands as they go over the wire."""
     return b"".join(map(_pack_command, commands))
 
 
