@@ -1,7 +1,7 @@
 # Plain `make` explains itself. Everything is installed into .venv, and again when pyproject.toml changes.
 .DEFAULT_GOAL := help
 .NOTPARALLEL:
-.PHONY: help install run worker test check demo bench clean
+.PHONY: help install run worker test check sim demo bench clean
 
 # The Python to build .venv with: 3.11 to 3.13; left empty, the first such one on PATH.
 PYTHON ?=
@@ -10,7 +10,10 @@ ARGS ?=
 
 BIN := .venv/bin
 VENV := PYTHON="$(PYTHON)" sh scripts/venv.sh
-FAST := not nightly and not live and not process
+FAST := not nightly and not live and not process and not sim
+# How many simulated worlds, and from which on: make sim SEEDS=20000 FIRST=1000
+SEEDS ?= 2000
+FIRST ?= 0
 
 help:  ## Show this list
 	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-8s %s\n", $$1, $$2 }' Makefile
@@ -31,6 +34,9 @@ check: .venv/.test  ## Format, lint, types, import directions and fast tests: un
 	$(BIN)/ruff check
 	$(BIN)/mypy
 	$(BIN)/python -m pytest -q -m "$(FAST)"
+
+sim: .venv/.test  ## Live through many simulated worlds (SEEDS=20000 FIRST=0): daemons, faults, virtual time
+	$(BIN)/python -m tests.sim --seeds $(SEEDS) --first $(FIRST)
 
 demo: .venv/.test  ## Watch a leader die and its standby go on, with a real worker
 	$(BIN)/python scripts/demo.py

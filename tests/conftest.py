@@ -10,7 +10,7 @@ from hypothesis import settings
 
 from tests.support.servers import RedisServer, redis_binary, require
 
-MARKED_FOLDERS = ("live", "process")
+MARKED_FOLDERS = ("live", "process", "sim")
 
 # A shared machine is slow at times, and a found example must be found again.
 settings.register_profile("home", deadline=None)
@@ -20,7 +20,7 @@ settings.load_profile("ci" if os.environ.get("CI") == "true" else "home")
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """A test in tests/live is marked live, one in tests/process is marked process."""
+    """A test in tests/live is marked live, one in tests/process is marked process, one in tests/sim is marked sim."""
     here = Path(__file__).parent
     for item in items:
         folder = item.path.relative_to(here).parts[0]

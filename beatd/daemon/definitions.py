@@ -39,7 +39,7 @@ class Definitions:
         if stored.left == UNREADABLE:
             raise EntryInvalid("the stored number of runs left is none", hint="write the entry again (beatd set)")
         found = self.known(stored.name, stored.rev)
-        if found is not None:
+        if found is not None and found.jitter == stored.jitter:  # another client may have changed it: no slot would fit
             return found
         if stored.definition is None:
             raise EntryInvalid("there is no definition under this name", hint="write the entry again (beatd set)")
@@ -59,8 +59,9 @@ class Definitions:
         return Compiled(rev, entry, template, ids, jitter, length + template.size + _OVERHEAD)
 
     def _keep(self, compiled: Compiled) -> None:
+        before = self._kept.pop((compiled.entry.name, compiled.rev), None)
+        self._size += compiled.size - (before.size if before is not None else 0)
         self._kept[compiled.entry.name, compiled.rev] = compiled
-        self._size += compiled.size
         while self._size > CACHE_BYTES and self._kept:
             _, dropped = self._kept.popitem(last=False)
             self._size -= dropped.size

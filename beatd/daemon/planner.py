@@ -35,6 +35,7 @@ class Planner:
         self._passed_over = 0  # of those to be planned, how many could not be
         self._page_end = 0  # the moment at which reading goes on
         self._read_at_end = 0  # how many rows of exactly that moment were read
+        self._last_read = b""  # the last of their names: rows of one moment are in the order of their names
         self._probe_at = 0.0  # monotonic
         self._probe_from = 0
 
@@ -118,18 +119,30 @@ class Planner:
             return False
         # The bound moves when the read is sent: whatever is planned or fired from now on asks with the new one.
         before, window.bound, window.complete = window.bound, until, False
-        page = await self._s.timetable.page(self._page_end, until, self._offset(now), PAGE)
+        offset, page = await self._read_on(until, now)
         if self._generation != window.generation:
             return True
         more = len(page) == PAGE
         window.bound = max(before, page[-1][1]) if more else until
-        self._read_up_to(page[-1][1] if more else until + 1, page)
+        self._read_up_to(page[-1][1] if more else until + 1, offset, page)
         await self._stage_page(page)
         window.complete = not more
         return more
 
+    async def _read_on(self, until: int, now: int) -> tuple[int, Sequence[tuple[str, int]]]:
+        """The next page with the offset it was read from, within the moment at which the last page ended.
+
+        It begins with a row that was read before: proof that none lies between, though rows may have left that moment
+        since. Without the proof the moment is read again from its first row.
+        """
+        offset = max(0, self._offset(now) - 1)
+        page = await self._s.timetable.page(self._page_end, until, offset, PAGE)
+        if offset and not (page and page[0][1] == self._page_end and _raw(page[0][0]) <= self._last_read):
+            offset, page = 0, await self._s.timetable.page(self._page_end, until, 0, PAGE)
+        return offset, page
+
     def _offset(self, now: int) -> int:
-        """How many rows of the moment at which the last page ended need not be read again.
+        """How many rows of the moment at which the last page ended need not be read again, as far as is known here.
 
         Those that were read; of a moment that is due already only those still staged, for others have moved on.
         """
@@ -137,10 +150,11 @@ class Planner:
             return min(self._read_at_end, self._s.window.staged_at(self._page_end))
         return self._read_at_end
 
-    def _read_up_to(self, moment: int, page: Sequence[tuple[str, int]]) -> None:
+    def _read_up_to(self, moment: int, offset: int, page: Sequence[tuple[str, int]]) -> None:
         here = sum(1 for _, m in page if m == moment)
-        self._read_at_end = here + (self._read_at_end if moment == self._page_end else 0)
+        self._read_at_end = here + (offset if moment == self._page_end else 0)
         self._page_end = moment
+        self._last_read = _raw(page[-1][0]) if page else b""
 
     async def _stage_page(self, page: Sequence[tuple[str, int]]) -> None:
         wanted = [(name, moment) for name, moment in page if not self._is_older(name, moment)]
@@ -236,6 +250,10 @@ class Planner:
         """Until the window wants to be read on; an edit wakes the planner earlier."""
         ahead = (self._page_end - HORIZON_MS + REFILL_MS - self._s.clock.now_ms()) / 1000
         return min(LONGEST_SLEEP_S, max(0.01, ahead))
+
+
+def _raw(name: str) -> bytes:
+    return name.encode("utf-8", "surrogateescape")
 
 
 def _parts(rows: Sequence[_T], size: int) -> Iterator[Sequence[_T]]:

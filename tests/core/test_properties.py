@@ -102,8 +102,8 @@ def test_what_was_asked_before_does_not_change_an_answer(seed: int) -> None:
         asked += [] if found is None else [found]
         use_zone_data(None)  # forgets what was compiled
         fresh = parse_schedule(schedule.to_spec(), name="n")
-        answers = [(each.next_ms(instant), each.last_ms(instant)) for each in (schedule, fresh)]
-        assert answers[0] == answers[1]
+        assert schedule.next_ms(instant) == fresh.next_ms(instant)
+        assert schedule.last_ms(instant) == fresh.last_ms(instant)
 
 
 @quick

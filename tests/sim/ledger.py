@@ -22,6 +22,7 @@ KINDS: Final = ("due", "rev", "out", "blocked", "lease", "jit", "last", "left", 
 SCRIPTS: Final = ("acquire", "renew", "release", "put", "remove", "plan", "fire")
 MOST_WALKED: Final = 3_000  # slots of one span that are looked at one by one
 Fail = Callable[[str], None]
+Skipped = tuple[str, int, int, int]  # reason, count, first, last
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,6 +70,7 @@ class Ledger:
         self._sample = sample
         self._texts: dict[bytes, str] = {}
         self._busy = False
+        self.steady: Callable[[], bool] = lambda: True  # the server's clock was not set back a moment ago
         self.noted: Callable[[str, Words, Reply], None] = lambda script, args, reply: None
 
     def load_scripts(self) -> None:
@@ -209,16 +211,25 @@ class Ledger:
         slots = [self._message(name, entry, message, jitter, time, tainted) for message in messages]
         skips = _skips(terms.split(b"|")[5])
         if not tainted:
-            self._span(name, entry, expected - jitter, None if finished else int(next_text) - jitter, slots, skips, terms)
-            self._not_too_soon(name, entry, skips, jitter, time)
+            self._span(
+                name, entry, expected - jitter, None if finished else int(next_text) - jitter, slots, skips, terms
+            )
+            if self.steady():
+                self._not_too_soon(name, entry, skips, jitter, time)
             self._not_too_late(name, entry, slots, jitter, time)
         if finished:
-            last = slots[-1] if slots else max((skip[3] for skip in skips), default=expected - jitter)
-            if entry.policy.max_runs is None or terms.split(b"|")[3] != b"0":
-                later = entry.schedule.next_ms(max(last, *(skip[3] for skip in skips), last))
-                if later is not None and not tainted:
-                    self._fail(f"{name} was finished though {later} is still to come")
-            self._end_life(name, last)
+            self._finished(name, entry, expected - jitter, slots, skips, counted=terms.split(b"|")[3] == b"0")
+
+    def _finished(
+        self, name: str, entry: Entry, owed: int, slots: list[int], skips: list[Skipped], *, counted: bool
+    ) -> None:
+        """Nothing is to come any more, unless its runs are used up."""
+        ends = [skip[3] for skip in skips]
+        last = slots[-1] if slots else max(ends, default=owed)
+        later = None if counted else entry.schedule.next_ms(max([last, *ends]))
+        if later is not None and name not in self.history.tainted:
+            self._fail(f"{name} was finished though {later} is still to come")
+        self._end_life(name, last)
 
     def _message(self, name: str, entry: Entry, message: bytes, jitter: int, time: int, tainted: bool) -> int:
         content = json.loads(message)
@@ -245,7 +256,7 @@ class Ledger:
         expected = walk(entry, owed - 1, end - 1)
         if after is not None and not is_slot(entry, after):
             self._fail(f"I5: {name} moves to {after}, which is no slot")
-        found = {slot: "fired" for slot in slots}
+        found = dict.fromkeys(slots, "fired")
         for reason, count, first, last in skips:
             inside = walk(entry, first - 1, last)
             if len(inside) != count and count < MOST_WALKED:
@@ -301,7 +312,9 @@ class Ledger:
             if code != "0" and names[i] not in done and seen["due"].get(names[i]) != now["due"].get(names[i]):
                 self._fail(f"plan moved {names[i]!r} with code {code}")
 
-    def _planned(self, seen: Any, now: Any, raw: bytes, score: bytes, verdict: bytes, skips: bytes) -> None:
+    def _planned(  # noqa: C901  # one branch a verdict
+        self, seen: Any, now: Any, raw: bytes, score: bytes, verdict: bytes, skips: bytes
+    ) -> None:
         name = raw.decode(errors="replace")
         entry = compiled(name, seen["def"].get(raw))
         if verdict == b"G" and raw in seen["rev"]:
@@ -312,11 +325,13 @@ class Ledger:
             if now["due"].get(raw) != float(score):
                 self._fail(f"{name} came back from blocked at {now['due'].get(raw)}, it was at {score!r}")
             return
+        if score == verdict:
+            return  # it stands where it is to stand already
         if entry is None or verdict == b"I":
             self._fail(f"{name} was planned as {verdict!r}")
             return
         t, last, jitter = int(-float(score)), _last(seen["last"].get(raw)), _whole(seen["jit"].get(raw))
-        since = max(t - (entry.policy.grace_ms if entry.schedule.kind == "at" else 0), last)
+        since = max(t - (jitter + entry.policy.grace_ms + 1 if entry.schedule.kind == "at" else 0), last)
         slot = entry.schedule.next_ms(since)
         left = seen["left"].get(raw)
         if float(score) >= 0:
@@ -341,7 +356,9 @@ class Ledger:
         refused = any(code in "25" for code in codes)
         for i, raw in enumerate(names):
             if refused or codes[i] == "1":
-                if {k: seen[k].get(raw) for k in ("due", "rev", "def")} != {k: now[k].get(raw) for k in ("due", "rev", "def")}:
+                if {k: seen[k].get(raw) for k in ("due", "rev", "def")} != {
+                    k: now[k].get(raw) for k in ("due", "rev", "def")
+                }:
                     self._fail(f"put changed {raw!r} with code {codes[i]}")
                 continue
             if now["rev"].get(raw) != revs[i] or now["def"].get(raw) != definitions[i]:
@@ -459,7 +476,7 @@ def walk(entry: Entry, after: int, until: int) -> list[int]:
     return found
 
 
-def _skips(packed: bytes) -> list[tuple[str, int, int, int]]:
+def _skips(packed: bytes) -> list[Skipped]:
     parts = [part.split(":") for part in packed.decode().split(";") if part]
     return [(reason, int(count), int(first), int(last)) for reason, count, first, last in parts]
 

@@ -15,7 +15,7 @@ from redis._parsers.base import BaseParser
 
 from beatd.store.connect import RedisAddress
 from beatd.store.link import Link
-from tests.sim.loop import CURRENT, VirtualLoop, Process
+from tests.sim.loop import CURRENT, Process, VirtualLoop
 from tests.sim.redis import Server, rows_after
 from tests.sim.replies import Failure, Reply
 
@@ -33,7 +33,7 @@ class Network:
         self.random = source
         self.slowest = 0.04
         self.fault_rate = 0.0
-        self.fault_happened: Callable[[str, "Connection"], None] = lambda kind, connection: None
+        self.fault_happened: Callable[[str, Connection], None] = lambda kind, connection: None
         self.executed: Callable[[], None] = lambda: None
         self.down = False  # nobody listens
         self.stalled = False  # connections stand, nothing is answered
@@ -45,10 +45,12 @@ class Network:
         """What RedisStores takes: opens real links over this network."""
         address = RedisAddress("redis://sim", timeout)
 
+        network = self
+
         class SimLink(Link):
-            def __init__(inner, _: RedisAddress) -> None:  # noqa: N805
+            def __init__(self, address: RedisAddress) -> None:
                 super().__init__(address)
-                inner._connection = Connection(self)  # type: ignore[assignment]
+                self._connection = Connection(network)  # type: ignore[assignment]
 
         return lambda: SimLink.open(address)
 
@@ -181,7 +183,7 @@ class Connection:
     async def connect(self) -> None:
         network = self.network
         await asyncio.sleep(network.delay())
-        while network.stalled:
+        while network.stalled:  # noqa: ASYNC110  # as a server that does not accept
             await asyncio.sleep(0.05)
         await asyncio.sleep(network.delay())
         if network.down:

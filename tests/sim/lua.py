@@ -38,7 +38,9 @@ function cjson.encode(value)
 end
 io, os, require, package, module, dofile, loadfile, print, python = nil
 setmetatable(_G, {
-  __index = function(_, name) error("Script attempted to access nonexistent global variable '" .. tostring(name) .. "'") end,
+  __index = function(_, name)
+    error("Script attempted to access nonexistent global variable '" .. tostring(name) .. "'")
+  end,
   __newindex = function() error('Attempt to modify a readonly table') end,
 })
 """
@@ -97,7 +99,7 @@ class Lua:
         assert isinstance(reply, list)
         return self._lua.table_from([False if item is None else item for item in reply])
 
-    def _reply(self, value: Any) -> Reply:
+    def _reply(self, value: Any) -> Reply:  # noqa: PLR0911  # one line a type
         if isinstance(value, bytes):
             return value
         if isinstance(value, bool):
@@ -171,15 +173,11 @@ def shared_lua() -> Lua:
 
 
 def _message(error: Exception) -> str:
-    value = error.args[0] if error.args else ""
-    if isinstance(value, bytes):
-        return f"ERR {value.decode(errors='replace')}"
-    text = str(value)
-    # A table {err=...} that redis.call raised and nobody caught.
-    table = getattr(error, "value", None) or value
-    if lupa.lua_type(table) == "table":
-        return str(table[b"err"].decode(errors="replace"))
-    return f"ERR {text}"
+    value: Any = error.args[0] if error.args else ""
+    if lupa.lua_type(value) == "table":  # {err=...} that redis.call raised and nobody caught
+        value = value[b"err"]
+        return str(value.decode(errors="replace"))
+    return f"ERR {value.decode(errors='replace') if isinstance(value, bytes) else value}"
 
 
 def _number_text(value: object) -> bytes:
@@ -197,7 +195,7 @@ _JSON: Final = json.JSONDecoder(strict=False, parse_int=float, parse_constant=_c
 
 
 def _utf8(text: str) -> bytes:
-    """The bytes as they came in; a lone surrogate out of a \\u escape is refused."""
+    """The bytes as they came in; a lone surrogate out of an escape is refused."""
     return text.encode("utf-8", "surrogateescape")
 
 

@@ -14,7 +14,6 @@ import tests.sim.ledger
 from beatd.daemon.planner import Planner
 from beatd.daemon.session import Session
 from beatd.daemon.ticker import Ticker
-from beatd.store.link import Link
 from beatd.store.scripts import Script
 from tests.sim.cluster import Scenario, World, scenario
 
@@ -98,8 +97,17 @@ def _peaceful(world: Scenario) -> Scenario:
     return replace(_quiet(world), faulty=False, fault_every=1e9, edit_every=0.3, slowest=0.04, entries=6)
 
 
+def _paged(world: Scenario) -> Scenario:
+    peaceful = _peaceful(world)
+    return replace(peaceful, sizes={key: 2 if key[1] == "PAGE" else value for key, value in peaceful.sizes.items()})
+
+
 def _losing(world: Scenario) -> Scenario:
-    return replace(_quiet(world), fault_every=3.0, edit_every=3.0)
+    return replace(_quiet(world), faulty=False, fault_every=6.0, edit_every=3.0, faults=("lose_one",))
+
+
+def _clocks(world: Scenario) -> Scenario:
+    return replace(world, quiet=False, instances=2, faults=("step_back_an_hour", "kill"), foreign=False)
 
 
 def _foreign(world: Scenario) -> Scenario:
@@ -108,20 +116,34 @@ def _foreign(world: Scenario) -> Scenario:
 
 def _keep_window(patch: pytest.MonkeyPatch) -> None:
     """A new session goes on with the window of the one that got no answer."""
-    real = beatd.daemon.leader.Session
+    real = LEADER.Session
     kept: dict[str, Any] = {}
 
     def session(term: Any, *args: Any) -> Session:
-        made = real(term, *args)
+        made: Session = real(term, *args)
         if kept.get("owner") == term.owner:
             made.window = kept["window"]
         kept.update(owner=term.owner, window=made.window)
         return made
 
-    patch.setattr(beatd.daemon.leader, "Session", session)
+    patch.setattr(LEADER, "Session", session)
+    real_planner = LEADER.Planner
+
+    def planner(of: Session, version: str) -> Planner:
+        made: Planner = real_planner(of, version)
+        before = kept.get("planner")
+        if before is not None and before._s.window is of.window:
+            made._generation, made._page_end = before._generation, before._page_end
+            made._read_at_end = before._read_at_end
+        kept["planner"] = made
+        return made
+
+    patch.setattr(LEADER, "Planner", planner)
 
 
-LEADER = beatd.daemon.leader
+FENCE = "if not lease[1] or lease[1] ~= epoch or owner == '' or lease[2] ~= owner then"
+AFTER_LAST = "if moment and moment - (jitters and number(jitters[i]) or 0) <= last_slot(lasts[i]) then return 1 end"
+LEADER: Any = beatd.daemon.leader
 NET = ("if differs and differed:", "if False:")
 SEQ = ("session.seq is not None and check.seq != session.seq", "False")
 COUNT = ("check.in_window != len(window) + len(session.in_flight)", "False")
@@ -129,38 +151,111 @@ OVERDUE = ("or _passed_over(session, check)", "")
 NO_NET = python(LEADER, "_check", *NET)
 
 QUICK = [
-    Mutation("a disabled entry stays out of the timetable", lua("put", "if out.paused or out.disabled then", "if out.paused then")),
-    Mutation("a put never plans before the last fire", lua("put", "math.max(t, fired, hold, 1)", "math.max(t, hold, 1)")),
-    Mutation("what an edit gives up gets a row", lua("put", "if given_up and score then swallowed", "if false then swallowed")),
-    Mutation("an unplanned entry's slots given up get a row", lua("put", "mark(-owed, fired, hold), not same_schedule", "mark(-owed, fired, hold), false")),
+    Mutation(
+        "a disabled entry stays out of the timetable",
+        lua("put", "if out.paused or out.disabled then", "if out.paused then"),
+    ),
+    Mutation(
+        "a put never plans before the last fire", lua("put", "math.max(t, fired, hold, 1)", "math.max(t, hold, 1)")
+    ),
+    Mutation(
+        "what an edit gives up gets a row",
+        lua("put", "if given_up and score then swallowed", "if false then swallowed"),
+    ),
+    Mutation(
+        "an unplanned entry's slots given up get a row",
+        lua("put", "mark(-owed, fired, hold), not same_schedule", "mark(-owed, fired, hold), false"),
+    ),
     Mutation("a removed entry leaves the timetable", lua("remove", "redis.call('ZREM', K_due, name)", "")),
-    Mutation("plan compares the revision", lua("plan", "if not stored or revs[i] ~= ARGV[REV + i] then", "if not stored then")),
+    Mutation(
+        "plan compares the revision",
+        lua("plan", "if not stored or revs[i] ~= ARGV[REV + i] then", "if not stored then"),
+    ),
     Mutation("plan compares the score", lua("plan", "if stored ~= ARGV[SCORE + i] then return 1 end", ""), _faulty),
-    Mutation("fire compares the revision", lua("fire", "if not moment or revs[i] ~= ARGV[REV + i] then", "if not moment then")),
-    Mutation("fire compares the moment", lua("fire", "if moment ~= expected_text and tonumber(moment) ~= expected then", "if false then")),
-    Mutation("fire compares epoch and owner", lua("fire", "if not lease[1] or lease[1] ~= epoch or owner == '' or lease[2] ~= owner then", "if false then")),
-    Mutation("fire compares the owner, not the epoch alone", lua("fire", "or owner == '' or lease[2] ~= owner then", "then"), _faulty),
+    Mutation(
+        "fire compares the revision",
+        lua("fire", "if not moment or revs[i] ~= ARGV[REV + i] then", "if not moment then"),
+    ),
+    Mutation(
+        "fire compares the moment",
+        lua("fire", "if moment ~= expected_text and tonumber(moment) ~= expected then", "if false then"),
+    ),
+    Mutation("fire compares epoch and owner", lua("fire", FENCE, "if false then")),
+    Mutation(
+        "fire compares the owner, not the epoch alone",
+        lua("fire", "or owner == '' or lease[2] ~= owner then", "then"),
+        _faulty,
+    ),
     Mutation("fire takes nothing early", lua("fire", "if latest > now then", "if latest > now + 1000 then"), _faulty),
-    Mutation("fire takes a name once in a call", lua("fire", "if seen[name] then return '1', terms end", ""), _faulty),
-    Mutation("fire takes slots between the two moments only", lua("fire", "or next <= expected then", "then", "or slot + jitter < expected or slot + jitter >= next", ""), _faulty),
-    Mutation("plan never goes back before the last fire", lua("plan", "if moment and moment - (jitters and number(jitters[i]) or 0) <= last_slot(lasts[i]) then return 1 end", ""), _faulty),
-]  # fmt: skip
+    Mutation("fire takes a name once in a call", lua("fire", "if seen[name] then return '1' end", ""), _faulty),
+    Mutation(
+        "fire takes slots between the two moments only",
+        lua("fire", "or next <= expected then", "then", "or slot + jitter < expected or slot + jitter >= next", ""),
+        _faulty,
+    ),
+    Mutation("plan never goes back before the last fire", lua("plan", AFTER_LAST, ""), _faulty),
+]
 
 SLOW = [
-    Mutation("a decision is good for a time", lua("fire", "if terms.after and now > expected + terms.after then", "if false then")),
-    Mutation("a holder that stands still is relieved by any clock", lua("acquire", "(STOOD_STILL and ms(rn) == SEEN_RN)", "false")),
-    Mutation("closing a link does not swallow a cancellation", python(Link, "close", "await asyncio.wait([self._reader])", "await asyncio.gather(asyncio.wait([self._reader]), return_exceptions=True)")),
-    Mutation("the bound moves when a read is sent", several(
-        python(Planner, "_extend_window", "before, window.bound = window.bound, until", "before = window.bound"), NO_NET), _peaceful),
-    Mutation("inside is asked with the bound as it is at the reply", several(
-        python(Planner, "_plan", "reply = await", "self._then = self._s.window.bound\n        reply = await"),
-        python(Planner, "_planned", "self._s.window.covers(int(item.verdict))", "int(item.verdict) <= self._then"), NO_NET), _peaceful),
-    Mutation("an entry met before is looked at again by name", several(
-        python(Session, "refused", "self.suspect(name)", "pass"), NO_NET), _peaceful),
+    Mutation(
+        "a decision is good for a time",
+        lua("fire", "if terms.after and now > expected + terms.after then", "if false then"),
+    ),
+    Mutation(
+        "a holder that stands still is relieved by any clock",
+        lua("acquire", "(STOOD_STILL and ms(rn) == SEEN_RN)", "false"),
+        _clocks,
+    ),
+    Mutation(
+        "the bound moves when a read is sent, and inside is asked at the reply",
+        several(
+            python(
+                Planner,
+                "_extend_window",
+                "before, window.bound, window.complete = window.bound, until, False",
+                "before, window.complete = window.bound, False",
+            ),
+            python(Ticker, "_fire", "sent = self", "self._then = self._s.window.bound\n    sent = self"),
+            python(Ticker, "_moved", "self._s.window.covers(item.next_moment)", "item.next_moment <= self._then"),
+            NO_NET,
+        ),
+        _peaceful,
+    ),
+    Mutation(
+        "an entry met before is looked at again by name",
+        several(
+            python(Session, "refused", "self.suspect(name)", "pass"),
+            python(LEADER, "_follow", "session.suspect(*names)", "pass"),
+            NO_NET,
+        ),
+        _peaceful,
+    ),
     Mutation("without an answer everything staged is forgotten", several(_keep_window, NO_NET), _losing),
-    Mutation("a rollback starts the window over", python(LEADER, "_check", *NET, *SEQ), _quiet),
+    Mutation(
+        "a page goes on from a row that was read",
+        several(
+            python(
+                Planner,
+                "_read_on",
+                "if offset and not (",
+                "if False and not (",
+                "self._offset(now) - 1",
+                "self._offset(now)",
+            ),
+            NO_NET,
+        ),
+        _paged,
+    ),
+    Mutation(
+        "a rollback starts the window over",
+        several(
+            python(LEADER, "_check", *NET, *SEQ),
+            python(Session, "count_batch", "self.seq is not None and seq < self.seq + accepted", "False"),
+        ),
+        _quiet,
+    ),
     Mutation("a moment set back behind our back is seen", python(LEADER, "_check", *OVERDUE), _foreign),
-]  # fmt: skip
+]
 
 
 def first_red(mutation: Mutation, patch: pytest.MonkeyPatch, most: int) -> int | None:

@@ -1,22 +1,26 @@
-"""The first seeds, with every test run; `make sim` runs many more."""
+"""The first seeds, with every test run; `make sim` lives through many more."""
 
-import pytest
+import multiprocessing
+import os
 
-from tests.sim.cluster import run_seed
+from tests.sim.cluster import Outcome, run_seed
 
 SEEDS = 300
-AT_ONCE = 10
 
 
-@pytest.mark.parametrize("first", range(0, SEEDS, AT_ONCE))
-def test_nothing_is_lost_doubled_early_or_stuck(first: int) -> None:
-    for seed in range(first, first + AT_ONCE):
-        outcome = run_seed(seed)
-        assert outcome.failure is None, "\n".join(
-            [*outcome.trace[-40:], f"{outcome.failure}: python -m tests.sim {seed} shows it all"]
-        )
+def test_nothing_is_lost_doubled_early_or_stuck_in_the_first_seeds() -> None:
+    with multiprocessing.get_context("spawn").Pool(min(4, os.cpu_count() or 1)) as pool:
+        outcomes = pool.map(run_seed, range(SEEDS), chunksize=10)
+    failed = [outcome for outcome in outcomes if outcome.failure is not None]
+    assert not failed, "\n".join(map(_told, failed))
+    assert sum(outcome.fires for outcome in outcomes) > 50 * SEEDS
 
 
 def test_a_seed_runs_exactly_the_same_again() -> None:
     first, second = run_seed(17), run_seed(17)
     assert (first.fires, first.codes, first.digest) == (second.fires, second.codes, second.digest)
+
+
+def _told(outcome: Outcome) -> str:
+    last = "\n".join(outcome.trace[-25:])
+    return f"{last}\nseed {outcome.seed}: {outcome.failure}\n`python -m tests.sim {outcome.seed}` shows more"

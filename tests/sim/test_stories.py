@@ -1,15 +1,67 @@
 """Single stories in virtual time, for what random worlds come to too rarely."""
 
 from dataclasses import replace
+from typing import Any
 
-from tests.sim.cluster import World, scenario
+import pytest
+
+from beatd.core.edit import put_item
+from beatd.core.entry import entry_from_spec
+from beatd.core.instant import instant_text
+from beatd.daemon.ticker import Ticker
+from beatd.store.entries import put_call
+from tests.sim.cluster import KEYS, Scenario, World, scenario
+
+PEACE = replace(
+    scenario(10), entries=1, instances=1, edit_every=1e6, fault_every=1e9, foreign=False, faulty=False, file_entries=0
+)
 
 
 def test_a_daemon_outlives_an_outage_of_ten_minutes() -> None:
-    world = World(replace(scenario(10), seconds=660.0, edit_every=1e6, fault_every=1e9))
+    world = World(replace(PEACE, seconds=660.0))
     world.loop.call_later(5.0, world.network.stop_server)
     world.loop.call_later(605.0, world.network.start_server)
     world.loop.call_later(605.0, world.disturbed)
     outcome = world.run()
     assert outcome.failure is None
     assert outcome.fires > 0
+
+
+def _storm() -> Scenario:
+    sizes = {key: {"PAGE": 50, "MOST_ENTRIES": 3}.get(key[1], value) for key, value in PEACE.sizes.items()}
+    return replace(PEACE, seconds=16.0, slowest=0.04, sizes=sizes, message_size=400)
+
+
+def _lateness_in_a_storm() -> tuple[int, int]:
+    """The longest that an entry of every half second was late, and how long the storm took, in ms."""
+    world = World(_storm())
+    start = world.now_ms() + 4000
+    storm = {"every": "1h", "anchor": instant_text(start)}
+    specs: dict[str, dict[str, Any]] = {f"storm-{number}": storm for number in range(300)}
+    specs["steady"] = {"every": "500ms", "fast": True, "anchor": instant_text(start)}
+    entries = [entry_from_spec(name, {"task": "t", "args": [0], **spec}) for name, spec in specs.items()]
+    world.ledger.load_scripts()
+    call = put_call(KEYS, [put_item(entry, f"s-{entry.name}") for entry in entries], "{}")
+    words = [word if isinstance(word, bytes) else str(word).encode() for word in call.command(sha=False, shebang=False)]
+    world.loop.call_later(1.0, world.server.execute, words)
+    world.loop.call_later(7.0, world.disturbed)  # that it lasts is no fault
+    outcome = world.run()
+    assert outcome.failure is None, outcome.failure
+    late = {key: time - key[1] for key, time in world.ledger.history.fired.items()}
+    steady = max(ms for (name, slot), ms in late.items() if name == "steady" and slot >= start)
+    return steady, max(ms for (name, _), ms in late.items() if name.startswith("storm"))
+
+
+def test_a_storm_does_not_make_others_late() -> None:
+    steady, storm = _lateness_in_a_storm()
+    assert storm > 1000
+    assert steady < 500
+
+
+def test_without_batches_for_what_just_fell_due_a_storm_makes_others_late(monkeypatch: pytest.MonkeyPatch) -> None:
+    async def take(ticker: Ticker) -> object:
+        return ticker._s.window.take_due(ticker._s.clock.now_ms() - 1, 3)
+
+    monkeypatch.setattr(Ticker, "_take", take)
+    steady, _ = _lateness_in_a_storm()
+    assert steady > 1000

@@ -6,13 +6,13 @@ from collections.abc import Coroutine, Sequence
 from typing import Any, Final
 
 from beatd.core.batch import make_item
-from beatd.core.edit import ABSENT, ANY, KEEP, PutItem, put_item
+from beatd.core.edit import ANY, KEEP, PutItem, put_item
 from beatd.core.entry import Entry
 from beatd.core.fire import TaskIds
 from beatd.core.term import Term
 from beatd.core.timetable import PlanItem
 from beatd.core.window import Compiled, Staged
-from beatd.errors import BeatdError, Unreachable
+from beatd.errors import Unreachable
 from beatd.store.entries import put_call, remove_call
 from beatd.store.link import Link
 from beatd.store.scripts import Call
@@ -20,11 +20,12 @@ from beatd.store.timetable import fire_call, plan_call
 from tests.sim.cluster import KEYS, World
 from tests.sim.entries import PlainTemplate, random_entry, with_payload
 from tests.sim.ledger import History, compiled
-from tests.sim.loop import Process, within
 
 ODD_SCORES: Final = [b"0", b"-0", b"1.5", b"-1.5", b"inf", b"-inf", b"1e300", b"-1e20", b"-3", b"9007199254740993"]
-GARBAGE: Final = [b"", b"x", b"{}", b"[]", b"\xff\xfe", b'{"task": "\\ud800"}', b'{"task":1}', b"nan", b"-5", b"1e400",
-                  b'{"task":"t","every":"1s","\\ud83d":1}', b'{"owed":1e999}', b"99999999999999999", b'{"every":"9d"}']  # fmt: skip
+GARBAGE: Final = [
+    *(b"", b"x", b"{}", b"[]", b"\xff\xfe", b"nan", b"-5", b"1e400", b"99999999999999999", b'{"every":"9d"}'),
+    *(b'{"task": "\\ud800"}', b'{"task":1}', b'{"task":"t","every":"1s","\\ud83d":1}', b'{"owed":1e999}'),
+]
 
 
 def all_trouble(world: World) -> list[Coroutine[Any, Any, None]]:
@@ -78,7 +79,9 @@ class Client:
             if r.random() < 0.6:
                 await asyncio.sleep(r.choice([0.0, 0.0, 0.02, 0.3]))
                 again = before if r.random() < 0.5 else None
-                await self._put([self._item(with_payload(r, again, next(self._world.versions))) if again else self._new(name)])
+                await self._put(
+                    [self._item(with_payload(r, again, next(self._world.versions))) if again else self._new(name)]
+                )
 
     def _new(self, name: str) -> PutItem:
         world = self._world
@@ -123,51 +126,37 @@ class Chaos:
 
     async def run(self) -> None:
         """One fault after another, until the world is left in peace to settle."""
-        world, r = self._world, self._random
+        world = self._world
         end = world.scenario.seconds - world.scenario.calm_after - 2.0
-        if world.scenario.quiet:
-            await self._quiet(end)
-        else:
-            await self._loud(end)
+        await self._go_on(end)
         world.network.fault_rate = 0.0
         if not any(instance.alive for instance in world.instances):
             world.start_instance()
         world.settling = True
         world.note("world", "settles")
 
-    async def _quiet(self, end: float) -> None:
-        faults = [self._roll_back, self._roll_back, self._lose_one, self._step_a_little]
-        await self._go_on(faults, end)
-
-    async def _loud(self, end: float) -> None:
-        faults = [self._kill, self._kill, self._stop, self._freeze, self._freeze, self._cut, self._restart_redis]
-        faults += [self._stall, self._step, self._roll_back, self._roll_back]
-        if self._world.scenario.flushes:
-            faults += [self._flush] * 3
-        await self._go_on(faults, end)
-
-    async def _go_on(self, faults: list[Any], end: float) -> None:
+    async def _go_on(self, end: float) -> None:
         world, r = self._world, self._random
         while True:
             await asyncio.sleep(r.expovariate(1 / world.scenario.fault_every))
             if world.loop.time() > end:
                 return
             world.disturbed()
-            await r.choice(faults)()
+            await getattr(self, r.choice(world.scenario.faults))()
             world.disturbed()
 
     def _someone(self) -> Any:
         alive = [instance for instance in self._world.instances if instance.alive]
         return self._random.choice(alive) if alive else None
 
-    async def _kill(self) -> None:
+    async def kill(self) -> None:
         victim = self._someone()
         if victim is not None:
             self._world.note(victim.name, "killed")
             victim.kill()
             await self._replace()
 
-    async def _stop(self) -> None:
+    async def stop(self) -> None:
         victim = self._someone()
         if victim is not None:
             self._world.note(victim.name, "stopped")
@@ -178,7 +167,7 @@ class Chaos:
         await asyncio.sleep(self._random.choice([0.0, 0.3, 2.0]))
         self._world.start_instance()
 
-    async def _freeze(self) -> None:
+    async def freeze(self) -> None:
         world, victim = self._world, self._someone()
         if victim is not None:
             world.note(victim.name, "frozen")
@@ -188,12 +177,12 @@ class Chaos:
             if not victim.killed:
                 world.loop.thaw(victim.process)
 
-    async def _cut(self) -> None:
+    async def cut(self) -> None:
         victim = self._someone()
         self._world.note("network", "cut", victim.name if victim else "all")
         self._world.network.cut_all(victim.process if victim else None)
 
-    async def _lose_one(self) -> None:
+    async def lose_one(self) -> None:
         connections = self._world.network.connections
         if connections:
             connection = self._random.choice(connections)
@@ -204,7 +193,7 @@ class Chaos:
             connection.loses_replies = True
             await asyncio.sleep(1.0)
 
-    async def _restart_redis(self) -> None:
+    async def restart_redis(self) -> None:
         world, r = self._world, self._random
         world.note("redis", "down")
         world.network.stop_server()
@@ -212,7 +201,7 @@ class Chaos:
         world.note("redis", "up")
         world.network.start_server()
 
-    async def _stall(self) -> None:
+    async def stall(self) -> None:
         world = self._world
         world.note("redis", "stalls")
         world.network.stalled = True
@@ -220,18 +209,23 @@ class Chaos:
         world.note("redis", "goes on")
         world.network.resume()
 
-    async def _step(self) -> None:
+    async def step(self) -> None:
         hours = self._random.random() < 0.15
         self._step_by(self._random.choice([-3600.0, 3600.0]) if hours else self._random.uniform(-5.0, 5.0))
 
-    async def _step_a_little(self) -> None:
+    async def step_back_an_hour(self) -> None:
+        self._step_by(-3600.0)
+
+    async def step_a_little(self) -> None:
         self._step_by(self._random.choice([0.3, 0.9, 3.0]) * self._random.choice([-1, 1]))
 
     def _step_by(self, seconds: float) -> None:
         self._world.note("redis", "clock steps", seconds)
         self._world.step_us += int(seconds * 1e6)
+        if seconds < 0:
+            self._world.set_back_at = self._world.loop.time()
 
-    async def _roll_back(self) -> None:
+    async def roll_back(self) -> None:
         """The dataset of a moment ago, with the lease as it was: its holder goes on."""
         world, r = self._world, self._random
         snapshot = world.snapshot()
@@ -244,7 +238,16 @@ class Chaos:
         if r.random() < 0.3 and not world.scenario.quiet:
             world.network.cut_all()
 
-    async def _flush(self) -> None:
+    async def spoil_queue(self) -> None:
+        """A string where a queue should be: its entries wait outside the timetable until it is gone."""
+        world = self._world
+        world.note("redis", "queue spoilt")
+        world.server.execute([b"SET", b"batch", b"x"])
+        await asyncio.sleep(self._random.choice([0.3, 2.0]))
+        world.note("redis", "queue mended")
+        world.server.execute([b"DEL", b"batch"])
+
+    async def flush(self) -> None:
         world = self._world
         world.note("redis", "flushed")
         world.server.data.clear()
@@ -285,8 +288,8 @@ class Impostor:
         self._random = random.Random(world.random.random())
 
     async def run(self) -> None:
-        """A wrong call now and then."""
-        while True:
+        """A wrong call now and then. Its fires renew the lease, so it has to stop before a leader may be missed."""
+        while not self._world.settling:
             await asyncio.sleep(self._random.expovariate(1 / 0.5))
             call = self._call()
             if call is not None:
