@@ -146,8 +146,7 @@ AFTER_LAST = "if moment and moment - (jitters and number(jitters[i]) or 0) <= la
 LEADER: Any = beatd.daemon.leader
 NET = ("if differs and differed:", "if False:")
 SEQ = ("session.seq is not None and check.seq != session.seq", "False")
-COUNT = ("check.in_window != len(window) + len(session.in_flight)", "False")
-OVERDUE = ("or _passed_over(session, check)", "")
+OVERDUE = ("miscounted or _passed_over(session, check)", "miscounted")
 NO_NET = python(LEADER, "_check", *NET)
 
 QUICK = [
