@@ -120,7 +120,7 @@ def rm(common: Common, names: tuple[str, ...], *, yes: bool) -> None:
 
 
 def _client(common: Common) -> Client:
-    settings = common.settings()
+    settings = common.settings(entries=False)
     return Client(redis_url(settings), settings.namespace)
 
 

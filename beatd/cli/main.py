@@ -25,6 +25,9 @@ COMMANDS: Final = {
     "next": "beatd.cli.next:next_slots",
     "explain": "beatd.cli.explain:explain",
     "status": "beatd.cli.status:status",
+    "check": "beatd.cli.check:check",
+    "config": "beatd.cli.config:config",
+    "schema": "beatd.cli.schema:schema",
 }
 
 
@@ -64,6 +67,7 @@ def cli() -> None:
     """beatd puts periodic tasks on worker queues: exactly one enqueue per entry and slot.
 
     \b
+    beatd check schedules.yaml      every problem of a file at once
     beatd run -c schedules.yaml     the daemon; more of them are standbys
     beatd ls                        entries with their next and last runs
     beatd next "0 9 * * mon-fri"    when a schedule, or an entry, will run
@@ -113,13 +117,16 @@ class Common:
     redis: str | None
     namespace: str | None
 
-    def settings(self, **flags: str | None) -> "Settings":
-        """Files, variables and flags, decided. Raises ConfigInvalid."""
-        from beatd.config.files import find_files
+    def settings(self, *, entries: bool = True, **flags: str | None) -> "Settings":
+        """Files, variables and flags, decided. Raises ConfigInvalid with every problem.
+
+        ``entries`` False: the settings alone, whatever is wrong with entries.
+        """
+        from beatd.config.load import find_files
         from beatd.config.settings import load_settings
 
         given = {"redis": self.redis, "namespace": self.namespace, **flags}
-        return load_settings(find_files(self.config, os.environ), given, os.environ)
+        return load_settings(find_files(self.config, os.environ), given, os.environ, entries=entries)
 
 
 def common_options(function: Callable[..., Any]) -> Callable[..., Any]:

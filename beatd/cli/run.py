@@ -10,7 +10,10 @@ from typing import Any
 import click
 
 from beatd.cli.main import Common, common_options
+from beatd.config.problems import report
+from beatd.config.settings import Settings, mask_secret
 from beatd.daemon.daemon import END_SIGNALS, run_daemon
+from beatd.errors import ConfigInvalid
 from beatd.store.connect import mask_url
 from beatd.store.embedded import Keeper
 
@@ -19,15 +22,19 @@ from beatd.store.embedded import Keeper
 @common_options
 @click.option("--lease-ttl", metavar="DURATION", help="After this long without renewal a standby takes over [6s].")
 @click.option("--allow-shrink", is_flag=True, help="Let the file take away more than half of the entries at once.")
-@click.option("--log-level", type=click.Choice(["debug", "info", "warning", "error"]), default="info")
-def run(common: Common, lease_ttl: str | None, log_level: str, *, allow_shrink: bool) -> int:
+@click.option("--broker", metavar="URL", help="Where the queues are [BEATD_BROKER_URL; redis, the same Redis].")
+@click.option("--log-level", metavar="LEVEL", help="debug, info, warning or error [BEATD_LOG_LEVEL; info].")
+def run(common: Common, lease_ttl: str | None, broker: str | None, log_level: str | None, *, allow_shrink: bool) -> int:
     """Run the daemon. Start it on as many hosts as you like: one leads, the others stand by.
 
     Entries come from schedules.yaml (-c, BEATD_CONFIG, ./schedules.yaml, /etc/beatd/schedules.yaml) and from Redis.
     Without any Redis configured, a private one is started beside the file.
     """
-    settings = common.settings(lease_ttl=lease_ttl)
-    _log_to_stderr(log_level)
+    settings = common.settings(lease_ttl=lease_ttl, broker=broker, log_level=log_level)
+    _refuse_other_broker(settings)
+    _log_to_stderr(settings.log_level)
+    if settings.warnings:
+        click.echo(report(settings.warnings), err=True)
     _say(f"schedules: {', '.join(str(file.path) for file in settings.files) or 'no file; entries stored in Redis'}")
     if settings.redis:
         _say(f"Redis: {mask_url(settings.redis)}, namespace {settings.namespace}")
@@ -39,6 +46,16 @@ def run(common: Common, lease_ttl: str | None, log_level: str, *, allow_shrink: 
         return _run(run_daemon(settings, server.url, keeper, allow_shrink=allow_shrink))
     finally:
         keeper.stop()
+
+
+def _refuse_other_broker(settings: Settings) -> None:
+    """Another broker than our Redis needs a transport, and there is none yet."""
+    if settings.broker not in {"redis", settings.redis}:
+        found = f"{mask_secret(settings.broker)} ({settings.origins['broker'].place})"
+        raise ConfigInvalid(
+            f"broker: found {found}; messages go to the Redis that holds the entries, and nowhere else yet",
+            hint="leave broker out, or write broker: redis",
+        )
 
 
 def _run(daemon: Coroutine[Any, Any, int]) -> int:

@@ -16,7 +16,7 @@ _T = TypeVar("_T")
 @output_option
 def status(common: Common, output: str) -> int:
     """Show the leader, its standbys, and the entries by state."""
-    settings = common.settings()
+    settings = common.settings(entries=False)
     with Client(redis_url(settings), settings.namespace) as client:
         found = _judged(client.status())
     if output == "json":

@@ -1,34 +1,78 @@
-"""Settings: from flag, then BEATD_*, then file, then default."""
+"""Settings: from flag, then BEATD_*, then file, then default. One table."""
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+import re
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Final
+from typing import Any, Final, NamedTuple
 
-from beatd.config.files import ConfigFile, read_file
+from beatd.config.load import ConfigFile, Loaded, load_files
+from beatd.config.problems import ConfigProblems, Problem, Problems, errors_of
 from beatd.core.duration import parse_duration
 from beatd.core.entry import Entry
+from beatd.core.shown import shown
+from beatd.core.zone import folder_data, use_zone_data, zone_named
 from beatd.errors import ConfigInvalid, ScheduleInvalid
 
 SHORTEST_TTL_S: Final = 1.0
+LOOPBACK: Final = "127.0.0.1"
+ZONES: Final = "BEATD_TZPATH"
+UNITS: Final = {"B": 1, "kB": 10**3, "KB": 10**3, "MB": 10**6, "GB": 10**9, "KIB": 2**10, "MIB": 2**20, "GIB": 2**30}
 
-# setting -> (variable, key in the file, default)
-TABLE: Final[Mapping[str, tuple[str, str, Any]]] = {
-    "redis": ("BEATD_REDIS_URL", "redis", None),
-    "namespace": ("BEATD_NAMESPACE", "namespace", "default"),
-    "lease_ttl": ("BEATD_LEASE_TTL", "lease.ttl", "6s"),
-}
-SECRETS: Final = frozenset({"redis"})  # these may also come from a file: BEATD_REDIS_URL_FILE
+
+class Address(NamedTuple):
+    """Where the HTTP server listens."""
+
+    host: str
+    port: int
+
+    def __str__(self) -> str:
+        return f"[{self.host}]:{self.port}" if ":" in self.host else f"{self.host}:{self.port}"
+
+
+@dataclass(frozen=True, slots=True)
+class Setting:
+    """One setting: its name in code, and what it is called elsewhere (None: it can't be given there).
+
+    ``read`` takes what was found and gives the value; it raises ConfigInvalid saying what is accepted. ``secret``: may
+    also come from the file that <variable>_FILE names, and is shown masked.
+    """
+
+    name: str
+    variable: str | None
+    flag: str | None
+    key: str | None
+    default: Any
+    read: Callable[[Any], Any]
+    secret: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Origin:
+    """Which place decided a setting: ``source`` is flag, env, file or default; ``place`` names it."""
+
+    source: str
+    place: str | None
 
 
 @dataclass(frozen=True, slots=True)
 class Settings:
-    """What the daemon and the commands run with. redis None: not configured anywhere."""
+    """What the daemon and the commands run with. redis None: not configured anywhere; http None: switched off."""
 
     redis: str | None
+    broker: str
     namespace: str
     lease_ttl: float
+    http: Address | None
+    log_level: str
+    log_format: str
+    history_fires: int
+    history_skips: int
+    tz: str | None
+    tzpath: str | None
     files: Sequence[ConfigFile]
+    origins: Mapping[str, Origin] = field(default_factory=dict)
+    warnings: Sequence[Problem] = ()
 
     @property
     def entries(self) -> list[Entry]:
@@ -41,59 +85,247 @@ class Settings:
         return self.files[0].path.resolve().parent if self.files else Path.cwd()
 
 
-def load_settings(paths: Sequence[Path], flags: Mapping[str, str | None], env: Mapping[str, str]) -> Settings:
-    """Reads files and decides every setting. Raises ConfigInvalid."""
-    files = [read_file(path, env) for path in paths]
-    _refuse_doubles(files)
-    values = {name: _value(name, files, flags, env) for name in TABLE}
-    redis = values["redis"]
-    return Settings(
-        redis=str(redis) if redis else None,
-        namespace=str(values["namespace"]),
-        lease_ttl=_ttl(values["lease_ttl"]),
-        files=files,
-    )
+def files_hash(files: Iterable[ConfigFile]) -> str:
+    """The hash of all entries of all files: what was applied, whatever the files look like."""
+    return "".join(file.digest[:16] for file in files)
 
 
-def _value(name: str, files: Sequence[ConfigFile], flags: Mapping[str, str | None], env: Mapping[str, str]) -> Any:
-    variable, key, default = TABLE[name]
-    if (flag := flags.get(name)) is not None:
-        return flag
-    if name in SECRETS and (path := env.get(f"{variable}_FILE")):
+def load_settings(
+    paths: Sequence[Path], flags: Mapping[str, str | None], env: Mapping[str, str], *, entries: bool = True
+) -> Settings:
+    """Reads files and decides every setting. Raises ConfigProblems with every problem there is.
+
+    ``entries`` False: for commands that need the settings alone; problems of entries don't stop them.
+    """
+    settings, found = check_settings(paths, flags, env, entries=entries)
+    if settings is None or errors_of(found):
+        raise ConfigProblems(errors_of(found))
+    return settings
+
+
+def check_settings(
+    paths: Sequence[Path], flags: Mapping[str, str | None], env: Mapping[str, str], *, entries: bool = True
+) -> tuple[Settings | None, list[Problem]]:
+    """As load_settings, and every problem and warning instead of an error."""
+    zones = use_zones(env)
+    loaded = load_files(paths, env, entries=entries)
+    settings, decided = decide(loaded, flags, env)
+    problems = Problems()
+    for problem in (*loaded.problems, *zones, *decided):
+        problems.add(problem)
+    return settings, list(problems)
+
+
+def use_zones(env: Mapping[str, str]) -> list[Problem]:
+    """Takes zone data from where BEATD_TZPATH says, if it says anything: before any zone is read."""
+    folder = env.get(ZONES)
+    if not folder:
+        return []
+    try:
+        use_zone_data(folder_data(Path(folder)))
+    except (OSError, ScheduleInvalid) as error:
+        hint = "name a folder of zone files, such as /usr/share/zoneinfo"
+        return [Problem(ZONES, None, None, "E044", str(error), hint)]
+    return []
+
+
+def decide(
+    loaded: Loaded, flags: Mapping[str, str | None], env: Mapping[str, str]
+) -> tuple[Settings | None, list[Problem]]:
+    """Every setting, or None; and the problems of flags, variables and settings in files."""
+    problems = Problems()
+    values: dict[str, Any] = {}
+    origins: dict[str, Origin] = {}
+    for setting in SETTINGS:
+        values[setting.name], origins[setting.name] = _decided(setting, loaded.files, flags, env, problems)
+    if len(problems):
+        return None, list(problems)
+    warnings = [problem for problem in loaded.problems if problem.severity == "warning"]
+    return Settings(files=loaded.files, origins=origins, warnings=warnings, **values), []
+
+
+def _decided(
+    setting: Setting,
+    files: Sequence[ConfigFile],
+    flags: Mapping[str, str | None],
+    env: Mapping[str, str],
+    problems: Problems,
+) -> tuple[Any, Origin]:
+    """The value that counts. What a lower place says is checked all the same."""
+    found = list(_found(setting, files, flags, env, problems))
+    value, origin = setting.default, Origin("default", None)
+    for raw, candidate, problem in reversed(found):
         try:
-            return Path(path).read_text(encoding="utf-8").strip()
-        except OSError as error:
-            raise ConfigInvalid(f"{variable}_FILE: {path} can't be read: {error.strerror}") from error
+            value, origin = setting.read(raw), candidate
+        except ConfigInvalid as error:
+            problems.add(problem(error))
+    return value, origin
+
+
+_Found = tuple[Any, Origin, Callable[[ConfigInvalid], Problem]]
+
+
+def _found(
+    setting: Setting,
+    files: Sequence[ConfigFile],
+    flags: Mapping[str, str | None],
+    env: Mapping[str, str],
+    problems: Problems,
+) -> Iterator[_Found]:
+    """All places that say something, the strongest first."""
+    if setting.flag and (given := flags.get(setting.name)) is not None:
+        yield given, Origin("flag", setting.flag), _nowhere(setting.flag)
+    if setting.variable:
+        yield from _from_env(setting, setting.variable, env, problems)
+    if setting.key:
+        yield from _from_files(setting, setting.key, files, problems)
+
+
+def _from_env(setting: Setting, variable: str, env: Mapping[str, str], problems: Problems) -> Iterator[_Found]:
+    named = f"{variable}_FILE"
+    if setting.secret and (path := env.get(named)):
+        if env.get(variable):
+            problems.add(Problem(named, None, None, "E045", f"{variable} is set too", "set one of them"))
+        try:
+            text = Path(path).read_text(encoding="utf-8").strip()
+        except (OSError, ValueError) as error:
+            reason = getattr(error, "strerror", None) or "it is not UTF-8"
+            problems.add(Problem(named, None, None, "E044", f"{path} can't be read: {reason}"))
+        else:
+            yield text, Origin("env", f"{named}={path}"), _nowhere(named)
     if env.get(variable):
-        return env[variable]
-    found = [(file, value) for file in files if (value := _at(file.settings, key)) is not None]
-    if len({repr(value) for _, value in found}) > 1:
-        places = " and ".join(str(file.path) for file, _ in found)
-        raise ConfigInvalid(f"{key} is set differently in {places}", hint="keep it in one of them")
-    return found[0][1] if found else default
+        yield env[variable], Origin("env", variable), _nowhere(variable)
 
 
-def _at(settings: Mapping[str, Any], key: str) -> Any:
-    value: Any = settings
-    for part in key.split("."):
-        value = value.get(part) if isinstance(value, dict) else None
-    return value
+def _nowhere(name: str) -> Callable[[ConfigInvalid], Problem]:
+    return lambda error: Problem(name, None, None, "E044", error.message, error.hint)
+
+
+def _from_files(setting: Setting, key: str, files: Iterable[ConfigFile], problems: Problems) -> Iterator[_Found]:
+    said = [file.settings[key] for file in files if key in file.settings]
+    for other in said[1:]:
+        if other.value != said[0].value:
+            first = said[0].node.problem("E045", "").place
+            hint = "keep it in one of the files"
+            problems.add(other.node.problem("E045", f"{key} is set otherwise at {first}", hint))
+    if said:
+        node = said[0].node
+        yield (
+            said[0].value,
+            Origin("file", node.problem("E044", "").place),
+            lambda error: node.problem("E044", f"{key}: {error.message}", error.hint),
+        )
+
+
+def masked(setting: Setting, value: Any) -> Any:
+    """A value as it may be shown."""
+    return mask_secret(value) if setting.secret and isinstance(value, str) else value
+
+
+def mask_secret(url: str) -> str:
+    """A URL of any broker without what nobody should read: password, lone user name (often a token), query.
+
+    A text that is no URL is not shown where it might hold a password.
+    """
+    scheme, slashes, rest = url.partition("://")
+    if not slashes:
+        return "***" if "@" in url else url
+    rest, query, _ = rest.partition("?")
+    who, at, place = rest.rpartition("@")
+    user, colon, _ = who.partition(":")
+    return f"{scheme}://{f'{user}:***@' if colon else '***@' if at else ''}{place}{'?***' if query else ''}"
 
 
 def _ttl(value: Any) -> float:
     try:
         seconds = parse_duration(value) / 1000
     except ScheduleInvalid as error:
-        raise ConfigInvalid(f"lease.ttl: {error.message}", hint=error.hint) from error
+        raise ConfigInvalid(error.message, hint=error.hint) from error
     if seconds < SHORTEST_TTL_S:
-        raise ConfigInvalid(f"lease.ttl: found {value}; at least 1s is accepted", hint="2s gives a fast failover")
+        raise ConfigInvalid(f"found {value}; at least 1s is accepted", hint="2s gives a fast failover")
     return seconds
 
 
-def _refuse_doubles(files: Sequence[ConfigFile]) -> None:
-    seen: dict[str, ConfigFile] = {}
-    for file in files:
-        for entry in file.entries:
-            if entry.name in seen:
-                raise ConfigInvalid(f"entry {entry.name!r} stands in {seen[entry.name].path} and in {file.path}")
-            seen[entry.name] = file
+def _redis(value: Any) -> str | None:
+    if value is None:
+        return None
+    if isinstance(value, str) and re.match(r"(?:rediss?|unix)://.", value):
+        return value
+    found = mask_secret(value) if isinstance(value, str) else shown(value)
+    raise ConfigInvalid(
+        f"found {found}; redis://[user:password@]host[:port][/db], rediss://... or unix:///path is accepted"
+    )
+
+
+def _broker(value: Any) -> str:
+    if value is None:
+        return "redis"
+    if isinstance(value, str) and (value == "redis" or re.match(r"[a-z][a-z0-9+.-]*://", value)):
+        return value
+    found = mask_secret(value) if isinstance(value, str) else shown(value)
+    raise ConfigInvalid(
+        f"found {found}; redis (the same Redis), or a URL such as amqp://user:password@host/vhost is accepted"
+    )
+
+
+def _namespace(value: Any) -> str:
+    if isinstance(value, str) and re.fullmatch(r"[A-Za-z0-9._-]{1,64}", value):
+        return value
+    raise ConfigInvalid(f"found {shown(value)}; 1 to 64 letters, digits, dots, underscores and hyphens are accepted")
+
+
+def _http(value: Any) -> Address | None:
+    if value is False or value == "off":
+        return None
+    text = str(value) if isinstance(value, str | int) and not isinstance(value, bool) else ""
+    match = re.fullmatch(r"(?:(?:\[([0-9A-Fa-f:.]+)\]|([^:\s]*)):)?([0-9]{1,5})", text)
+    if match and 1 <= int(match[3]) <= 65535:
+        return Address(match[1] or match[2] or LOOPBACK, int(match[3]))
+    raise ConfigInvalid(f"found {shown(value)}; host:port, a port, or off is accepted")
+
+
+def _word(*accepted: str) -> Callable[[Any], str]:
+    def read(value: Any) -> str:
+        if value in accepted:
+            return str(value)
+        raise ConfigInvalid(f"found {shown(value)}; {', '.join(accepted)} are accepted")
+
+    return read
+
+
+def _size(value: Any) -> int:
+    if isinstance(value, int) and not isinstance(value, bool) and value >= 0:
+        return value
+    match = re.fullmatch(r"\s*([0-9]{1,15})\s*([kKMG]i?B|B)\s*", value) if isinstance(value, str) else None
+    if match:
+        return int(match[1]) * UNITS[match[2] if match[2] in UNITS else match[2].upper()]
+    raise ConfigInvalid(f"found {shown(value)}; bytes, or a size such as 64MB or 64MiB is accepted")
+
+
+def _zone(value: Any) -> str:
+    try:
+        return zone_named(str(value)).name
+    except ScheduleInvalid as error:
+        raise ConfigInvalid(error.message, hint=error.hint) from error
+
+
+def _folder(value: Any) -> str:
+    """Checked by use_zones, which has to come before any zone is read."""
+    return str(value)
+
+
+SETTINGS: Final = (
+    Setting("redis", "BEATD_REDIS_URL", "--redis", "redis", None, _redis, secret=True),
+    Setting("broker", "BEATD_BROKER_URL", "--broker", "broker", "redis", _broker, secret=True),
+    Setting("namespace", "BEATD_NAMESPACE", "--namespace", "namespace", "default", _namespace),
+    Setting("lease_ttl", "BEATD_LEASE_TTL", "--lease-ttl", "lease.ttl", 6.0, _ttl),
+    Setting("http", "BEATD_HTTP", "--http", "http", Address(LOOPBACK, 9464), _http),
+    Setting(
+        "log_level", "BEATD_LOG_LEVEL", "--log-level", "log.level", "info", _word("debug", "info", "warning", "error")
+    ),
+    Setting("log_format", "BEATD_LOG_FORMAT", "--log-format", "log.format", "text", _word("text", "json")),
+    Setting("history_fires", None, None, "history.fires", 64 * 10**6, _size),
+    Setting("history_skips", None, None, "history.skips", 16 * 10**6, _size),
+    Setting("tz", "BEATD_TZ", None, None, None, _zone),
+    Setting("tzpath", ZONES, None, None, None, _folder),
+)

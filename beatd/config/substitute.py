@@ -1,48 +1,41 @@
-"""`${VAR}`, `${VAR:-default}` and `${VAR:?message}` in string values; `$${` is a literal `${`."""
+"""`${VAR}`, `${VAR:-default}` and `${VAR:?message}` in texts; `$${` is a literal `${`."""
 
 import re
 from collections.abc import Mapping
-from typing import Any, Final
+from typing import Final
 
-import yaml
-
-from beatd.errors import ConfigInvalid
-
-_HOLE: Final = re.compile(r"\$\$\{|\$\{([A-Za-z_][A-Za-z0-9_]*)(?:(:-|:\?)([^}]*))?\}")
+_HOLE: Final = re.compile(r"\$\$\{|\$\{([A-Za-z_][A-Za-z0-9_]*)(?:(:-|:\?)([^{}]*))?\}|\$\{")
+FORMS: Final = "${VAR}, ${VAR:-default} and ${VAR:?message} are accepted, and $${ for a literal ${"
 
 
-def substitute(value: Any, env: Mapping[str, str], where: str) -> Any:
-    """The value with every hole filled, at any depth. Raises ConfigInvalid for a variable that is not set.
+class Unset(Exception):  # named by what happened, as in errors.py
+    """A hole that can't be filled: ``code`` and ``hint`` say which problem it is."""
 
-    A text that is wholly one hole takes the type that YAML would give the variable's content.
+    def __init__(self, code: str, message: str, hint: str) -> None:
+        super().__init__(message)
+        self.code, self.message, self.hint = code, message, hint
+
+
+def substitute(text: str, env: Mapping[str, str]) -> tuple[str, bool]:
+    """The text with every hole filled, and whether it was wholly one hole (and so takes the type of what filled it).
+
+    Raises Unset.
     """
-    if isinstance(value, dict):
-        return {key: substitute(item, env, f"{where}.{key}") for key, item in value.items()}
-    if isinstance(value, list):
-        return [substitute(item, env, f"{where}[{index}]") for index, item in enumerate(value)]
-    if not isinstance(value, str) or "${" not in value:
-        return value
-    whole = _HOLE.fullmatch(value)
-    text = _HOLE.sub(lambda hole: _fill(hole, env, where), value)
-    if not whole or not whole[1]:
-        return text
-    try:
-        return yaml.safe_load(text)
-    except yaml.YAMLError as error:
-        hint = "quote it inside the variable, as in YAML"
-        raise ConfigInvalid(f"{where}: the content of ${{{whole[1]}}} is not readable as YAML", hint=hint) from error
+    whole = _HOLE.fullmatch(text)
+    return _HOLE.sub(lambda hole: _fill(hole, env), text), whole is not None and whole[1] is not None
 
 
-def _fill(hole: "re.Match[str]", env: Mapping[str, str], where: str) -> str:
+def _fill(hole: "re.Match[str]", env: Mapping[str, str]) -> str:
     name, how, rest = hole[1], hole[2], hole[3]
-    if name is None:
+    if hole[0] == "$${":
         return "${"
+    if name is None:
+        raise Unset("E041", f"found {hole.string[hole.start() :][:40]!r}", FORMS)
     found = env.get(name)
     if found is not None and (found or how is None):
         return found
     if how == ":-":
         return str(rest)
-    message = rest if how == ":?" else "it is not set"
-    raise ConfigInvalid(
-        f"{where}: ${{{name}}}: {message}", hint=f"set {name}, or write ${{{name}:-default}} with a default"
-    )
+    state = "is not set" if found is None else "is empty"
+    message = f"{name} {state}: {rest}" if rest else f"{name} {state}"
+    raise Unset("E040", message, f"set it in the environment, or write ${{{name}:-default}}")

@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from typing import Final
 
 from beatd import __version__
-from beatd.config.settings import Settings
+from beatd.config.settings import Settings, files_hash
 from beatd.core.entry import Entry
 from beatd.core.fire import Template
 from beatd.core.term import LeaseTiming, Term
@@ -108,7 +108,7 @@ async def run_daemon(settings: Settings, url: str, keeper: Keeper | None, *, all
 def _loaded(settings: Settings) -> LoadedFiles | None:
     if not settings.files:
         return None
-    return LoadedFiles(settings.entries, "".join(file.digest[:16] for file in settings.files))
+    return LoadedFiles(settings.entries, files_hash(settings.files))
 
 
 def _compiler(instance: Instance) -> Callable[[Entry], Template]:

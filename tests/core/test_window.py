@@ -46,16 +46,19 @@ class WindowBesideADictionary(RuleBasedStateMachine):
 
     @rule(now=MOMENTS, at_most=st.integers(0, 5))
     def take_due(self, now: int, at_most: int) -> None:
-        self._taken(self.window.take_due(now, at_most), -1, now, at_most)
+        self._taken(self.window.take_due(now, at_most), self._due(-1, now)[:at_most])
 
     @rule(since=MOMENTS, now=MOMENTS, at_most=st.integers(0, 5))
     def take_fresh(self, since: int, now: int, at_most: int) -> None:
-        self._taken(self.window.take_fresh(since, now, at_most), since, now, at_most)
+        self._taken(self.window.take_fresh(since, now, at_most), self._due(since, now)[::-1][:at_most])
 
-    def _taken(self, found: Sequence[Staged], since: int, now: int, at_most: int) -> None:
-        """What was taken is the oldest of what lies in (since, now]: of equal moments any will do."""
-        due = sorted(item.moment for item in self.staged.values() if since < item.moment <= now)
-        assert [item.moment for item in found] == due[:at_most]
+    def _due(self, since: int, now: int) -> list[int]:
+        """The moments in (since, now], oldest first."""
+        return sorted(item.moment for item in self.staged.values() if since < item.moment <= now)
+
+    def _taken(self, found: Sequence[Staged], moments: Sequence[int]) -> None:
+        """These moments were taken: of entries with equal ones any will do."""
+        assert [item.moment for item in found] == moments
         for item in found:
             assert self.staged.pop(item.name) is item
 
@@ -124,6 +127,14 @@ def test_what_is_fresh_is_taken_before_a_backlog() -> None:
     window.stage(staged("fresh", 1_000))
     assert [item.name for item in window.take_fresh(900, 1_000, 5)] == ["fresh"]
     assert window.earliest() == 0
+
+
+def test_what_falls_due_just_after_a_storm_does_not_wait_behind_it() -> None:
+    window = Window()
+    for n in range(10):
+        window.stage(staged(f"storm-{n}", 1_000))
+    window.stage(staged("heartbeat", 1_005))
+    assert window.take_fresh(900, 1_050, 5)[0].name == "heartbeat"
 
 
 def test_nothing_is_left_behind_by_what_was_taken() -> None:

@@ -81,3 +81,9 @@ def test_what_is_accepted_leads_where_it_says(url: str, shown: str) -> None:
         assert kwargs["host"] == "my_redis.default-ns"
     if "user:%2FCANARY" in url:
         assert kwargs["password"] == "/CANARY%zz"
+
+
+def test_a_connection_has_no_timeout_of_its_own() -> None:
+    """Link gives each request its own; between requests a connection may be idle for as long as it likes."""
+    connection = new_connection(RedisAddress("redis://host", timeout=0.5))
+    assert (connection.socket_timeout, connection.socket_connect_timeout) == (None, None)

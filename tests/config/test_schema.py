@@ -1,0 +1,188 @@
+"""The JSON Schema and the loader come from one table: what one accepts, the other does."""
+
+import json
+from pathlib import Path
+from typing import Any
+
+import jsonschema
+import pytest
+
+from beatd.config.json_schema import json_schema
+from beatd.config.keys import ENTRY, HISTORY, LEASE, LOG, OPTIONS, TOP, by_name
+from beatd.config.problems import errors_of
+from beatd.config.settings import SETTINGS, check_settings
+from beatd.core.entry import ENTRY_KEYS
+from beatd.formats import _celery_options
+
+VALIDATOR = jsonschema.Draft202012Validator(json_schema())
+
+TEXT: tuple[list[Any], list[Any]] = (["t", "a b", "ä"], ["", " t", "t ", 1, True, [], {}])
+DURATION: tuple[list[Any], list[Any]] = (
+    [30, 1.5, "90s", "1h30m", "1.5h", " 5s ", "PT15M", "P1DT1H", "P1W"],
+    ["", "5", "five", "-5s", "5 s", -1, True, [], "P", "PT", "P1Y", "1:30"],
+)
+MOMENT: tuple[list[Any], list[Any]] = (
+    ["2099-01-01T00:00", "2099-01-01 00:00:00", "2099-01-01T00:00:00.5Z", "2099-01-01t00:00+01:00"],
+    ["2099-01-01", "12:30", "2099-01-01T00:00:00.1234", "tomorrow", 5, True, []],
+)
+BOOLEAN: tuple[list[Any], list[Any]] = ([True, False], ["yes", "true", 1, 0, []])
+
+# Every key: values that are accepted, and values that are not.
+ENTRIES: dict[str, tuple[list[Any], list[Any]]] = {
+    "task": TEXT,
+    "cron": (
+        [
+            "0 9 * * mon-fri",
+            "*/10 * * * * *",
+            "@daily",
+            "H 2 * * *",
+            {},
+            {"minute": 0, "hour": "*/2"},
+            {"minute": [1, 2]},
+        ],
+        ["", 5, True, [], {"second": 1}, {"minute": True}, {"minute": -1}, {"minute": ""}, {"minute": []}],
+    ),
+    "every": (DURATION[0], [*DURATION[1]]),
+    "at": MOMENT,
+    "rrule": (["FREQ=DAILY", "FREQ=MONTHLY;BYDAY=-1FR;BYHOUR=18"], ["", 1, True, []]),
+    "schedule": (
+        [30, 1.5, "0 9 * * *", "@hourly", "@every 5m", {"crontab": {}}, {"crontab": {"minute": 0}}],
+        [0, -1, True, "", [], {}, {"solar": "x"}, {"crontab": 1}, {"crontab": {"x": 1}}],
+    ),
+    "timezone": (["UTC", "Europe/Paris", "America/Argentina/Ushuaia"], ["", 1, "not a zone", []]),
+    "args": ([[], [1, "a", None, {"x": []}]], [{}, "x", 1]),
+    "kwargs": ([{}, {"a": [1]}], [[], "x", 1]),
+    "queue": TEXT,
+    "options": ([{}], [[], "x", 1]),
+    "description": (["", " anything "], [1, True, []]),
+    "tags": ([[], ["a", "b c"]], ["a", [1], [""], [" a"], {}]),
+    "enabled": BOOLEAN,
+    "start": MOMENT,
+    "end": MOMENT,
+    "max_runs": ([1, 5, None], [0, -1, "5", True, 1.5]),
+    "jitter": DURATION,
+    "catchup": (["none", "latest", "all"], ["newest", True, "None"]),
+    "catchup_limit": ([1, 1000], [0, 1001, "5", True]),
+    "grace": DURATION,
+    "deadline": ([*DURATION[0], None], DURATION[1]),
+    "day": (["or", "and"], ["xor", True]),
+    "guarantee": (["at_least_once", "at_most_once"], ["exactly_once", 1]),
+    "fast": BOOLEAN,
+    "anchor": MOMENT,
+    "hash_id": (["x", "a b"], ["", 5, []]),
+}
+OPTION_VALUES: dict[str, tuple[list[Any], list[Any]]] = {
+    "priority": ([0, 9, None], [-1, 10, "1", True, 1.5]),
+    "expires": (["2h", 30, "2099-01-01T00:00", "2099-01-01T00:00:00+01:00", None], ["soon", "2099-01-01", [], True]),
+    "countdown": (["5m", 30, 0, None], ["soon", -1, []]),
+    "eta": (["2h", 30, 0, "2099-01-01T00:00Z", None], ["soon", [], True]),
+    "headers": ([{}, {"a": [1]}, None], [[], "a", 1]),
+    "serializer": (["json", None], ["pickle", 1]),
+    "ignore_result": ([True, False, None], ["yes", 1]),
+    "time_limit": ([5, 1.5, "5m", None], [0, -1, "soon", True]),
+    "soft_time_limit": ([5, "5m", None], [0, -1, "soon"]),
+    "shadow": (["x", "", None], [1, []]),
+    "reply_to": (["x", "", None], [1, []]),
+    "delivery_mode": ([1, 2, "transient", "persistent", None], [0, 3, "x"]),
+    "queue": (["x", None], ["", 1, []]),
+    "exchange": (["", None], [1, []]),
+    "routing_key": (["", None], [1, []]),
+}
+TOPS: dict[str, tuple[list[Any], list[Any]]] = {
+    "version": ([1], [2, "1", True, None]),
+    "timezone": (["UTC", "Europe/Paris"], ["", 1, "not a zone", None]),
+    "redis": (["redis://h", "rediss://u:p@h:1/0", "unix:///x", None], ["h:1", "http://h", 1, [], {}]),
+    "broker": (["redis", "amqp://h", "sqs://", None], ["rabbit", 1, []]),
+    "namespace": (["a.b-c_1"], ["a b", "", 1, None, "x" * 65]),
+    "lease": ([{}, {"ttl": "2s"}, {"ttl": 5}], [[], 5, {"ttl": "soon"}, {"tll": 1}, {"ttl": []}, None]),
+    "http": (["off", False, 9464, "h:1", ":1", "[::1]:80", "80"], ["h", True, 0, 70_000, [], None]),
+    "log": ([{}, {"level": "debug", "format": "json"}], [[], {"level": "loud"}, {"format": 1}, {"x": 1}]),
+    "history": ([{}, {"fires": "64MB", "skips": 1000}], [5, {"fires": "lots"}, {"skips": -1}, {"x": 1}]),
+    "defaults": (
+        [{}, {"queue": "q", "options": {"priority": 3}}],
+        [[], {"queu": "q"}, {"grace": "soon"}, {"options": 1}],
+    ),
+    "include": ([[], ["none*.yaml"]], ["x", [1], [""], {}]),
+    "schedules": ([{}], [[], 5, {"a": 5}, {"a": {}}, {"a": {"task": "t"}}, {" a": {"task": "t", "every": 5}}]),
+    "x-mine": ([1, None, {"a": []}], []),
+}
+LEAST_OPTIONS = {"exchange": {"queue": "celery"}, "routing_key": {"queue": "celery"}}
+
+
+def document_of_entry(key: str, value: Any) -> dict[str, Any]:
+    companion: dict[str, Any] = {"every": "1h"}
+    if key in {"cron", "every", "at", "rrule", "schedule"}:
+        companion = {}
+    elif key in {"day", "hash_id"}:
+        companion = {"cron": "0 9 * * *"}
+    return {"schedules": {"a": {"task": "t", **companion, key: value}}}
+
+
+def cases() -> list[Any]:
+    found = []
+    for table, make in (
+        (ENTRIES, document_of_entry),
+        (OPTION_VALUES, lambda key, value: document_of_entry("options", {key: value})),
+        (TOPS, lambda key, value: {"schedules": {}, key: value}),
+    ):
+        for key, (good, bad) in table.items():
+            found += [pytest.param(make(key, value), True, id=f"{key}={json.dumps(value)[:40]}") for value in good]
+            found += [pytest.param(make(key, value), False, id=f"{key}!{json.dumps(value)[:40]}") for value in bad]
+    return found
+
+
+WHOLE: list[tuple[str, Any, bool]] = [
+    ("nothing", {}, False),
+    ("a list", [], False),
+    ("settings alone", {"namespace": "n"}, True),
+    ("an unknown key", {"schedules": {}, "schedule": {}}, False),
+    ("no task", {"schedules": {"a": {"every": 5}}}, False),
+    ("no schedule", {"schedules": {"a": {"task": "t"}}}, False),
+    ("two schedules", {"schedules": {"a": {"task": "t", "every": 5, "cron": "@daily"}}}, False),
+    ("two spellings", {"schedules": {"a": {"task": "t", "schedule": 5, "every": 5}}}, False),
+    ("a default task", {"defaults": {"task": "t"}, "schedules": {"a": {"every": 5}}}, True),
+    ("a default schedule", {"defaults": {"every": 5}, "schedules": {"a": {"task": "t"}}}, True),
+    ("another schedule", {"defaults": {"every": 5}, "schedules": {"a": {"task": "t", "cron": "@daily"}}}, True),
+    ("owner", {"schedules": {"a": {"task": "t", "every": 5, "owner": "api"}}}, False),
+    ("relative", {"schedules": {"a": {"task": "t", "every": 5, "relative": True}}}, False),
+    ("an unknown option", {"schedules": {"a": {"task": "t", "every": 5, "options": {"prio": 1}}}}, False),
+    ("a task id", {"schedules": {"a": {"task": "t", "every": 5, "options": {"task_id": "x"}}}}, False),
+    ("a long name", {"schedules": {"x" * 201: {"task": "t", "every": 5}}}, False),
+    ("a variable", {"redis": "${U:-}", "schedules": {"a": {"task": "${T:-t}", "every": "${E:-5}"}}}, True),
+]
+
+
+def loader_accepts(tmp_path: Path, document: Any) -> bool:
+    path = tmp_path / "schedules.yaml"
+    path.write_text(json.dumps(document))  # JSON is YAML
+    return not errors_of(check_settings([path], {}, {})[1])
+
+
+@pytest.mark.parametrize("document, accepted", cases())
+def test_schema_and_loader_agree_on_a_key(tmp_path: Path, document: Any, accepted: bool) -> None:
+    assert (VALIDATOR.is_valid(document), loader_accepts(tmp_path, document)) == (accepted, accepted)
+
+
+@pytest.mark.parametrize("document, accepted", [case[1:] for case in WHOLE], ids=[case[0] for case in WHOLE])
+def test_schema_and_loader_agree_on_a_document(tmp_path: Path, document: Any, accepted: bool) -> None:
+    assert (VALIDATOR.is_valid(document), loader_accepts(tmp_path, document)) == (accepted, accepted)
+
+
+def test_the_schema_is_one() -> None:
+    jsonschema.Draft202012Validator.check_schema(json_schema())
+
+
+def test_the_table_has_the_keys_of_the_core_of_the_format_and_of_the_settings() -> None:
+    assert by_name(ENTRY).keys() == ENTRY_KEYS - {"owner"} | {"schedule"}
+    assert by_name(OPTIONS).keys() == _celery_options._READERS.keys()
+    nested = {
+        f"{name}.{key.name}" for name, keys in (("lease", LEASE), ("log", LOG), ("history", HISTORY)) for key in keys
+    }
+    top = by_name(TOP).keys() - {"version", "timezone", "defaults", "include", "schedules", "lease", "log", "history"}
+    assert {setting.key for setting in SETTINGS if setting.key} == nested | top
+
+
+def test_every_key_is_judged_by_some_value() -> None:
+    assert ENTRIES.keys() == by_name(ENTRY).keys()
+    assert OPTION_VALUES.keys() == by_name(OPTIONS).keys()
+    assert TOPS.keys() == by_name(TOP).keys() | {"x-mine"}
