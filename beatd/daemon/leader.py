@@ -122,12 +122,16 @@ async def _check(session: Session, trouble: Trouble) -> None:
             session.events.emit("backlog", reason="rollback", seq=check.seq, expected=session.seq)
             session.seq = check.seq
             session.restart()
-        elif window.complete and believed == (window.generation, window.bound, window.complete):
-            # Requests sent after the check hold what it still counted: they are in flight.
-            differs = check.in_window != len(window) + len(session.in_flight) or _passed_over(session, check)
+        elif believed[0] == window.generation:
+            # Numbers are compared while nothing is being read. Requests sent after the check hold what it still
+            # counted: they are in flight. What is overdue is the head, so it was read whatever is being read now.
+            comparable = window.complete and believed == (window.generation, window.bound, window.complete)
+            miscounted = comparable and check.in_window != len(window) + len(session.in_flight)
+            differs = miscounted or _passed_over(session, check)
             if differs and differed:
                 session.restart()
-            differed = differs and not differed
+            if comparable or differs:
+                differed = differs and not differed
         if check.astray:
             session.suspect(*check.astray)
         if check.unplanned:

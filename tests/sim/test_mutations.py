@@ -110,10 +110,6 @@ def _clocks(world: Scenario) -> Scenario:
     return replace(world, quiet=False, instances=2, faults=("step_back_an_hour", "kill"), foreign=False)
 
 
-def _foreign(world: Scenario) -> Scenario:
-    return replace(_quiet(world), foreign=True)
-
-
 def _keep_window(patch: pytest.MonkeyPatch) -> None:
     """A new session goes on with the window of the one that got no answer."""
     real = LEADER.Session
@@ -146,8 +142,6 @@ AFTER_LAST = "if moment and moment - (jitters and number(jitters[i]) or 0) <= la
 LEADER: Any = beatd.daemon.leader
 NET = ("if differs and differed:", "if False:")
 SEQ = ("session.seq is not None and check.seq != session.seq", "False")
-COUNT = ("check.in_window != len(window) + len(session.in_flight)", "False")
-OVERDUE = ("or _passed_over(session, check)", "")
 NO_NET = python(LEADER, "_check", *NET)
 
 QUICK = [
@@ -254,7 +248,6 @@ SLOW = [
         ),
         _quiet,
     ),
-    Mutation("a moment set back behind our back is seen", python(LEADER, "_check", *OVERDUE), _foreign),
 ]
 
 

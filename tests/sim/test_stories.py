@@ -5,6 +5,7 @@ from typing import Any
 
 import pytest
 
+import beatd.daemon.leader
 from beatd.core.edit import put_item
 from beatd.core.entry import entry_from_spec
 from beatd.core.instant import instant_text
@@ -32,6 +33,43 @@ def _storm() -> Scenario:
     return replace(PEACE, seconds=16.0, slowest=0.04, sizes=sizes, message_size=400)
 
 
+def _score_after_it_was_set_back() -> tuple[float, int]:
+    """An entry of every ten seconds, whose moment somebody sets back by hand: its score 4 s later, and TIME then."""
+    world = World(replace(PEACE, seconds=17.0, foreign=True, sizes={}))
+    start, key = world.now_ms() + 19_000, KEYS.key("due").encode()
+    world.ledger.history.tainted.update(["steady", "e0"])
+    _store(world, {"steady": {"every": "10s", "anchor": instant_text(start)}})
+    found: list[tuple[float, int]] = []
+
+    def set_back() -> None:
+        world.server.execute([b"ZADD", key, b"%d" % (world.now_ms() - 1000), b"steady"])
+
+    world.loop.call_later(10.0, set_back)
+    world.loop.call_later(14.0, lambda: found.append((world.ledger.state()["due"][b"steady"], world.now_ms())))
+    world.run()
+    return found[0]
+
+
+def test_a_moment_that_somebody_sets_back_is_acted_on_within_seconds() -> None:
+    score, now = _score_after_it_was_set_back()
+    assert score > now
+
+
+def test_without_a_look_at_the_oldest_moment_it_would_wait(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(beatd.daemon.leader, "_passed_over", lambda session, check: False)
+    score, now = _score_after_it_was_set_back()
+    assert score < now
+
+
+def _store(world: World, specs: dict[str, dict[str, Any]]) -> None:
+    """Puts entries at second 1, all in one call."""
+    world.ledger.load_scripts()
+    entries = [entry_from_spec(name, {"task": "t", "args": [0], **spec}) for name, spec in specs.items()]
+    call = put_call(KEYS, [put_item(entry, f"s-{entry.name}") for entry in entries], "{}")
+    words = [word if isinstance(word, bytes) else str(word).encode() for word in call.command(sha=False, shebang=False)]
+    world.loop.call_later(1.0, world.server.execute, words)
+
+
 def _lateness_in_a_storm() -> tuple[int, int]:
     """The longest that an entry of every half second was late, and how long the storm took, in ms."""
     world = World(_storm())
@@ -39,11 +77,7 @@ def _lateness_in_a_storm() -> tuple[int, int]:
     storm = {"every": "1h", "anchor": instant_text(start)}
     specs: dict[str, dict[str, Any]] = {f"storm-{number}": storm for number in range(300)}
     specs["steady"] = {"every": "500ms", "fast": True, "anchor": instant_text(start)}
-    entries = [entry_from_spec(name, {"task": "t", "args": [0], **spec}) for name, spec in specs.items()]
-    world.ledger.load_scripts()
-    call = put_call(KEYS, [put_item(entry, f"s-{entry.name}") for entry in entries], "{}")
-    words = [word if isinstance(word, bytes) else str(word).encode() for word in call.command(sha=False, shebang=False)]
-    world.loop.call_later(1.0, world.server.execute, words)
+    _store(world, specs)
     world.loop.call_later(7.0, world.disturbed)  # that it lasts is no fault
     outcome = world.run()
     assert outcome.failure is None, outcome.failure
