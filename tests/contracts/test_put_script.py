@@ -191,10 +191,11 @@ def test_an_edit_of_the_arguments_keeps_the_pending_moment(store: Store, kind: s
 
 
 def test_an_entry_still_to_be_planned_keeps_its_instant(store: Store) -> None:
-    for rev in ("n2.f1", "n3.f2"):
-        store.plant("a", -5_000)
-        now = put_at(store, put_item(rev=rev))
-        assert store.scores() == {"a": "-5000"}
+    store.plant("a", -5_000)
+    put_at(store, put_item(rev="n2.f1"))
+    assert (store.scores(), store.do("EXISTS", store.key("skip"))) == ({"a": "-5000"}, 0)
+    now = put_at(store, put_item(rev="n3.f2"))
+    assert store.scores() == {"a": "-5000"}
     # Nobody knows which slots the old schedule owed since then: the row names the stretch.
     assert store.skips() == [("a", [Skip("superseded", 0, 5_000, now)])]
 
