@@ -17,6 +17,7 @@ from beatd.errors import ConfigInvalid
 
 HERE = Path(__file__).parent
 MB = 1024 * 1024
+OTHERS: set[int] = set()
 
 
 async def read(*paths: Path, wall_s: float = 60, cpu_s: int = 30, memory: int = 2048 * MB, **env: str) -> Read:
@@ -31,8 +32,19 @@ async def started() -> set[int]:
 
 
 def children() -> set[int]:
+    """Those of this test: a server for all tests may run beside it, and is nobody's to kill."""
+    return _all_children() - OTHERS
+
+
+def _all_children() -> set[int]:
     found = Path(f"/proc/self/task/{os.getpid()}/children")
     return {int(pid) for pid in found.read_text().split()}
+
+
+@pytest.fixture(autouse=True)
+def _know_the_others() -> None:
+    OTHERS.clear()
+    OTHERS.update(_all_children())
 
 
 @pytest.fixture
