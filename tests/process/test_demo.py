@@ -1,6 +1,7 @@
 """``make demo`` shows what it says, notices what goes wrong, and leaves nothing behind."""
 
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -57,8 +58,9 @@ def test_a_daemon_that_ends_ends_the_demo_with_its_last_words() -> None:
         told, _ = running.communicate(timeout=TIMEOUT)
 
     assert running.returncode == 1
-    assert "beatd 1 has ended while waiting for a leader" in told
-    assert "beatd 1: no such luck" in told
+    # Both end at once; which of them is noticed first is a matter of luck.
+    assert re.search(r"beatd [12] has ended while waiting for a leader", told), told
+    assert re.search(r"beatd [12]: no such luck", told), told
 
 
 @pytest.mark.skipif(not Path("/proc/self/task").exists(), reason="finds the children in /proc")
