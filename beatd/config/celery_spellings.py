@@ -101,6 +101,8 @@ def _item(field: Field, text: str) -> str:
         raise SpellingInvalid(
             f"found {shown(text)}, which Celery's crontab() does not read", hint=_cron_hint(field, text)
         )
+    if re.search(r"/0+$", text):
+        raise SpellingInvalid(f"found {shown(text)}; a step of at least 1 is accepted")
     for value in re.findall(r"[0-9]+|[A-Za-z]+", text.partition("/")[0]):
         _number(field, value)
     return text

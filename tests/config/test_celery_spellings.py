@@ -44,6 +44,7 @@ CRONTABS = st.fixed_dictionaries({}, optional={name: fields(name) for name in LI
 @example({"minute": "0", "hour": "22-4/2", "day_of_week": "fri-mon"})
 @example({"day_of_month": "1-7", "day_of_week": "mon"})
 @example({"minute": "*,5"})
+@example({"minute": "*,*/0"})
 def test_a_mapping_means_what_celery_means_by_it(spec: dict[str, Any]) -> None:
     try:
         theirs = crontab(**spec)
