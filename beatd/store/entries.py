@@ -61,7 +61,7 @@ def check_put(items: Sequence[PutItem], codes: bytes) -> None:
         if code == "2":
             raise Refused(
                 f"{item.name!r} is not what this edit was based on: somebody changed it meanwhile",
-                hint="look at the entry again (beatd show) and repeat the edit",
+                hint="look at the entry again (beatd ls) and repeat the edit",
             )
         if code == "5":
             raise Refused(f"{item.name!r} can't be stored: its name or definition is malformed or too large")
