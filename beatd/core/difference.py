@@ -2,18 +2,15 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from hashlib import sha256
-
-from beatd.core.entry import Entry
 
 SHRINK_FROM = 10
 
 
 @dataclass(frozen=True, slots=True)
 class Difference:
-    """What to write and what to remove. ``conflicts`` are names that somebody else holds: not overwritten."""
+    """Names to write and to remove. ``conflicts`` are held by somebody else: not overwritten."""
 
-    puts: Sequence[Entry]
+    puts: Sequence[str]
     removes: Sequence[str]
     conflicts: Sequence[str]
 
@@ -23,17 +20,13 @@ class Difference:
         return not self.puts and not self.removes
 
 
-def definition_hash(entry: Entry) -> str:
-    """The hash of a definition, as kept in T:file."""
-    return sha256(entry.to_definition().encode()).hexdigest()[:32]
-
-
-def difference(entries: Sequence[Entry], stored: Mapping[str, str], held: frozenset[str]) -> Difference:
-    """`stored`: name -> hash of file entries in Redis; `held`: names that exist there under another owner."""
-    wanted = {entry.name for entry in entries}
-    changed = [e for e in entries if stored.get(e.name) != definition_hash(e) and e.name not in held]
+def difference(wanted: Mapping[str, str], stored: Mapping[str, str], held: frozenset[str]) -> Difference:
+    """`wanted`, `stored`: name -> hash of the definition, in files and in Redis; `held`: names that exist there under
+    another owner.
+    """
+    changed = [name for name, found in wanted.items() if stored.get(name) != found and name not in held]
     gone = [name for name in stored if name not in wanted]
-    return Difference(changed, gone, sorted(wanted & held))
+    return Difference(changed, gone, sorted(held & wanted.keys()))
 
 
 def shrinks_too_much(stored: int, removed: int) -> bool:

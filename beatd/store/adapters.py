@@ -5,9 +5,10 @@ from dataclasses import dataclass
 from typing import Any, Final
 
 from beatd.core.edit import PutItem
-from beatd.store.entries import MOST_ITEMS, check_put, put_call, put_steps, remove_call
+from beatd.core.registration import Applied, Registry
+from beatd.store.entries import MOST_ITEMS, check_put, object_of, put_call, put_steps, remove_call
 from beatd.store.keys import Keys
-from beatd.store.lease import CHANNEL, RedisLease
+from beatd.store.lease import CHANNEL, RedisLease, applied_command, applied_of
 from beatd.store.link import Link
 from beatd.store.spoilt import whole
 from beatd.store.timetable import RedisTimetable
@@ -64,10 +65,14 @@ class RedisFileEntries:
     keys: Keys
     who: str
 
-    async def applied(self) -> str | None:
-        """The hash of the files that were applied last."""
-        value = (await self.link.request(("HGET", self.keys.key("meta"), "file")))[0]
-        return None if value is None else _text(value)
+    async def registry(self) -> Registry:
+        """Who has which files, and whose are applied."""
+        key = self.keys.key
+        commands = (applied_command(self.keys), ("HGETALL", key("inst")), ("TIME",))
+        applied, records, (seconds, micros) = await self.link.request(*commands)
+        names = map(_text, records[::2])
+        now = int(seconds) * 1000 + int(micros) // 1000
+        return Registry(applied_of(applied), dict(zip(names, map(object_of, records[1::2]), strict=True)), now)
 
     async def count(self) -> int:
         """How many entries files own."""
@@ -106,9 +111,14 @@ class RedisFileEntries:
         for start in range(0, len(names), MOST_ITEMS):
             await self.link.run(remove_call(self.keys, names[start : start + MOST_ITEMS], self.who))
 
-    async def note_applied(self, files_hash: str, by: str) -> None:
-        """Writes down which files are applied."""
-        await self.link.request(("HSET", self.keys.key("meta"), "file", files_hash, "file_by", by))
+    async def note_begun(self) -> None:
+        """Writes down that nobody's files are applied in full."""
+        await self.link.request(("HSET", self.keys.key("meta"), "file", ""))
+
+    async def note_applied(self, applied: Applied) -> None:
+        """Writes down whose files are applied."""
+        fields = ("file", applied.hash, "file_at", applied.at, "file_by", applied.by)
+        await self.link.request(("HSET", self.keys.key("meta"), *fields))
 
     async def close(self) -> None:
         """Closes the connection."""

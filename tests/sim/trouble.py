@@ -167,6 +167,15 @@ class Chaos:
         await asyncio.sleep(self._random.choice([0.0, 0.3, 2.0]))
         self._world.start_instance()
 
+    async def reload(self) -> None:
+        """Somebody changes the files of one instance: to what nobody had yet, or to what another one has."""
+        world, r, victim = self._world, self._random, self._someone()
+        if victim is None or world.files is None:
+            return
+        files = world.new_files() if r.random() < 0.6 else r.choice(list(world.all_files.values()))
+        world.note(victim.name, "reloads", files.hash)
+        victim.reload(files)
+
     async def freeze(self) -> None:
         world, victim = self._world, self._someone()
         if victim is not None:
