@@ -7,7 +7,7 @@ import sys
 from pathlib import Path
 from typing import Any, Final
 
-NICENESS: Final = 10
+NICENESS: Final = 5
 
 
 def main() -> None:
