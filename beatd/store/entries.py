@@ -119,7 +119,9 @@ def check_pause(names: Sequence[str], codes: bytes) -> None:
         if code == "3":
             raise Refused(f"{name!r} has no max_runs: its runs are not counted")
         if code == "5":
-            raise Refused(f"{name!r} was left as it is: the instant is past by the clock of Redis, or the call malformed")
+            raise Refused(
+                f"{name!r} was left as it is: the instant is past by the clock of Redis, or the call malformed"
+            )
 
 
 def _not_found(name: str) -> NotFound:
