@@ -19,17 +19,18 @@ class First:
     skips: tuple[Skip, ...] = ()
 
 
-def first_moment(entry: Entry, since: int, last_slot: int, jitter: int, left: int | None) -> First:
-    """The moment of the first slot strictly after `since` and after the last fire, by the entry's schedule.
+def first_moment(entry: Entry, since: int, last_slot: int, jitter: int, left: int | None, held: int = 0) -> First:
+    """The moment of the first slot strictly after `since`, the last fire and the pause (`held`), by the schedule.
 
     An entry that runs once is looked for as far back as it would still be on time (lateness counts from its moment,
-    the grace is inclusive), so that an instant just past still fires; one that lies further back is a skip (`past`).
+    the grace is inclusive), so that an instant just past still fires; one that lies further back, or up to the end of
+    a pause, is a skip (`past`).
     """
     if left == 0:
         return First(None)
     once = entry.schedule.kind == "at"
     start = since - jitter - entry.policy.grace_ms - 1 if once else since
-    slot = entry.schedule.next_ms(max(start, last_slot))
+    slot = entry.schedule.next_ms(max(start, last_slot, held))
     if slot is not None:
         return First(slot + jitter)
     missed = entry.schedule.next_ms(last_slot) if once else None
@@ -40,11 +41,11 @@ def plan_item(entry: Entry, stored: Stored, now: int) -> PlanItem:
     """What to tell the plan script about an entry whose score is no moment: -t says "plan from instant t".
 
     A score that none of our scripts writes (a fraction, an infinity) is planned from `now`, and a moment at or before
-    the last fire from just after that: nothing fires twice, whoever wrote the score.
+    the last fire from just after that: nothing fires twice, nor inside a pause, whoever wrote the score.
     """
     mark = whole_score(stored.score)
     since = now if mark is None else -mark if mark < 0 else stored.last_slot
-    first = first_moment(entry, since, stored.last_slot, stored.jitter, stored.left)
+    first = first_moment(entry, since, stored.last_slot, stored.jitter, stored.left, stored.held)
     verdict = "F" if first.moment is None else str(first.moment)
     return PlanItem(stored.name, stored.rev, stored.score, verdict, "", first.skips)
 

@@ -123,7 +123,7 @@ class FileEntries:
                 changes = await self._difference(port, files)
                 if not changes.empty:
                     await port.note_begun()
-                await port.put([item async for item in self._puts(port, files.entries, changes.puts)])
+                await port.put([item async for item in self._puts(port, files.entries, changes)])
                 await port.remove(changes.removes)
             except Refused as error:
                 self._tell(error.message, error=error.message, hint=error.hint)
@@ -155,16 +155,18 @@ class FileEntries:
             )
         return changes
 
-    async def _puts(self, port: FilePort, entries: EntrySet, names: Sequence[str]) -> AsyncIterator[PutItem]:
-        for start in range(0, len(names), PAGE):
-            part = names[start : start + PAGE]
+    async def _puts(self, port: FilePort, entries: EntrySet, changes: Difference) -> AsyncIterator[PutItem]:
+        for start in range(0, len(changes.puts), PAGE):
+            part = changes.puts[start : start + PAGE]
             before = await port.existing(part)
             for number, name in enumerate(part):
                 if number % STEP == 0:
                     await asyncio.sleep(0)
-                yield self._put(name, entries, before.get(name))
+                yield self._put(name, entries, before.get(name), changes.renames.get(name, ""))
 
-    def _put(self, name: str, entries: EntrySet, before: tuple[bytes | None, int | None] | None) -> PutItem:
+    def _put(
+        self, name: str, entries: EntrySet, before: tuple[bytes | None, int | None] | None, replaces: str
+    ) -> PutItem:
         entry = entry_from_definition(name, entries.definitions[name])
         old, left = before or (None, None)
         counted = None if entry.policy.max_runs is None else _readable(name, old)
@@ -174,6 +176,7 @@ class FileEntries:
             expected=ABSENT if before is None else ANY,
             left=runs_left(counted, entry, left),
             file_hash=entries.hashes[name],
+            replaces=replaces,
         )
 
     def _tell_of_reload(self, files: LoadedFiles, put: int, removed: int) -> None:

@@ -6,11 +6,11 @@ from typing import Any, Final
 
 from beatd.core.edit import PutItem
 from beatd.core.registration import Applied, Registry
-from beatd.store.entries import MOST_ITEMS, check_put, object_of, put_call, put_steps, remove_call
+from beatd.store.entries import MOST_ITEMS, check_put, put_call, put_steps, remove_call
 from beatd.store.keys import Keys
 from beatd.store.lease import CHANNEL, RedisLease, applied_command, applied_of
 from beatd.store.link import Link
-from beatd.store.spoilt import whole
+from beatd.store.spoilt import object_of, whole
 from beatd.store.timetable import RedisTimetable
 
 FILE_PAGE: Final = 1_000

@@ -11,7 +11,7 @@ from beatd.core.timetable import UNREADABLE, Check, FireReply, PlanItem, PlanRep
 from beatd.store.keys import FORMAT, Keys
 from beatd.store.link import Link
 from beatd.store.scripts import Arg, Call, call
-from beatd.store.spoilt import score, whole
+from beatd.store.spoilt import held_to, score, whole
 
 HISTORY_ROWS: Final = 100_000
 SKIP_ROWS: Final = 50_000
@@ -68,7 +68,7 @@ class RedisTimetable:
         return [None if raw is None else raw.decode() for raw in replies]
 
     def _columns(self, names: Sequence[str]) -> list[Sequence[Arg]]:
-        return [("HMGET", self.keys.key(kind), *names) for kind in ("rev", "def", "last", "jit", "left")]
+        return [("HMGET", self.keys.key(kind), *names) for kind in ("rev", "def", "last", "jit", "left", "hold")]
 
     async def plan(self, term: Term, items: Sequence[PlanItem]) -> PlanReply:
         """Sets first moments. Raises LeaseLost when the term is over."""
@@ -161,8 +161,8 @@ def _text(raw: bytes) -> str:
 
 def _stored(names: Sequence[str], scores: Sequence[bytes | None], columns: Sequence[Any]) -> list[Stored]:
     return [
-        Stored(name, s.decode(), _text(r), d, _last_slot(la), whole(j) or 0, _left(le))
-        for name, s, r, d, la, j, le in zip(names, scores, *columns, strict=True)
+        Stored(name, s.decode(), _text(r), d, _last_slot(la), whole(j) or 0, _left(le), held_to(h))
+        for name, s, r, d, la, j, le, h in zip(names, scores, *columns, strict=True)
         if s is not None and r is not None
     ]
 

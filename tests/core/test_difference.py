@@ -22,6 +22,12 @@ def test_the_same_files_are_no_difference() -> None:
     assert not difference({"a": "h"}, {}, frozenset()).empty
 
 
+def test_an_entry_that_only_changed_its_name_is_renamed() -> None:
+    wanted, stored = {"new": "h1", "other": "h2", "stays": "h1"}, {"old": "h1", "older": "h1", "stays": "h1"}
+    found = difference(wanted, stored, frozenset())
+    assert found == Difference(["new", "other"], ["older"], [], {"new": "old"})
+
+
 @pytest.mark.parametrize(
     "stored, removed, too_much",
     [(10, 10, False), (11, 5, False), (11, 6, True), (12, 6, False), (12, 7, True), (100, 50, False), (100, 51, True)],
