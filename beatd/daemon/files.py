@@ -9,7 +9,7 @@ from beatd.core.edit import ABSENT, ANY, PutItem, put_item, runs_left
 from beatd.core.entry import Entry, entry_from_definition
 from beatd.core.entry_set import EntrySet
 from beatd.core.registration import Applied, Registered, Registry, Standing, Verdict, judged, living
-from beatd.core.term import LeaseTiming
+from beatd.core.term import LeaseTiming, Term
 from beatd.daemon.own_files import LoadedFiles, OwnFiles
 from beatd.daemon.ports import EventSink
 from beatd.daemon.together import wait_for_event
@@ -22,7 +22,10 @@ REFUSED_S: Final = 60.0
 
 
 class FilePort(Protocol):
-    """What is stored of file entries. Every call raises Unreachable without an answer, Refused on a conflict."""
+    """What is stored of file entries, for the leader of one term.
+
+    Every call raises Unreachable without an answer; those that write raise LeaseLost, and Refused on a conflict.
+    """
 
     async def registry(self) -> Registry:
         """Who has which files, and whose are applied."""
@@ -57,7 +60,7 @@ class FileEntries:
 
     def __init__(
         self,
-        open_port: Callable[[], Awaitable[FilePort]],
+        open_port: Callable[[Term], Awaitable[FilePort]],
         own: OwnFiles,
         events: EventSink,
         *,
@@ -74,15 +77,15 @@ class FileEntries:
         self._told_of: LoadedFiles | None = None
         self._told_reload: LoadedFiles | None = None
 
-    async def keep_applied(self) -> None:
+    async def keep_applied(self, term: Term) -> None:
         """Applies the files when they change, and again whenever entries of theirs are gone.
 
-        Raises Unreachable without an answer.
+        Raises Unreachable without an answer, LeaseLost when another one leads.
         """
         while self._own.current is None:
             await self._own.changed.wait()
             self._own.changed.clear()
-        port, wait = await self._open_port(), 0.0
+        port, wait = await self._open_port(term), 0.0
         try:
             while True:
                 agrees = await self._keep(port, self._own.current)

@@ -86,7 +86,7 @@ class Leader:
                     ticker.run(),
                     _follow(changes, position, session),
                     _check(session, trouble),
-                    self._files.keep_applied(),
+                    self._files.keep_applied(term),
                 )
             finally:
                 await changes.close()

@@ -19,7 +19,7 @@ from tests.sim.redis import Data, Hash, Server, Stream, Words, ZSet, copied
 from tests.sim.replies import Failure, Reply
 
 KINDS: Final = ("due", "rev", "out", "blocked", "lease", "jit", "last", "left", "def", "hold")
-SCRIPTS: Final = ("acquire", "renew", "release", "put", "remove", "plan", "fire")
+SCRIPTS: Final = ("acquire", "renew", "release", "put", "remove", "plan", "fire", "applied")
 MOST_WALKED: Final = 3_000  # slots of one span that are looked at one by one
 Fail = Callable[[str], None]
 Skipped = tuple[str, int, int, int]  # reason, count, first, last
@@ -129,10 +129,11 @@ class Ledger:
 
     def _fenced(self, seen: Before, args: Words, reply: Reply) -> None:
         """I4."""
-        if seen.script in ("fire", "plan", "renew", "release") and not isinstance(reply, Failure):
+        fence = _fence(seen.script, args)
+        if fence and not isinstance(reply, Failure):
             lease = seen.state["lease"]
-            if (lease.get(b"epoch"), lease.get(b"owner")) != (args[0], args[1]):
-                self._fail(f"I4: {seen.script} of {args[0]!r} was accepted under {lease}")
+            if (lease.get(b"epoch"), lease.get(b"owner")) != fence:
+                self._fail(f"I4: {seen.script} of {fence[0]!r} was accepted under {lease}")
 
     def _one_place(self, now: Mapping[str, Mapping[bytes, Any]]) -> None:
         """I11."""
@@ -496,3 +497,13 @@ def _object(text: bytes | None) -> dict[str, Any]:
     except ValueError:
         return {}
     return value if isinstance(value, dict) else {}
+
+
+def _fence(script: str, args: Words) -> tuple[bytes, bytes] | None:
+    """Epoch and owner with which a call claims to be the leader's."""
+    if script in ("put", "remove"):  # the leader's with entries of files
+        size = 6 + 8 * int(args[4]) if script == "put" else 4 + 2 * int(args[3])
+        if script == "put" and len(args) >= size:
+            size += 2 * int(args[size - 1])
+        return (args[-2], args[-1]) if len(args) == size + 2 else None
+    return (args[0], args[1]) if script in ("fire", "plan", "renew", "release", "applied") else None
