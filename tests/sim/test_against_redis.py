@@ -48,7 +48,9 @@ class Calls:
     def next(self) -> list[list[bytes]]:
         """The words of some commands to be sent one after another."""
         r = self.random
-        kinds = [self.put] * 5 + [self.plan] * 5 + [self.fire] * 8 + [self.remove] * 2 + [self.lease] * 3
+        kinds = (
+            [self.put] * 5 + [self.plan] * 5 + [self.fire] * 8 + [self.remove] * 2 + [self.lease] * 3 + [self.applied]
+        )
         kinds += [self.raw] * 2 + [self.read] * 2 + [self.clock] * 4
         return [[_raw(word) for word in words] for words in r.choice(kinds)()]
 
@@ -76,16 +78,19 @@ class Calls:
             [r.choice(["1", "1", "0"]) for _ in names],
             [r.choice(["", "", "h1"]) for _ in names],
         ]
-        return [
-            self.script(
-                "put", [FORMAT, '{"client":"x"}', 1000, 1000, len(names), *itertools.chain.from_iterable(columns)]
-            )
-        ]
+        fence = [0, *self.holder()] if r.random() < 0.3 else []
+        args = [FORMAT, '{"client":"x"}', 1000, 1000, len(names), *itertools.chain.from_iterable(columns), *fence]
+        return [self.script("put", args)]
 
     def remove(self) -> list[list[Any]]:
         names = self.names()
         expected = [self.random.choice(["*", "*", self.field("rev", name)]) for name in names]
-        return [self.script("remove", [FORMAT, "{}", 1000, len(names), *names, *expected])]
+        fence = self.holder() if self.random.random() < 0.3 else []
+        return [self.script("remove", [FORMAT, "{}", 1000, len(names), *names, *expected, *fence])]
+
+    def applied(self) -> list[list[Any]]:
+        files, at = self.random.choice(["", "h1", "h2"]), self.random.choice([self.now, 0, "x"])
+        return [self.script("applied", [*self.holder(), FORMAT, files, at, "i"])]
 
     def plan(self) -> list[list[Any]]:
         r, names = self.random, self.names()
