@@ -412,13 +412,17 @@ class World:
         recent = [r for r in records if self.now_ms() - r["seen"] < 3000 * self.scenario.ttl + 5000]
         return applied_at >= own.at or any(r["file"] != own.hash and r["registered"] >= own.at for r in recent)
 
+    @property
+    def file_names(self) -> list[str]:
+        """Names of entries in files; two more than any files have."""
+        return [f"file-{n}" for n in range(self.scenario.file_entries + 2)]
+
     def new_files(self) -> EntrySet:
         """Files that nobody had yet: some entries stay, some are new or changed, some are gone."""
         r, before, now = self.random, self.files, self.now_ms()
-        names = [f"file-{n}" for n in range(self.scenario.file_entries + 2)]
         kept = {} if before is None else before.definitions
         found = {name: kept[name] for name in r.sample(sorted(kept), len(kept) // 2)}
-        for name in r.sample(names, self.scenario.file_entries):
+        for name in r.sample(self.file_names, self.scenario.file_entries):
             entry = random_entry(r, name, now, next(self.versions), slow=self.scenario.quiet, file=True)
             found.setdefault(name, entry.to_definition())
         self.files = EntrySet.of_definitions(found)

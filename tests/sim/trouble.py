@@ -284,7 +284,7 @@ async def meddle(world: World) -> None:
         )
         world.ledger.history.tainted.update(f"e{n}" for n in range(world.scenario.entries))
         world.ledger.history.tainted.update(["stranger", b"\xffname".decode(errors="replace")])
-        world.ledger.history.tainted.update(f"file-{n}" for n in range(world.scenario.file_entries))
+        world.ledger.history.tainted.update(world.file_names)
         world.note("foreign", "does", command)
         world.server.execute(command)
 
