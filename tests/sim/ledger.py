@@ -18,7 +18,7 @@ from tests.sim.lua import shared_lua
 from tests.sim.redis import Data, Hash, Server, Stream, Words, ZSet, copied
 from tests.sim.replies import Failure, Reply
 
-KINDS: Final = ("due", "rev", "out", "blocked", "lease", "jit", "last", "left", "def", "hold")
+KINDS: Final = ("due", "rev", "out", "blocked", "lease", "jit", "last", "left", "def", "hold", "meta")
 SCRIPTS: Final = ("acquire", "renew", "release", "put", "remove", "plan", "fire", "applied")
 MOST_WALKED: Final = 3_000  # slots of one span that are looked at one by one
 Fail = Callable[[str], None]
@@ -41,10 +41,12 @@ class History:
     fired: dict[tuple[str, int], int] = field(default_factory=dict)  # (entry, slot) -> TIME
     lives: dict[str, list[Life]] = field(default_factory=dict)
     tainted: set[str] = field(default_factory=set)  # entries that somebody changed past the scripts
+    applied: tuple[str, int] = ("", 0)  # the files that were stored last in full, and when they were registered
+    begun: tuple[bytes, bytes] | None = None  # whose difference was the first since then
 
     def copy(self) -> "History":
         lives = {name: list(of_name) for name, of_name in self.lives.items()}
-        return History(dict(self.fired), lives, set(self.tainted))
+        return History(dict(self.fired), lives, set(self.tainted), self.applied, self.begun)
 
 
 @dataclass(slots=True)
@@ -101,6 +103,8 @@ class Ledger:
             self._put(seen.state, now, args, reply)
         elif seen.script == "remove":
             self._remove(seen.state, now, args, reply)
+        elif seen.script == "applied":
+            self._applied(args)
         self._fenced(seen, args, reply)
         self._one_place(now)
         if seen.whole is not None:
@@ -402,6 +406,18 @@ class Ledger:
                 score = seen["due"].get(raw, seen["blocked"].get(raw))
                 if score is not None and name not in self.history.tainted:
                     self._end_life(name, int(score) - _whole(seen["jit"].get(raw)) - 1 if score >= 0 else int(-score))
+
+    def _applied(self, args: Words) -> None:
+        """Files give way only to such as were registered later; unless they had been stored in part, by another one."""
+        history, fence, files, at = self.history, (args[0], args[1]), args[3].decode(), int(args[4])
+        before, before_at = history.applied
+        if not files:
+            history.begun = history.begun or fence
+            return
+        clean = before and history.begun in (None, fence) and before_at <= self.now_ms()
+        if clean and files != before and at <= before_at:
+            self._fail(f"files {files} of {at} replaced {before} of {before_at}")
+        history.applied, history.begun = (files, at), None
 
     def _end_life(self, name: str, until: int) -> None:
         lives = self.history.lives.get(name)
