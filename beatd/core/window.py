@@ -110,6 +110,10 @@ class Window:
         item = self._staged.get(name)
         return None if item is None else item.moment
 
+    def moments(self) -> dict[str, int]:
+        """The moment of every staged entry."""
+        return {name: item.moment for name, item in self._staged.items()}
+
     def take_due(self, now: int, at_most: int) -> list[Staged]:
         """Removes and returns what is due by `now`, oldest moments first."""
         taken: list[Staged] = []

@@ -19,7 +19,7 @@ from tests.sim.redis import Data, Hash, Server, Stream, Words, ZSet, copied
 from tests.sim.replies import Failure, Reply
 
 KINDS: Final = ("due", "rev", "out", "blocked", "lease", "jit", "last", "left", "def", "hold")
-SCRIPTS: Final = ("acquire", "renew", "release", "put", "remove", "plan", "fire")
+SCRIPTS: Final = ("acquire", "renew", "release", "put", "remove", "plan", "fire", "repair", "trim")
 MOST_WALKED: Final = 3_000  # slots of one span that are looked at one by one
 Fail = Callable[[str], None]
 Skipped = tuple[str, int, int, int]  # reason, count, first, last
@@ -101,6 +101,8 @@ class Ledger:
             self._put(seen.state, now, args, reply)
         elif seen.script == "remove":
             self._remove(seen.state, now, args, reply)
+        elif seen.script == "repair":
+            self._repair(args, reply)
         self._fenced(seen, args, reply)
         self._one_place(now)
         if seen.whole is not None:
@@ -129,7 +131,7 @@ class Ledger:
 
     def _fenced(self, seen: Before, args: Words, reply: Reply) -> None:
         """I4."""
-        if seen.script in ("fire", "plan", "renew", "release") and not isinstance(reply, Failure):
+        if seen.script in ("fire", "plan", "repair", "trim", "renew", "release") and not isinstance(reply, Failure):
             lease = seen.state["lease"]
             if (lease.get(b"epoch"), lease.get(b"owner")) != (args[0], args[1]):
                 self._fail(f"I4: {seen.script} of {args[0]!r} was accepted under {lease}")
@@ -293,6 +295,13 @@ class Ledger:
                 self._fail(f"{name}: {slot} fired {late} ms late, past its grace")
             if expires is not None and time - slot > expires * 1000:
                 self._fail(f"{name}: {slot} fired {late} ms late, its message has expired")
+
+    # repair
+
+    def _repair(self, args: Words, reply: Reply) -> None:
+        for name, code in zip(args[4:], reply[0].decode(), strict=True):
+            if code != "0" and name.decode(errors="replace") not in self.history.tainted:
+                self._fail(f"{name!r} had to be repaired ({code}), and nobody but our scripts wrote it")
 
     # plan
 

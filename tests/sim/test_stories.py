@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-import beatd.daemon.leader
+import beatd.daemon.checker
 from beatd.core.edit import put_item
 from beatd.core.entry import entry_from_spec
 from beatd.core.instant import instant_text
@@ -56,7 +56,7 @@ def test_a_moment_that_somebody_sets_back_is_acted_on_within_seconds() -> None:
 
 
 def test_without_a_look_at_the_oldest_moment_it_would_wait(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(beatd.daemon.leader, "_passed_over", lambda session, check: False)
+    monkeypatch.setattr(beatd.daemon.checker, "_passed_over", lambda session, check: False)
     score, now = _score_after_it_was_set_back()
     assert score < now
 
