@@ -34,7 +34,7 @@ def first_moment(
     once = entry.schedule.kind == "at"
     start = since - jitter - entry.policy.grace_ms - 1 if once else since
     if settled is not None:
-        start = min(since, settled)
+        start = min(start, settled)
     slot = entry.schedule.next_ms(max(start, last_slot))
     if slot is not None:
         return First(slot + jitter)

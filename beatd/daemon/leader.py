@@ -82,7 +82,8 @@ class Leader:
             changes = await self._stores.open_changes()
             try:
                 session = Session(term, timetable, self._clock, self._definitions, self._events, self._files.holds)
-                session.recovery = await self._recover(session)
+                session.sizes = (await timetable.check(-1)).sizes
+                session.recovery = self._recover(session)
                 try:
                     await self._serve(session, changes, trouble)
                 finally:
@@ -106,11 +107,12 @@ class Leader:
         )
 
     def _remember(self, session: Session) -> None:
-        """A session that never got to see the timetable has nothing new to tell."""
-        if session.sizes is not None:
-            self._memory, self._others_met = session.memory(), self._elector.others_met
+        """What has been fired since an older memory would be fired again after it: none is better than that one."""
+        memory = session.memory()
+        if memory is not None or session.seq is not None:
+            self._memory, self._others_met = memory, self._elector.others_met
 
-    async def _recover(self, session: Session) -> Recovery | None:
+    def _recover(self, session: Session) -> Recovery | None:
         """Whether Redis came back empty, and where entries of files go on then.
 
         Only who led last knows: had another led in between, what is remembered here would be fired twice.
@@ -120,8 +122,7 @@ class Leader:
             self._memory = memory
             return self._recovery
         self._recovery = None
-        found = (await session.timetable.check(-1)).sizes
-        if found.revisions == 0 and memory.entries:
+        if session.sizes.revisions == 0 and memory.entries:
             lost = memory.not_in_files
             error = f"Redis came back empty: of {memory.entries} entries {lost} were in no file and are gone"
             self._events.emit("backlog", reason="wipe", error=error, lost=lost)

@@ -131,6 +131,8 @@ class Planner:
         self._read_up_to(page[-1][1] if more else until + 1, offset, page)
         await self._stage_page(page)
         window.complete = not more
+        if self._generation == window.generation:
+            window.settled = page[-1][1] - 1 if more else until
         return more
 
     async def _read_on(self, until: int, now: int) -> tuple[int, Sequence[tuple[str, int]]]:

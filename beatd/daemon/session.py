@@ -38,7 +38,7 @@ class Session:
     planner_wakes: asyncio.Event = field(default_factory=asyncio.Event)
     ticker_wakes: asyncio.Event = field(default_factory=asyncio.Event)
     walk_wanted: asyncio.Event = field(default_factory=asyncio.Event)  # the numbers of the places disagree
-    sizes: Sizes | None = None  # as counted last
+    sizes: Sizes = field(default_factory=Sizes)  # as counted last
     trust_slots: bool = False  # the timetable was planned with newer zone data than ours
     recovery: Recovery | None = None  # the dataset was lost: where entries of files go on
     condemned: dict[str, EntryInvalid] = field(default_factory=dict)  # broke the making of a batch, to be made invalid
@@ -101,11 +101,11 @@ class Session:
 
     def memory(self) -> Memory | None:
         """What was settled when this session ended; None when it had not read the timetable."""
-        if self.window.bound < 0 or self.sizes is None:
+        if self.window.settled < 0:
             return None
         moments = {**self.window.moments(), **self.in_flight}
         counted = self.sizes
-        return Memory(self.term.incarnation, self.window.bound, moments, counted.revisions, counted.from_files)
+        return Memory(self.term.incarnation, self.window.settled, moments, counted.revisions, counted.from_files)
 
     def count_batch(self, seq: int, *, accepted: bool) -> None:
         """Takes the lease's count of batches from an answer; answers come in order, and nobody else counts.
