@@ -19,9 +19,9 @@ class Sizes:
     from_files: int = 0
 
     @property
-    def agree(self) -> bool:
-        """Whether nothing is missing anywhere and nothing is left over, as far as numbers can tell."""
-        return self.revisions == self.definitions == self.due + self.out + self.blocked
+    def disagreement(self) -> tuple[int, int]:
+        """How many definitions, and how many names in places, there are too many; (0, 0) when nothing is amiss."""
+        return self.definitions - self.revisions, self.due + self.out + self.blocked - self.revisions
 
 
 def rows_within(rows: int, size: int, most_bytes: int) -> int:

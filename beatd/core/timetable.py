@@ -74,13 +74,15 @@ class FireReply:
 class Check:
     """How many moments lie in [0, bound], how many entries wait to be planned, the oldest moment, seq and TIME.
 
+    seq: None where there is no lease.
+
     astray: some names whose scores lie beyond all moments there can be. sizes: how many names each place holds.
     """
 
     in_window: int
     unplanned: int
     oldest: int | None
-    seq: int
+    seq: int | None
     now: int
     astray: Sequence[str] = ()
     sizes: Sizes = field(default_factory=Sizes)

@@ -6,9 +6,11 @@ from typing import Final
 from beatd.core.timetable import Check
 from beatd.daemon.session import Session
 from beatd.daemon.trouble import Trouble
+from beatd.errors import LeaseLost
 
 CHECK_S: Final = 1.0
 OVERDUE_MS: Final = 1_000
+NOTHING: Final = (0, 0)
 
 
 class Checker:
@@ -19,10 +21,10 @@ class Checker:
         self._trouble = trouble
         self._stepped = session.clock.stepped
         self._window_differed = False
-        self._sizes_differed = False
+        self._amiss = self._walked_for = NOTHING
 
     async def run(self) -> None:
-        """Runs until the connection is lost. The first answer says that the session works."""
+        """Runs until the connection or the lease is lost. The first answer says that the session works."""
         session = self._s
         while True:
             await asyncio.sleep(CHECK_S)
@@ -32,6 +34,8 @@ class Checker:
             check = await session.timetable.check(window.bound)
             session.clock.observe(sent, check.now)
             self._trouble.over()
+            if check.seq is None:  # before anything is believed of what is stored: it may be another dataset
+                raise LeaseLost("the record of the lease is gone: all data were lost, or somebody deleted it")
             self._compare_window(check, believed)
             self._compare_sizes(check)
             if check.astray:
@@ -45,7 +49,7 @@ class Checker:
             self._stepped = session.clock.stepped
             session.events.emit("clock_stepped")
             session.restart()
-        elif session.seq is not None and check.seq != session.seq:
+        elif check.seq is not None and session.seq is not None and check.seq != session.seq:
             # Answers come in order, so ours is up to date: the dataset went back to an older state.
             session.events.emit("backlog", reason="rollback", seq=check.seq, expected=session.seq)
             session.seq = check.seq
@@ -62,12 +66,17 @@ class Checker:
                 self._window_differed = differs and not self._window_differed
 
     def _compare_sizes(self, check: Check) -> None:
-        """The numbers are read one after another, and others write meanwhile: only what differs twice counts."""
-        session, differs = self._s, not check.sizes.agree
-        session.sizes = check.sizes
-        if differs and self._sizes_differed:
-            session.walk_wanted.set()
-        self._sizes_differed = differs and not self._sizes_differed
+        """The numbers are read one after another, and others write meanwhile: only what is amiss twice counts.
+
+        What a walk could not mend was reported, and is not walked for again until it changes.
+        """
+        before, amiss = self._amiss, check.sizes.disagreement
+        self._s.sizes, self._amiss = check.sizes, amiss
+        if amiss == NOTHING:
+            self._walked_for = NOTHING
+        elif amiss == before and amiss != self._walked_for:
+            self._walked_for = amiss
+            self._s.walk_wanted.set()
 
 
 def _passed_over(session: Session, check: Check) -> bool:

@@ -122,7 +122,15 @@ class RedisTimetable:
         revisions, definitions, out, from_files, in_due, in_blocked = counts
         sizes = Sizes(revisions, definitions, in_due, out, in_blocked, from_files)
         moment, clock = score(oldest[1]) if oldest else None, int(now[0]) * 1000 + int(now[1]) // 1000
-        return Check(staged, negative, moment, whole(seq) or 0, clock, [_text(name) for name in astray], sizes)
+        return Check(
+            staged,
+            negative,
+            moment,
+            None if seq is None else whole(seq) or 0,
+            clock,
+            [_text(name) for name in astray],
+            sizes,
+        )
 
     async def close(self) -> None:
         """Closes the connection."""

@@ -8,15 +8,15 @@ from beatd.core.recovery import Memory, Recovery
 MB = 10**6
 
 
-@pytest.mark.parametrize("sizes, agree", [
-    (Sizes(), True),
-    (Sizes(revisions=6, definitions=6, due=3, out=2, blocked=1), True),
-    (Sizes(revisions=6, definitions=5, due=3, out=2, blocked=1), False),
-    (Sizes(revisions=6, definitions=6, due=2, out=2, blocked=1), False),
-    (Sizes(revisions=6, definitions=6, due=4, out=2, blocked=1), False),
+@pytest.mark.parametrize("sizes, amiss", [
+    (Sizes(), (0, 0)),
+    (Sizes(revisions=6, definitions=6, due=3, out=2, blocked=1), (0, 0)),
+    (Sizes(revisions=6, definitions=5, due=3, out=2, blocked=1), (-1, 0)),
+    (Sizes(revisions=6, definitions=6, due=2, out=2, blocked=1), (0, -1)),
+    (Sizes(revisions=6, definitions=6, due=4, out=2, blocked=1), (0, 1)),
 ])  # fmt: skip
-def test_every_entry_is_in_exactly_one_place(sizes: Sizes, agree: bool) -> None:
-    assert sizes.agree == agree
+def test_every_entry_is_in_exactly_one_place(sizes: Sizes, amiss: tuple[int, int]) -> None:
+    assert sizes.disagreement == amiss
 
 
 @pytest.mark.parametrize("rows, size, most", [
