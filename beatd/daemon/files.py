@@ -91,7 +91,7 @@ class FileEntries:
         while True:
             try:
                 changes = await self._difference(port, files.entries)
-                await port.put([item async for item in self._puts(port, changes.puts)])
+                await port.put([item async for item in self._puts(port, changes)])
                 await port.remove(changes.removes)
             except Refused as error:
                 self._tell(error.message, error=error.message, hint=error.hint)
@@ -128,9 +128,9 @@ class FileEntries:
             )
         return changes
 
-    async def _puts(self, port: FilePort, entries: Sequence[Entry]) -> AsyncIterator[PutItem]:
-        for start in range(0, len(entries), PAGE):
-            part = entries[start : start + PAGE]
+    async def _puts(self, port: FilePort, changes: Difference) -> AsyncIterator[PutItem]:
+        for start in range(0, len(changes.puts), PAGE):
+            part = changes.puts[start : start + PAGE]
             before = await port.existing([entry.name for entry in part])
             for entry in part:
                 old, left = before.get(entry.name, (None, None))
@@ -140,6 +140,7 @@ class FileEntries:
                     expected=ANY if entry.name in before else ABSENT,
                     left=runs_left(_readable(entry.name, old), entry, left),
                     file_hash=definition_hash(entry),
+                    replaces=changes.renames.get(entry.name, ""),
                 )
             await asyncio.sleep(0)
 

@@ -1,6 +1,6 @@
 """A blocking client of the store, for commands."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from types import TracebackType
 from typing import Any, Final, Self
 
@@ -10,21 +10,25 @@ from beatd.core.edit import PutItem
 from beatd.errors import NotFound
 from beatd.store.connect import RedisAddress, open_client
 from beatd.store.entries import (
+    Pause,
     Row,
+    check_pause,
     check_put,
     check_remove,
     names_command,
-    object_of,
+    pause_call,
     put_call,
     put_steps,
     remove_call,
+    reset_call,
+    resume_call,
     row_commands,
     rows_of,
 )
 from beatd.store.keys import Keys
 from beatd.store.refusals import understand
 from beatd.store.scripts import Arg, Call
-from beatd.store.spoilt import score, whole
+from beatd.store.spoilt import object_of, score, whole
 
 PAGE: Final = 500
 
@@ -87,6 +91,22 @@ class Client:
         """Removes entries. Raises Refused or NotFound."""
         codes, _ = self._run(remove_call(self._keys, names, who))
         check_remove(names, codes)
+
+    def pause(self, names: Sequence[str], nonce: str, who: str, pause: Pause) -> None:
+        """Pauses entries under a fresh nonce, all or nothing. Raises Refused or NotFound."""
+        codes, _ = self._run(pause_call(self._keys, names, nonce, who, pause))
+        check_pause(names, codes)
+
+    def resume(self, names: Sequence[str], nonce: str, who: str, *, catchup: bool) -> list[str]:
+        """Lifts pauses under a fresh nonce, all or nothing; the names of those that were paused. Raises NotFound."""
+        codes, _ = self._run(resume_call(self._keys, names, nonce, who, catchup=catchup))
+        check_pause(names, codes)
+        return [name for name, code in zip(names, codes.decode(), strict=True) if code == "0"]
+
+    def reset(self, runs: Mapping[str, int], nonce: str, who: str) -> None:
+        """Gives entries their runs anew under a fresh nonce, all or nothing. Raises Refused or NotFound."""
+        codes, _ = self._run(reset_call(self._keys, runs, nonce, who))
+        check_pause(list(runs), codes)
 
     def status(self) -> dict[str, Any]:
         """Lease, instances and counts, as read at one time."""

@@ -10,11 +10,11 @@ from typing import Final
 from beatd.core.census import rows_within
 from beatd.core.term import Term
 from beatd.errors import AccessDenied
-from beatd.store.entries import object_of, remove_call
+from beatd.store.entries import remove_call
 from beatd.store.keys import FORMAT, Keys
 from beatd.store.link import Command, Link
 from beatd.store.scripts import Arg, call
-from beatd.store.spoilt import whole
+from beatd.store.spoilt import object_of, whole
 from beatd.store.timetable import HistoryBounds
 
 PAGE: Final = 500

@@ -1,0 +1,75 @@
+-- What the edits share: put, remove, pause, resume, reset. Any client may call them; none of them computes a slot.
+
+-- An edit comes from a client of any age; it must speak the stored format.
+local function check_format(format)
+  local stored = redis.call('HGET', K_lease, 'format')
+  if stored and stored ~= format then
+    return refuse('FORMAT', 'the stored format is ' .. stored .. ', this client speaks ' .. format
+      .. ': use the same version of beatd as the leader')
+  end
+end
+
+-- Whether all arguments together are more than an edit may carry.
+local function too_large()
+  local bytes = 0
+  for i = 1, #ARGV do bytes = bytes + #ARGV[i] end
+  return bytes > 1048576 and refuse('MALFORMED', 'one call carries at most 1048576 bytes')
+end
+
+-- A refusal when a name stands twice among arguments, given as ranges: the place before the first, how many, ...
+local function twice(...)
+  local seen, ranges = {}, { ... }
+  for r = 1, #ranges, 2 do
+    for i = ranges[r] + 1, ranges[r] + ranges[r + 1] do
+      if seen[ARGV[i]] then return refuse('MALFORMED', 'the name ' .. ARGV[i] .. ' stands twice in one call') end
+      seen[ARGV[i]] = true
+    end
+  end
+end
+
+-- A JSON object of ours, read without ever failing: what another client spoilt counts as empty. So does what can be
+-- read but not written again (1e999), for parts of it are written after the first change.
+local function object(text)
+  if not text then return {} end
+  local ok, value = pcall(cjson.decode, text)
+  return ok and type(value) == 'table' and pcall(cjson.encode, value) and value or {}
+end
+
+-- A score that one of our scripts could have written (finite and whole), or nil. Takes anything.
+local function score_of(value)
+  local n = tonumber(value or nil)
+  if n and n % 1 == 0 and math.abs(n) < 9007199254740992 then return n end
+end
+
+-- The half of a revision `nonce.fingerprint` that says whether the schedule is the same; nil in what is none.
+local function fingerprint(rev) return string.match(rev, '^[^.]+%.(.+)$') end
+
+-- The revision after an edit that leaves the schedule alone.
+local function renewed(rev, nonce) return nonce .. '.' .. (fingerprint(rev) or 'unknown') end
+
+local function is_nonce(text) return #text <= 100 and find(text, '^[^.%c]+$') end
+
+-- Whether the call with this nonce has been here before.
+local function has_nonce(rev, nonce) return string.sub(rev, 1, #nonce + 1) == nonce .. '.' end
+
+-- The score of an entry that is to be planned from the latest of some instants. The score 0 would mean a moment in
+-- 1970, not a mark: the smallest instant is 1.
+local function mark(...) return '-' .. ms(math.max(1, ...)) end
+
+-- The instant up to which an entry with this score is settled: the next slot that counts comes strictly after it.
+local function settled(score, jitter) return score < 0 and -score or score - jitter - 1 end
+
+-- The instant up to which nothing is planned: the last one inside a pause with an end, or the one at which a pause was
+-- lifted. 0 where there is neither.
+local function held(hold) return math.max((score_of(hold['until']) or 0) - 1, score_of(hold.after) or 0) end
+
+-- One row for a range of slots that nobody fires any more. The count 0 says that nobody has counted.
+local function add_range(at_most, at, name, reason, first, last)
+  if first > last then return end
+  add_row(K_skip, at_most, 'at', ms(at), 'skips', name .. US .. reason .. ':0:' .. ms(first) .. ':' .. ms(last))
+end
+
+-- Sets a field to a JSON object, or takes it away where the object has nothing in it.
+local function set_object(key, name, value)
+  if next(value) == nil then redis.call('HDEL', key, name) else redis.call('HSET', key, name, cjson.encode(value)) end
+end
