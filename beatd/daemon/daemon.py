@@ -20,7 +20,7 @@ from beatd.core.entry import Entry
 from beatd.core.entry_set import EntrySet
 from beatd.core.fire import Template
 from beatd.core.term import LeaseTiming
-from beatd.core.zone import zone_data
+from beatd.core.zone import data_version
 from beatd.daemon.clock import ServerClock
 from beatd.daemon.definitions import Definitions
 from beatd.daemon.elector import Elector
@@ -39,6 +39,7 @@ from beatd.store.embedded import Keeper
 from beatd.store.entries import audit, user_name
 from beatd.store.keys import Keys
 from beatd.store.link import Link
+from beatd.store.timetable import HistoryBounds
 
 TEND_S: Final = 0.5
 END_SIGNALS: Final = (signal.SIGTERM, signal.SIGINT)
@@ -84,7 +85,8 @@ async def run_daemon(start: Start) -> int:
     events = LogEvents(clock.monotonic)
     who = audit("beatd run", user_name(), instance.host)
     address = RedisAddress(start.url, timing.timeout)
-    stores = RedisStores(lambda: Link.open(address), keys, who)
+    bounds = HistoryBounds(settings.history_fires, settings.history_skips)
+    stores = RedisStores(lambda: Link.open(address), keys, who, bounds)
     loaded = None if start.entries is None else LoadedFiles(start.entries, clock.monotonic(), start.allow_shrink)
     own = OwnFiles(loaded, instance.name, clock, events)
     record = partial(instance_record, host=instance.host, pid=instance.pid, version=__version__)
@@ -94,7 +96,8 @@ async def run_daemon(start: Start) -> int:
         clock,
         events,
         instance=instance.name,
-        record=lambda term: record(term, own, clock, tzdata=zone_data().version),
+        zone_data=data_version(),
+        record=lambda term: record(term, own, clock, tzdata=data_version()),
         saw_applied=own.saw,
         new_id=_new_id,
         random_source=random.Random(),  # noqa: S311  # spreads retries; nothing secret
@@ -118,6 +121,7 @@ async def run_daemon(start: Start) -> int:
         Definitions(settings.namespace, _compiler(instance)),
         FileEntries(stores.open_files, own, events, timing=timing, new_id=_new_id),
         version=__version__,
+        zone_data=data_version(),
         new_tag=_tags(),
         random_source=random.Random(),  # noqa: S311  # as above
     )

@@ -77,6 +77,11 @@ class FileEntries:
         self._told_of: LoadedFiles | None = None
         self._told_reload: LoadedFiles | None = None
 
+    def holds(self, name: str) -> bool:
+        """Whether the files have an entry of that name."""
+        files = self._own.current
+        return files is not None and name in files.entries.definitions
+
     async def keep_applied(self, term: Term) -> None:
         """Applies the files when they change, and again whenever entries of theirs are gone.
 

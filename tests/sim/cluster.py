@@ -71,11 +71,12 @@ class Scenario:
     faults: tuple[str, ...]  # methods of trouble.Chaos; often named is often met
     sizes: dict[tuple[Any, str], int]
     message_size: int
+    zone_data: tuple[str, ...]  # versions, one for each instance by chance
 
     @property
     def calm_after(self) -> float:
         """Seconds after the last disturbance from which on all must be well."""
-        return 1.5 * self.ttl + 4.0
+        return (1.5 if len(self.zone_data) == 1 else 4.5) * self.ttl + 4.0  # older zone data wait for newer ones
 
 
 def scenario(seed: int) -> Scenario:
@@ -111,6 +112,7 @@ def scenario(seed: int) -> Scenario:
             (ticker, "MOST_ENTRIES"): batch,
         },
         message_size=r.choice([400, 400, 100_000]),
+        zone_data=("2026a", "2026b") if not quiet and r.random() < 0.1 else ("2026a",),
     )
     return replace(found, faults=(*LOUD, *["flush"] * 3)) if not quiet and r.random() < 0.05 else found
 
@@ -156,7 +158,10 @@ class Instance:
             clock,
             events,
             instance=name,
-            record=lambda term: instance_record(term, self.own, clock, host="sim", pid=1, version="sim", tzdata="sim"),
+            zone_data=(zone_data := r.choice(world.scenario.zone_data)),
+            record=lambda term: instance_record(
+                term, self.own, clock, host="sim", pid=1, version="sim", tzdata=zone_data
+            ),
             saw_applied=self.own.saw,
             new_id=lambda: next(ids),
             random_source=random.Random(r.random()),
@@ -169,6 +174,7 @@ class Instance:
             Definitions(KEYS.namespace, lambda entry: PlainTemplate(entry, size)),
             FileEntries(stores.open_files, self.own, events, timing=timing, new_id=lambda: next(ids)),
             version="sim",
+            zone_data=zone_data,
             new_tag=lambda: next(ids),
             random_source=random.Random(r.random()),
         )

@@ -19,7 +19,7 @@ from tests.sim.redis import Data, Hash, Server, Stream, Words, ZSet, copied
 from tests.sim.replies import Failure, Reply
 
 KINDS: Final = ("due", "rev", "out", "blocked", "lease", "jit", "last", "left", "def", "hold", "meta")
-SCRIPTS: Final = ("acquire", "renew", "release", "put", "remove", "plan", "fire", "applied")
+SCRIPTS: Final = ("acquire", "renew", "release", "put", "remove", "plan", "fire", "applied", "repair", "trim")
 MOST_WALKED: Final = 3_000  # slots of one span that are looked at one by one
 Fail = Callable[[str], None]
 Skipped = tuple[str, int, int, int]  # reason, count, first, last
@@ -41,12 +41,15 @@ class History:
     fired: dict[tuple[str, int], int] = field(default_factory=dict)  # (entry, slot) -> TIME
     lives: dict[str, list[Life]] = field(default_factory=dict)
     tainted: set[str] = field(default_factory=set)  # entries that somebody changed past the scripts
+    moved_from: dict[str, int] = field(default_factory=dict)  # entry -> the slot that its last move began at
+    wiped: dict[str, int | None] = field(default_factory=dict)  # file entries -> settled up to, when all was lost
     applied: tuple[str, int] = ("", 0)  # the files that were stored last in full, and when they were registered
     begun: tuple[bytes, bytes] | None = None  # whose difference was the first since then
 
     def copy(self) -> "History":
         lives = {name: list(of_name) for name, of_name in self.lives.items()}
-        return History(dict(self.fired), lives, set(self.tainted), self.applied, self.begun)
+        moved, wiped = dict(self.moved_from), dict(self.wiped)
+        return History(dict(self.fired), lives, set(self.tainted), moved, wiped, self.applied, self.begun)
 
 
 @dataclass(slots=True)
@@ -105,6 +108,8 @@ class Ledger:
             self._remove(seen.state, now, args, reply)
         elif seen.script == "applied":
             self._applied(args)
+        elif seen.script == "repair":
+            self._repair(args, reply)
         self._fenced(seen, args, reply)
         self._one_place(now)
         if seen.whole is not None:
@@ -121,6 +126,16 @@ class Ledger:
     def now_ms(self) -> int:
         """TIME."""
         return self._server.now_us() // 1000
+
+    def settled_of_files(self) -> dict[str, int | None]:
+        """File entry -> the instant up to which it is settled; None where it has no more runs."""
+        state, found = self.state(), dict(self.history.wiped)  # not gone on with yet since it was lost before
+        for raw in state["rev"]:
+            name, score = raw.decode(errors="replace"), state["due"].get(raw, state["blocked"].get(raw))
+            if name.startswith("file-") and name not in found:
+                jitter = _whole(state["jit"].get(raw))
+                found[name] = None if score is None else int(score) - jitter - 1 if score >= 0 else int(-score)
+        return found
 
     # Every script
 
@@ -213,6 +228,7 @@ class Ledger:
                 self._fail(f"{name} was fired with a definition that can't be read")
             return
         jitter = _whole(seen["jit"].get(raw))
+        self.history.moved_from[name] = expected - jitter
         slots = [self._message(name, entry, message, jitter, time, tainted) for message in messages]
         skips = _skips(terms.split(b"|")[5])
         if not tainted:
@@ -299,6 +315,13 @@ class Ledger:
             if expires is not None and time - slot > expires * 1000:
                 self._fail(f"{name}: {slot} fired {late} ms late, its message has expired")
 
+    # repair
+
+    def _repair(self, args: Words, reply: Reply) -> None:
+        for name, code in zip(args[4:], reply[0].decode(), strict=True):
+            if code != "0" and name.decode(errors="replace") not in self.history.tainted:
+                self._fail(f"{name!r} had to be repaired ({code}), and nobody but our scripts wrote it")
+
     # plan
 
     def _plan(self, seen: Any, now: Any, args: Words, reply: Reply) -> None:
@@ -317,7 +340,7 @@ class Ledger:
             if code != "0" and names[i] not in done and seen["due"].get(names[i]) != now["due"].get(names[i]):
                 self._fail(f"plan moved {names[i]!r} with code {code}")
 
-    def _planned(  # noqa: C901  # one branch a verdict
+    def _planned(  # noqa: C901, PLR0912  # one branch a verdict
         self, seen: Any, now: Any, raw: bytes, score: bytes, verdict: bytes, skips: bytes
     ) -> None:
         name = raw.decode(errors="replace")
@@ -334,6 +357,8 @@ class Ledger:
             return  # it stands where it is to stand already
         if entry is None or verdict == b"I":
             self._fail(f"{name} was planned as {verdict!r}")
+            return
+        if self._taken_up(name, entry, verdict, _whole(seen["jit"].get(raw))):
             return
         t, last, jitter = int(-float(score)), _last(seen["last"].get(raw)), _whole(seen["jit"].get(raw))
         since = max(t - (jitter + entry.policy.grace_ms + 1 if entry.schedule.kind == "at" else 0), last)
@@ -352,6 +377,22 @@ class Ledger:
             self._fail(f"{name} was planned for {verdict!r} from {t}; its first slot is {slot} + {jitter}")
         elif slot <= t:
             self._start_again(name, slot - 1)  # a one-time entry just past
+
+    def _taken_up(self, name: str, entry: Entry, verdict: bytes, jitter: int) -> bool:
+        """Whether a file entry goes on where it was before all was lost: not a slot earlier, nor one later."""
+        if name not in self.history.wiped:
+            return False
+        settled = self.history.wiped.pop(name)
+        if settled is None:  # it had no more runs
+            return False
+        slot = entry.schedule.next_ms(settled)
+        # What its last move settled may be settled again, in the new history: the answer may have been lost.
+        taken_up = int(verdict) - jitter if verdict.isdigit() else -1
+        last = settled + 1 if slot is None else slot
+        if not is_slot(entry, taken_up) or not min(self.history.moved_from.get(name, last), last) <= taken_up <= last:
+            return False
+        self._start_again(name, taken_up - 1)
+        return True
 
     # Edits
 
@@ -522,4 +563,4 @@ def _fence(script: str, args: Words) -> tuple[bytes, bytes] | None:
         if script == "put" and len(args) >= size:
             size += 2 * int(args[size - 1])
         return (args[-2], args[-1]) if len(args) == size + 2 else None
-    return (args[0], args[1]) if script in ("fire", "plan", "renew", "release", "applied") else None
+    return (args[0], args[1]) if script in ("fire", "plan", "repair", "trim", "renew", "release", "applied") else None

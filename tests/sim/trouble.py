@@ -259,8 +259,10 @@ class Chaos:
     async def flush(self) -> None:
         world = self._world
         world.note("redis", "flushed")
+        world.ledger.history = History(
+            moved_from=world.ledger.history.moved_from, wiped=world.ledger.settled_of_files()
+        )
         world.server.data.clear()
-        world.ledger.history = History()
 
 
 async def meddle(world: World) -> None:
@@ -310,7 +312,9 @@ class Impostor:
         world, r = self._world, self._random
         state = world.ledger.state()
         lease = state["lease"]
-        known = [raw for raw in sorted(state["due"]) if raw in state["rev"]]
+        known = [
+            raw for raw in sorted(state["due"]) if raw in state["rev"] and raw.isascii()
+        ]  # \xffname is meddled with
         if not lease.get(b"owner") or not known:
             return None
         term = Term(int(lease[b"epoch"]), lease[b"owner"].decode(), 0, 0, 0, "")
