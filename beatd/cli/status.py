@@ -25,7 +25,7 @@ def status(common: Common, output: str) -> int:
     """Show the leader, its standbys, and the entries by state."""
     settings = common.settings(entries=False)
     with Client(redis_url(settings), settings.namespace) as client:
-        found = _judged(client.status())
+        found = judged(client.status())
     if output == "json":
         print_json({key: value for key, value in found.items() if key != "code"})
     else:
@@ -38,7 +38,8 @@ def status(common: Common, output: str) -> int:
     return int(found["code"])
 
 
-def _judged(raw: dict[str, Any]) -> dict[str, Any]:
+def judged(raw: dict[str, Any]) -> dict[str, Any]:
+    """What the store says, summed up; ``code`` is the exit code."""
     lease, now = raw["lease"], raw["now"]
     left = _number(lease.get("until"), 0) - now
     leads = bool(lease.get("owner")) and left > 0
