@@ -1,6 +1,7 @@
 """Edits of schedules.yaml while the daemon runs: in effect soon, whole or not at all, whoever leads."""
 
 import json
+import os
 import signal
 import threading
 import time
@@ -101,6 +102,20 @@ def test_sighup_applies_at_once(server: RedisServer, client: redis.Redis, start_
     daemon.wait_for("config_reloaded", put="1", removed="1")
     assert stored(client) == {"b"}
     assert daemon.stop() == 0
+
+
+def test_sighup_of_a_terminal_that_was_closed_ends_it(server: RedisServer, start_daemon: StartDaemon) -> None:
+    """It would go on for ever, and nobody would see it."""
+    screen, terminal = os.openpty()
+    daemon = start_daemon(server.url, config=schedules("a"), stdin=terminal)
+    os.close(terminal)
+    applied(daemon)
+    daemon.write(schedules("b"))
+    daemon.send(signal.SIGHUP)
+    applied(daemon, 2)
+    os.close(screen)
+    assert daemon.stop(signal.SIGHUP) == 0
+    assert daemon.events("leader_released")
 
 
 def test_included_files_count_when_they_are_changed_added_or_taken_away(
