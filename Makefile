@@ -10,6 +10,7 @@ ARGS ?=
 
 BIN := .venv/bin
 VENV := PYTHON="$(PYTHON)" sh scripts/venv.sh
+PEERS := BEATD_VENV=.venv-peers $(VENV)
 FAST := not nightly and not live and not process and not sim
 # How many simulated worlds, and from which on: make sim SEEDS=20000 FIRST=1000
 SEEDS ?= 2000
@@ -41,15 +42,20 @@ sim: .venv/.test  ## Live through many simulated worlds (SEEDS=20000 FIRST=0): d
 demo: .venv/.test  ## Watch a leader die and its standby go on, with a real worker
 	$(BIN)/python scripts/demo.py
 
-bench: .venv/.test  ## Measure on this machine every number that the README gives
+bench: .venv/.test .venv-peers/.done  ## Measure on this machine every number that the README gives
 	$(BIN)/python -m bench
 
 clean:  ## Remove what was installed, built and cached; .beatd (your data) stays
-	rm -rf .venv .mypy_cache .ruff_cache .pytest_cache .hypothesis build dist
+	rm -rf .venv .venv-peers .mypy_cache .ruff_cache .pytest_cache .hypothesis build dist
 	find . -type d -name __pycache__ -prune -exec rm -rf {} +
 
 .venv/bin/python:
 	@$(VENV) create
+
+.venv-peers/.done: bench/peers/requirements.txt
+	@$(PEERS) create
+	@$(PEERS) require bench/peers/requirements.txt
+	@touch $@
 
 .venv/.run: .venv/bin/python pyproject.toml
 	@$(VENV) install embedded,fast
