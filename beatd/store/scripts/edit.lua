@@ -69,6 +69,16 @@ local function add_range(at_most, at, name, reason, first, last)
   add_row(K_skip, at_most, 'at', ms(at), 'skips', name .. US .. reason .. ':0:' .. ms(first) .. ':' .. ms(last))
 end
 
+-- Whether a pause with an end runs.
+local function running(hold, at) return (score_of(hold['until']) or 0) > at end
+
+-- From an instant on an entry of the timetable is under a pause with an end. What falls into it is owed to whoever lifts
+-- it; the row names that before anything happens, for nobody acts when it ends.
+local function hold_from(at_most, at, name, hold, since, fired)
+  hold.since = ms(since)
+  add_range(at_most, at, name, 'paused', math.max(since, fired) + 1, score_of(hold['until']) - 1)
+end
+
 -- Sets a field to a JSON object, or takes it away where the object has nothing in it.
 local function set_object(key, name, value)
   if next(value) == nil then redis.call('HDEL', key, name) else redis.call('HSET', key, name, cjson.encode(value)) end

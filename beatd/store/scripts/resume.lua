@@ -22,9 +22,6 @@ local now = now_ms()
 local codes, refused, outs, holds = {}, false, {}, {}
 local revs = redis.call('HMGET', K_rev, unpack(ARGV, NAME + 1, NAME + N))
 
--- Whether a pause with an end still runs.
-local function running(hold) return (score_of(hold['until']) or 0) > now end
-
 for i = 1, N do
   local name, code = ARGV[NAME + i], 0
   outs[i], holds[i] = object(redis.call('HGET', K_out, name)), object(redis.call('HGET', K_hold, name))
@@ -32,7 +29,7 @@ for i = 1, N do
     code = 5
   elseif not revs[i] then
     code = 2
-  elseif has_nonce(revs[i], ARGV[NONCE + i]) or not (outs[i].paused or running(holds[i])) then
+  elseif has_nonce(revs[i], ARGV[NONCE + i]) or not (outs[i].paused or running(holds[i], now)) then
     code = 1
   end
   codes[i], refused = code, refused or code > 1
@@ -60,7 +57,7 @@ local function resume(name, rev, nonce, out, hold)
   local score = score_of(redis.call('ZSCORE', K_due, name)) or score_of(redis.call('ZSCORE', K_blocked, name))
   local jitter, fired = number(redis.call('HGET', K_jit, name)), last_slot(redis.call('HGET', K_last, name))
   local since = settled(score or score_of(out.owed) or -now, jitter)
-  if hold.since and running(hold) then
+  if hold.since and running(hold, now) then
     -- What ended inside a pause may not have ended yet.
     since, out.finished = score_of(hold.since) or now, nil
   end
