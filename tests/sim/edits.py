@@ -54,12 +54,12 @@ class Edits:
         until = int(args[6]) if args[6] else None
         for raw in self._done("pause", args[8:], seen, now, reply, time, kept=("def", "left", "jit", "last")):
             name = raw.decode()
-            since = self._owed_since(raw, seen, time)
             self._history.paused[name] = until
             self._history.last_edit[name] = "paused" if until is None else "held"
-            self._end_or_hold(name, raw, seen, now, since, until)
             if name in self._history.tainted:
                 continue
+            since = self._owed_since(raw, seen, time)
+            self._end_or_hold(name, raw, now, since, until)
             if until is None:
                 self._taken_out(name, raw, seen, now, since, time)
             else:
@@ -70,7 +70,6 @@ class Edits:
         catchup = args[4] == b"1"
         for raw in self._done("resume", args[6:], seen, now, reply, time, kept=("def", "left", "jit", "last")):
             name = raw.decode()
-            since = self._owed_since(raw, seen, time)
             self._history.paused.pop(name, None)
             self._history.last_edit[name] = "resumed"
             if not catchup:
@@ -80,7 +79,7 @@ class Edits:
                 self._book.fail(f"{name} was resumed and is still paused: {out}, {now['hold'].get(raw)!r}")
             if name in self._history.tainted:
                 continue
-            reasons = self._others(raw, seen, time)
+            since, reasons = self._owed_since(raw, seen, time), self._others(raw, seen, time)
             if reasons:
                 self._stays_out("resume", name, raw, now, reasons)
                 continue
@@ -230,7 +229,7 @@ class Edits:
 
     # pause
 
-    def _end_or_hold(self, name: str, raw: bytes, seen: State, now: State, since: int, until: int | None) -> None:
+    def _end_or_hold(self, name: str, raw: bytes, now: State, since: int, until: int | None) -> None:
         """Without an end nothing is this definition's business until it is resumed; with one it goes on at once."""
         entry = compiled(name, now["def"].get(raw))
         if until is None or entry is None or raw not in now["due"]:

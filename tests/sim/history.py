@@ -1,6 +1,7 @@
 """What happened in one history of the dataset, and how its stored values are read."""
 
 import json
+import math
 from collections import Counter
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
@@ -132,8 +133,8 @@ def object_of(text: bytes | None) -> dict[str, Any]:
 
 
 def settled(score: float | None, jitter: int) -> int | None:
-    """The instant up to which an entry with this score is settled; None without a score."""
-    if score is None:
+    """The instant up to which an entry with this score is settled; None without one that a script of ours writes."""
+    if score is None or not math.isfinite(score):
         return None
     return int(-score) if score < 0 else int(score) - jitter - 1
 

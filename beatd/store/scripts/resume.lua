@@ -37,7 +37,7 @@ end
 if refused then return { table.concat(codes), ms(now) } end
 
 -- Back into the timetable, or left out for another reason: then what is owed waits for the edit that ends that one.
-local function go_on(name, out, since, fired, after)
+local function go_on(name, out, since, fired)
   out.paused = nil
   if out.disabled or out.invalid or out.finished then
     redis.call('HSET', K_out, name, cjson.encode(out))
@@ -48,7 +48,7 @@ local function go_on(name, out, since, fired, after)
   if CATCHUP == '1' then
     redis.call('ZADD', K_due, mark(since, fired), name)
   else
-    redis.call('ZADD', K_due, mark(after, fired), name)
+    redis.call('ZADD', K_due, mark(now, fired), name)
     add_range(SKIP_ROWS, now, name, 'paused', math.max(since, fired) + 1, now)
   end
 end
@@ -65,7 +65,7 @@ local function resume(name, rev, nonce, out, hold)
   local after = score_of(hold.after)
   if CATCHUP == '0' then after = math.max(after or 0, now) end
   set_object(K_hold, name, { after = after and ms(after) })
-  go_on(name, out, since, fired, after)
+  go_on(name, out, since, fired)
   redis.call('HSET', K_rev, name, renewed(rev, nonce))
   add_row(K_log, LOG_ROWS, 'op', 'resume', 'name', name, 'rev', renewed(rev, nonce), 'was', rev, 'catchup', CATCHUP,
     'who', WHO)
