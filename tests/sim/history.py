@@ -33,6 +33,8 @@ class History:
     fired: dict[tuple[str, int], int] = field(default_factory=dict)  # (entry, slot) -> TIME
     lives: dict[str, list[Life]] = field(default_factory=dict)
     tainted: set[str] = field(default_factory=set)  # entries that somebody changed past the scripts
+    moved_from: dict[str, int] = field(default_factory=dict)  # entry -> the slot that its last move began at
+    wiped: dict[str, int | None] = field(default_factory=dict)  # file entries -> settled up to, when all was lost
     paused: dict[str, int | None] = field(default_factory=dict)  # until when, None for ever
     swallowed: dict[str, int] = field(default_factory=dict)  # up to which instant a pause took what there was
     last_edit: dict[str, str] = field(default_factory=dict)
@@ -40,7 +42,14 @@ class History:
     def copy(self) -> "History":
         lives = {name: list(of_name) for name, of_name in self.lives.items()}
         return History(
-            dict(self.fired), lives, set(self.tainted), dict(self.paused), dict(self.swallowed), dict(self.last_edit)
+            fired=dict(self.fired),
+            lives=lives,
+            tainted=set(self.tainted),
+            moved_from=dict(self.moved_from),
+            wiped=dict(self.wiped),
+            paused=dict(self.paused),
+            swallowed=dict(self.swallowed),
+            last_edit=dict(self.last_edit),
         )
 
     def end_life(self, name: str, until: int) -> None:

@@ -21,7 +21,7 @@ from tests.sim.replies import Failure, Reply
 KINDS: Final = ("due", "rev", "out", "blocked", "lease", "jit", "last", "left", "def", "hold")
 SCRIPTS: Final = (
     *("acquire", "renew", "release", "put", "remove", "pause", "resume", "reset"),
-    *("plan", "fire"),
+    *("plan", "fire", "repair", "trim"),
 )
 
 
@@ -111,6 +111,15 @@ class Ledger:
         """TIME."""
         return self._server.now_us() // 1000
 
+    def settled_of_files(self) -> dict[str, int | None]:
+        """File entry -> the instant up to which it is settled; None where it has no more runs."""
+        state, found = self.state(), dict(self.history.wiped)  # not gone on with yet since it was lost before
+        for raw in state["rev"]:
+            name, score = raw.decode(errors="replace"), state["due"].get(raw, state["blocked"].get(raw))
+            if name.startswith("file-") and name not in found:
+                found[name] = settled(score, whole(state["jit"].get(raw)))
+        return found
+
     # Every script
 
     def _accepted(
@@ -125,6 +134,8 @@ class Ledger:
             self._plans.plan(state, now, args, reply)
         elif script == "remove":
             self._edits.remove(state, now, args, reply)
+        elif script == "repair":
+            self._plans.repair(args, reply)
         elif script in ("put", "pause", "resume", "reset"):
             getattr(self._edits, script)(state, now, args, reply, time)
 
@@ -137,7 +148,7 @@ class Ledger:
 
     def _fenced(self, seen: Before, args: Words, reply: Reply) -> None:
         """I4."""
-        if seen.script in ("fire", "plan", "renew", "release") and not isinstance(reply, Failure):
+        if seen.script in ("fire", "plan", "repair", "trim", "renew", "release") and not isinstance(reply, Failure):
             lease = seen.state["lease"]
             if (lease.get(b"epoch"), lease.get(b"owner")) != (args[0], args[1]):
                 self.book.fail(f"I4: {seen.script} of {args[0]!r} was accepted under {lease}")

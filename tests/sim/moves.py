@@ -71,6 +71,7 @@ class Fires:
                 self._book.fail(f"{name} was fired with a definition that can't be read")
             return
         jitter = whole(seen["jit"].get(raw))
+        self._book.history.moved_from[name] = expected - jitter
         slots = [self._message(name, entry, message, jitter, time, tainted) for message in messages]
         skips = skips_of(terms.split(b"|")[5])
         if not tainted:
@@ -195,7 +196,13 @@ class Plans:
             if code != "0" and names[i] not in done and seen["due"].get(names[i]) != now["due"].get(names[i]):
                 self._book.fail(f"plan moved {names[i]!r} with code {code}")
 
-    def _planned(  # noqa: C901  # one branch a verdict
+    def repair(self, args: Words, reply: Any) -> None:
+        """One accepted call of repair."""
+        for name, code in zip(args[4:], reply[0].decode(), strict=True):
+            if code != "0" and name.decode(errors="replace") not in self._book.history.tainted:
+                self._book.fail(f"{name!r} had to be repaired ({code}), and nobody but our scripts wrote it")
+
+    def _planned(  # noqa: C901, PLR0912  # one branch a verdict
         self, seen: Any, now: Any, raw: bytes, score: bytes, verdict: bytes, skips: bytes
     ) -> None:
         name = raw.decode(errors="replace")
@@ -212,6 +219,8 @@ class Plans:
             return  # it stands where it is to stand already
         if entry is None or verdict == b"I":
             self._book.fail(f"{name} was planned as {verdict!r}")
+            return
+        if self._taken_up(name, entry, verdict, whole(seen["jit"].get(raw))):
             return
         t, last, jitter = int(-float(score)), last_fire(seen["last"].get(raw)), whole(seen["jit"].get(raw))
         back = jitter + entry.policy.grace_ms + 1 if entry.schedule.kind == "at" else 0
@@ -231,3 +240,20 @@ class Plans:
             self._book.fail(f"{name} was planned for {verdict!r} from {t}; its first slot is {slot} + {jitter}")
         elif slot <= t:
             self._book.history.start_again(name, slot - 1)  # a one-time entry just past
+
+    def _taken_up(self, name: str, entry: Entry, verdict: bytes, jitter: int) -> bool:
+        """Whether a file entry goes on where it was before all was lost: not a slot earlier, nor one later."""
+        history = self._book.history
+        if name not in history.wiped:
+            return False
+        settled = history.wiped.pop(name)
+        if settled is None:  # it had no more runs
+            return False
+        slot = entry.schedule.next_ms(settled)
+        # What its last move settled may be settled again, in the new history: the answer may have been lost.
+        taken_up = int(verdict) - jitter if verdict.isdigit() else -1
+        last = settled + 1 if slot is None else slot
+        if not is_slot(entry, taken_up) or not min(history.moved_from.get(name, last), last) <= taken_up <= last:
+            return False
+        history.start_again(name, taken_up - 1)
+        return True
