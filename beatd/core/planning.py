@@ -25,8 +25,9 @@ def first_moment(
     last_slot: int,
     jitter: int,
     left: int | None,
-    settled: int | None = None,
     held: int = 0,
+    *,
+    settled: int | None = None,
 ) -> First:
     """The moment of the first slot strictly after `since`, the last fire and the pause (`held`), by the schedule.
 
@@ -58,7 +59,7 @@ def plan_item(entry: Entry, stored: Stored, now: int, settled: int | None = None
     """
     mark = whole_score(stored.score)
     since = now if mark is None else -mark if mark < 0 else stored.last_slot
-    first = first_moment(entry, since, stored.last_slot, stored.jitter, stored.left, settled, stored.held)
+    first = first_moment(entry, since, stored.last_slot, stored.jitter, stored.left, stored.held, settled=settled)
     verdict = "F" if first.moment is None else str(first.moment)
     return PlanItem(stored.name, stored.rev, stored.score, verdict, "", first.skips)
 
@@ -72,7 +73,7 @@ def stray_item(entry: Entry, stored: Stored) -> PlanItem | None:
     if moment is None or entry.schedule.next_ms(moment - stored.jitter - 1) == moment - stored.jitter:
         return None
     since = moment - stored.jitter - 1
-    first = first_moment(entry, since, stored.last_slot, stored.jitter, stored.left, since, stored.held)
+    first = first_moment(entry, since, stored.last_slot, stored.jitter, stored.left, stored.held, settled=since)
     verdict = "F" if first.moment is None else str(first.moment)
     return PlanItem(stored.name, stored.rev, stored.score, verdict, "", first.skips)
 
@@ -85,7 +86,7 @@ def moved_item(entry: Entry, stored: Stored, now: int) -> PlanItem | None:
     moment = owed_moment(stored)
     if moment is None or moment <= now or stored.left == 0:
         return None
-    slot = entry.schedule.next_ms(max(now, stored.last_slot))
+    slot = entry.schedule.next_ms(max(now, stored.last_slot, stored.held))
     if slot is None or slot + stored.jitter == moment:
         return None
     return PlanItem(stored.name, stored.rev, stored.score, str(slot + stored.jitter))

@@ -92,8 +92,7 @@ class RedisTimetable:
         return [None if raw is None else raw.decode() for raw in replies]
 
     def _columns(self, names: Sequence[str]) -> list[Sequence[Arg]]:
-        kinds = ("rev", "def", "last", "jit", "left", "hold", "rev")
-        return [("HMGET", self.keys.key(kind), *names) for kind in kinds]
+        return [("HMGET", self.keys.key(kind), *names) for kind in ("rev", "def", "last", "jit", "left", "hold", "rev")]
 
     async def plan(self, term: Term, items: Sequence[PlanItem]) -> PlanReply:
         """Sets first moments. Raises LeaseLost when the term is over."""
@@ -204,12 +203,12 @@ def _stored(
 ) -> tuple[list[Stored], list[str]]:
     """Those that are entries with a score, and the names that were edited between the reads."""
     rows, torn = [], []
-    for name, s, rev, d, la, j, le, h, rev_after in zip(names, scores, *columns, strict=True):
+    for name, s, rev, d, la, j, le, held, rev_after in zip(names, scores, *columns, strict=True):
         if rev != rev_after:
             torn.append(name)
         elif s is not None and rev is not None:
-            last, jitter, left = _last_slot(la), whole(j) or 0, _left(le)
-            rows.append(Stored(name, s.decode(), _text(rev), d, last, jitter, left, held_to(h)))
+            last, jitter = _last_slot(la), whole(j) or 0
+            rows.append(Stored(name, s.decode(), _text(rev), d, last, jitter, _left(le), held_to(held)))
     return rows, torn
 
 

@@ -151,7 +151,14 @@ QUICK = [
         lua("put", "if out.paused or out.disabled then", "if out.paused then"),
     ),
     Mutation(
-        "a put never plans before the last fire", lua("put", "math.max(t, fired, hold, 1)", "math.max(t, hold, 1)")
+        "a put never plans before the last fire",
+        lua(
+            "put",
+            *("mark(now, fired, hold), false", "mark(now, hold), false"),
+            *("mark(-owed, fired, hold)", "mark(-owed, hold)"),
+            *("settled(owed, jitter)), fired, hold)", "settled(owed, jitter)), hold)"),
+            *("mark(now, fired, held(hold))", "mark(now, held(hold))"),
+        ),
     ),
     Mutation(
         "what an edit gives up gets a row",
