@@ -59,7 +59,7 @@ class Edits:
             if name in self._history.tainted:
                 continue
             since = self._owed_since(raw, seen, time)
-            self._end_or_hold(name, raw, now, since, until)
+            self._end_or_hold(name, raw, now, max(since, last_fire(seen["last"].get(raw))), until)
             if until is None:
                 self._taken_out(name, raw, seen, now, since, time)
             else:
@@ -83,10 +83,11 @@ class Edits:
             if reasons:
                 self._stays_out("resume", name, raw, now, reasons)
                 continue
-            self._marked("resume", name, raw, now, max(since if catchup else time, last_fire(seen["last"].get(raw)), 1))
+            last = last_fire(seen["last"].get(raw))
+            self._marked("resume", name, raw, now, max(since if catchup else time, last, 1))
             entry = compiled(name, now["def"].get(raw))
             if entry is not None:
-                self._history.begin_life(name, entry, since)
+                self._history.begin_life(name, entry, max(since, last))
 
     def reset(self, seen: State, now: State, args: Words, reply: Any, time: int) -> None:
         """One call of reset."""
@@ -194,7 +195,7 @@ class Edits:
         before = seen["rev"].get(raw)
         same = before is not None and before.split(b".")[1] == now["rev"][raw].split(b".")[1]
         tainted = name in self._history.tainted
-        if (new is None) == enabled and not out.get("paused"):
+        if not tainted and (new is None) == enabled and "paused" not in out:
             self._book.fail(f"{name}: enabled is {enabled} and its score {new}")
         if new is not None and name in self._history.paused and self._history.paused[name] is None and not tainted:
             self._book.fail(f"{name} is paused, and a put brought it back at {new}")

@@ -376,8 +376,9 @@ class Impostor:
             return None
         term = Term(int(lease[b"epoch"]), lease[b"owner"].decode(), 0, 0, 0, "")
         raw = r.choice(known)
-        entry, score = compiled(raw.decode(), state["def"].get(raw)), state["due"][raw]
-        if entry is None or raw.decode() in world.ledger.history.tainted:
+        name = raw.decode(errors="replace")
+        entry, score = compiled(name, state["def"].get(raw)), state["due"][raw]
+        if entry is None or name in world.ledger.history.tainted:
             return None
         rev, jitter = state["rev"][raw].decode(), int(state["jit"].get(raw, 0))
         if score < 0:
