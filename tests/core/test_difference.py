@@ -32,6 +32,34 @@ def test_the_hash_of_a_definition_knows_its_content_and_not_its_spelling() -> No
     assert definition_hash(entry("a", grace="90s")) != definition_hash(entry("a", grace="91s"))
 
 
+def test_a_removed_entry_that_is_back_under_another_name_is_a_rename() -> None:
+    new = entry("new", args=[1])
+    stored = {"old": definition_hash(entry("old", args=[1])), "gone": definition_hash(entry("gone", args=[2]))}
+    found = difference([new], stored, frozenset())
+    assert found == Difference([new], ["gone"], [], {"new": "old"})
+
+
+def test_renames_pair_one_by_one_and_the_rest_is_new_or_removed() -> None:
+    same = definition_hash(entry("x"))
+    assert difference([entry("c"), entry("d"), entry("e")], {"a": same, "b": same}, frozenset()) == Difference(
+        [entry("c"), entry("d"), entry("e")], [], [], {"c": "a", "d": "b"}
+    )
+    found = difference([entry("c")], {"a": same, "b": same}, frozenset())
+    assert (found.removes, found.renames) == (["b"], {"c": "a"})
+
+
+def test_an_entry_that_stays_or_only_changes_is_no_rename() -> None:
+    same = definition_hash(entry("x"))
+    found = difference([entry("kept"), entry("copy")], {"kept": same}, frozenset())
+    assert (found.removes, found.renames) == ([], {})
+    found = difference(
+        [entry("old", args=[5])], {"old": same, "gone": definition_hash(entry("g", args=[5]))}, frozenset()
+    )
+    assert (found.removes, found.renames) == (["gone"], {})
+    found = difference([entry("held")], {"gone": same}, frozenset({"held"}))
+    assert (found.removes, found.renames) == (["gone"], {})
+
+
 @pytest.mark.parametrize(
     "stored, removed, too_much",
     [(10, 10, False), (11, 5, False), (11, 6, True), (12, 6, False), (12, 7, True), (100, 50, False), (100, 51, True)],
