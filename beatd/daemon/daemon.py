@@ -3,7 +3,6 @@
 import asyncio
 import contextlib
 import itertools
-import json
 import os
 import random
 import signal
@@ -11,21 +10,27 @@ import socket
 import uuid
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from functools import partial
 from typing import Final
 
 from beatd import __version__
-from beatd.config.settings import Settings, files_hash
+from beatd.config.on_disk import ConfigOnDisk, kept_settings
+from beatd.config.settings import SETTINGS, Settings
 from beatd.core.entry import Entry
+from beatd.core.entry_set import EntrySet
 from beatd.core.fire import Template
-from beatd.core.term import LeaseTiming, Term
+from beatd.core.term import LeaseTiming
 from beatd.core.zone import data_version
 from beatd.daemon.clock import ServerClock
 from beatd.daemon.definitions import Definitions
 from beatd.daemon.elector import Elector
 from beatd.daemon.events import LogEvents
-from beatd.daemon.files import FileEntries, LoadedFiles
+from beatd.daemon.files import FileEntries
 from beatd.daemon.leader import Leader
+from beatd.daemon.own_files import LoadedFiles, OwnFiles
+from beatd.daemon.record import instance_record
 from beatd.daemon.together import run_together
+from beatd.daemon.watch import FileWatch
 from beatd.errors import BeatdError
 from beatd.formats.celery import compile_template
 from beatd.store.adapters import RedisStores
@@ -38,6 +43,7 @@ from beatd.store.timetable import HistoryBounds
 
 TEND_S: Final = 0.5
 END_SIGNALS: Final = (signal.SIGTERM, signal.SIGINT)
+SIGNALS: Final = (*END_SIGNALS, signal.SIGHUP)
 SAME_SIGNAL_S: Final = 0.5  # a key held down, or a shell and its child that both pass it on
 
 
@@ -59,15 +65,31 @@ class Instance:
         return f"gen{self.pid}@{self.host}"
 
 
-async def run_daemon(settings: Settings, url: str, keeper: Keeper | None, *, allow_shrink: bool = False) -> int:
+@dataclass(frozen=True, slots=True)
+class Start:
+    """What a daemon starts with. ``entries`` None: no file was given or found. ``url``: where Redis is."""
+
+    settings: Settings
+    entries: EntrySet | None
+    disk: ConfigOnDisk
+    url: str
+    keeper: Keeper | None = None
+    allow_shrink: bool = False
+
+
+async def run_daemon(start: Start) -> int:
     """Runs until a signal ends it; hands the lease over. Gives the exit code: 0 after SIGTERM, 130 after SIGINT."""
+    settings = start.settings
     instance = Instance(socket.gethostname(), os.getpid())
     keys, timing, clock = Keys(settings.namespace), LeaseTiming(settings.lease_ttl), ServerClock()
     events = LogEvents(clock.monotonic)
     who = audit("beatd run", user_name(), instance.host)
-    address = RedisAddress(url, timing.timeout)
+    address = RedisAddress(start.url, timing.timeout)
     bounds = HistoryBounds(settings.history_fires, settings.history_skips)
     stores = RedisStores(lambda: Link.open(address), keys, who, bounds)
+    loaded = None if start.entries is None else LoadedFiles(start.entries, clock.monotonic(), start.allow_shrink)
+    own = OwnFiles(loaded, instance.name, clock, events)
+    record = partial(instance_record, host=instance.host, pid=instance.pid, version=__version__)
     elector = Elector(
         stores,
         timing,
@@ -75,17 +97,21 @@ async def run_daemon(settings: Settings, url: str, keeper: Keeper | None, *, all
         events,
         instance=instance.name,
         zone_data=data_version(),
-        record=_record(instance, clock),
+        record=lambda term: record(term, own, clock, tzdata=data_version()),
+        saw_applied=own.saw,
         new_id=_new_id,
         random_source=random.Random(),  # noqa: S311  # spreads retries; nothing secret
     )
-    files = FileEntries(
-        stores.open_files,
-        _loaded(settings),
+    watch = FileWatch(
+        start.disk,
+        own,
+        clock,
         events,
-        instance=instance.name,
-        new_id=_new_id,
-        allow_shrink=allow_shrink,
+        watched=settings.watched,
+        settings=kept_settings({setting.name: getattr(settings, setting.name) for setting in SETTINGS}),
+        leads=lambda: elector.term is not None,
+        announce=elector.announce,
+        allow_shrink=start.allow_shrink,
     )
     leader = Leader(
         stores,
@@ -93,16 +119,16 @@ async def run_daemon(settings: Settings, url: str, keeper: Keeper | None, *, all
         clock,
         events,
         Definitions(settings.namespace, _compiler(instance)),
-        files,
+        FileEntries(stores.open_files, own, events, timing=timing, new_id=_new_id),
         version=__version__,
         zone_data=data_version(),
         new_tag=_tags(),
         random_source=random.Random(),  # noqa: S311  # as above
     )
     events.emit("started", version=__version__, instance=instance.name, namespace=settings.namespace)
-    with _signals() as ended:
+    with _signals(watch.ask) as ended:
         try:
-            await run_together(elector.run(), leader.run(), _tend(keeper, events), _until(ended))
+            await run_together(elector.run(), leader.run(), watch.run(), _tend(start.keeper, events), _until(ended))
         finally:
             await elector.resign()  # also when a defect ends us: a standby should not have to wait for the TTL
     events.flush()
@@ -110,32 +136,11 @@ async def run_daemon(settings: Settings, url: str, keeper: Keeper | None, *, all
     return 130 if ended.result() == signal.SIGINT else 0
 
 
-def _loaded(settings: Settings) -> LoadedFiles | None:
-    if not settings.files:
-        return None
-    return LoadedFiles(settings.entries, files_hash(settings.files))
-
-
 def _compiler(instance: Instance) -> Callable[[Entry], Template]:
     def compiled(entry: Entry) -> Template:
         return compile_template(entry, origin=instance.origin)
 
     return compiled
-
-
-def _record(instance: Instance, clock: ServerClock) -> Callable[[Term | None], str]:
-    def record(term: Term | None) -> str:
-        role = "standby" if term is None else "leader"
-        content = {
-            "host": instance.host,
-            "pid": instance.pid,
-            "version": __version__,
-            "role": role,
-            "tzdata": data_version(),
-        }
-        return json.dumps({**content, "seen": clock.now_ms()})
-
-    return record
 
 
 def _new_id() -> str:
@@ -150,10 +155,13 @@ def _tags() -> Callable[[], str]:
 
 
 @contextlib.contextmanager
-def _signals() -> Iterator["asyncio.Future[signal.Signals]"]:
-    """The first SIGTERM or SIGINT as a future; a second one that is meant ends the process at once."""
+def _signals(reload: Callable[[], None]) -> Iterator["asyncio.Future[signal.Signals]"]:
+    """The first SIGTERM or SIGINT as a future; a second one that is meant ends the process at once. SIGHUP reloads,
+    unless it says that the terminal we were started in has gone: a daemon that nobody sees must not go on for ever.
+    """
     loop = asyncio.get_running_loop()
     ended: asyncio.Future[signal.Signals] = loop.create_future()
+    terminals = [fd for fd in (0, 1, 2) if os.isatty(fd)]
     first = 0.0
 
     def received(which: signal.Signals) -> None:
@@ -164,13 +172,20 @@ def _signals() -> Iterator["asyncio.Future[signal.Signals]"]:
         elif loop.time() - first > SAME_SIGNAL_S:
             os._exit(128 + which)
 
+    def hung_up() -> None:
+        if terminals and not any(map(os.isatty, terminals)):
+            received(signal.SIGTERM)
+        else:
+            reload()
+
     for which in END_SIGNALS:
         loop.add_signal_handler(which, received, which)
-    signal.pthread_sigmask(signal.SIG_UNBLOCK, END_SIGNALS)
+    loop.add_signal_handler(signal.SIGHUP, hung_up)
+    signal.pthread_sigmask(signal.SIG_UNBLOCK, SIGNALS)
     try:
         yield ended
     finally:
-        for which in END_SIGNALS:
+        for which in SIGNALS:
             loop.remove_signal_handler(which)
 
 

@@ -9,6 +9,7 @@ import random
 from collections.abc import Callable
 from contextlib import suppress
 
+from beatd.core.registration import Applied
 from beatd.core.term import Candidacy, Held, LeaseTiming, Term, trusted_until, wait_before_next_bid
 from beatd.daemon.ports import Clock, EventSink, LeasePort, ReleasePort, Stores
 from beatd.daemon.together import run_together, wait_for_event
@@ -29,6 +30,7 @@ class Elector:
         instance: str,
         zone_data: str,
         record: Callable[[Term | None], str],
+        saw_applied: Callable[[Applied], None],
         new_id: Callable[[], str],
         random_source: random.Random,
     ) -> None:
@@ -42,6 +44,7 @@ class Elector:
         self._instance = instance
         self._zone_data = zone_data
         self._record = record
+        self._saw_applied = saw_applied
         self._new_id = new_id
         self._random = random_source
         self._trusted_until = 0.0
@@ -61,6 +64,10 @@ class Elector:
             self._events.emit("lease_lost", epoch=term.epoch, reason=why)
             self._become(None)
             self._look.set()
+
+    def announce(self) -> None:
+        """What this instance says of itself has changed."""
+        self._look.set()
 
     async def run(self) -> None:
         """Runs for ever: connects, campaigns, renews; backs off while Redis is away.
@@ -167,9 +174,9 @@ class Elector:
         await self._announce(lease, term)
 
     async def _announce(self, lease: LeasePort, term: Term | None) -> None:
-        """Kept only for people: a server without memory refuses it, and that is no reason to give anything up."""
+        """A server without memory refuses it, and that is no reason to give anything up."""
         with suppress(BeatdError):
-            await lease.announce(self._instance, self._record(term))
+            self._saw_applied(await lease.announce(self._instance, self._record(term)))
 
     async def _hold_out(self, seconds: float) -> None:
         """Waits before the next try; a term that is trusted no longer ends meanwhile."""

@@ -103,7 +103,7 @@ class Leader:
             _follow(changes, position, session),
             Checker(session, trouble).run(),
             Upkeep(session, self._stores.open_upkeep, self._zone_data).run(),
-            self._files.keep_applied(),
+            self._files.keep_applied(session.term),
         )
 
     def _remember(self, session: Session) -> None:

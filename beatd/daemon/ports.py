@@ -5,6 +5,7 @@ from typing import Protocol
 
 from beatd.core.entry import Entry
 from beatd.core.fire import FireItem, Template
+from beatd.core.registration import Applied
 from beatd.core.term import Candidacy, Held, Term
 from beatd.core.timetable import Check, FireReply, PlanItem, PlanReply, Stored
 
@@ -38,8 +39,8 @@ class LeasePort(Protocol):
     async def release(self, term: Term) -> None:
         """Ends a term and wakes the standbys; raises LeaseLost."""
 
-    async def announce(self, instance: str, record: str) -> None:
-        """Keeps this instance on the list of those alive."""
+    async def announce(self, instance: str, record: str) -> Applied:
+        """Keeps this instance on the list of those alive; gives whose files are applied."""
 
     async def retire(self, instance: str) -> None:
         """Takes this instance off that list."""

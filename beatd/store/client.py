@@ -26,6 +26,7 @@ from beatd.store.entries import (
     rows_of,
 )
 from beatd.store.keys import Keys
+from beatd.store.lease import applied_command, applied_of
 from beatd.store.refusals import understand
 from beatd.store.scripts import Arg, Call
 from beatd.store.spoilt import object_of, score, whole
@@ -111,9 +112,9 @@ class Client:
     def status(self) -> dict[str, Any]:
         """Lease, instances and counts, as read at one time."""
         key = self._keys.key
-        lease, instances, rev, out, blocked, seconds = self._many(
+        lease, instances, rev, out, blocked, seconds, applied = self._many(
             [["HGETALL", key("lease")], ["HGETALL", key("inst")], ["HLEN", key("rev")], ["HLEN", key("out")],
-             ["ZCARD", key("blocked")], ["TIME"]]
+             ["ZCARD", key("blocked")], ["TIME"], applied_command(self._keys)]
         )  # fmt: skip
         now = int(seconds[0]) * 1000 + int(seconds[1]) // 1000
         due = self._one("ZRANGEBYSCORE", key("due"), 0, now, "WITHSCORES", "LIMIT", 0, 1)
@@ -121,6 +122,7 @@ class Client:
             "lease": {k.decode(): v.decode(errors="replace") for k, v in _pairs(lease)},
             "instances": {k.decode(errors="replace"): object_of(v) for k, v in _pairs(instances)},
             "entries": {"total": rev, "out": out, "blocked": blocked},
+            "applied": applied_of(applied),
             "oldest_due": score(due[1]) if due else None,
             "now": now,
         }
