@@ -23,18 +23,22 @@ from beatd.daemon.definitions import Definitions
 from beatd.daemon.elector import Elector
 from beatd.daemon.events import LogEvents
 from beatd.daemon.files import FileEntries, LoadedFiles
+from beatd.daemon.greeting import Greeting
 from beatd.daemon.leader import Leader
-from beatd.daemon.together import run_together
+from beatd.daemon.together import run_together, wait_for_event
 from beatd.errors import BeatdError
 from beatd.formats.celery import compile_template
 from beatd.store.adapters import RedisStores
-from beatd.store.connect import RedisAddress
+from beatd.store.connect import RedisAddress, user_of
 from beatd.store.embedded import Keeper
 from beatd.store.entries import audit, user_name
 from beatd.store.keys import Keys
 from beatd.store.link import Link
+from beatd.store.rights import Rights
+from beatd.store.survey import survey
 
 TEND_S: Final = 0.5
+CALM_S: Final = 0.05
 END_SIGNALS: Final = (signal.SIGTERM, signal.SIGINT)
 SAME_SIGNAL_S: Final = 0.5  # a key held down, or a shell and its child that both pass it on
 
@@ -57,14 +61,31 @@ class Instance:
         return f"gen{self.pid}@{self.host}"
 
 
-async def run_daemon(settings: Settings, url: str, keeper: Keeper | None, *, allow_shrink: bool = False) -> int:
-    """Runs until a signal ends it; hands the lease over. Gives the exit code: 0 after SIGTERM, 130 after SIGINT."""
+async def run_daemon(
+    settings: Settings,
+    url: str,
+    keeper: Keeper | None,
+    *,
+    allow_shrink: bool = False,
+    strict: bool = False,
+    once: bool = False,
+) -> int:
+    """Runs until a signal ends it; hands the lease over. Gives the exit code: 0 after SIGTERM, 130 after SIGINT.
+
+    ``once``: until all is fired that is due, 0; 1 when it can't lead within two TTL, or can't fire.
+    """
     instance = Instance(socket.gethostname(), os.getpid())
     keys, timing, clock = Keys(settings.namespace), LeaseTiming(settings.lease_ttl), ServerClock()
     events = LogEvents(clock.monotonic)
     who = audit("beatd run", user_name(), instance.host)
     address = RedisAddress(url, timing.timeout)
-    stores = RedisStores(lambda: Link.open(address), keys, who)
+    rights = Rights(keys, tuple(dict.fromkeys(["celery", *(entry.queue for entry in settings.entries)])), user_of(url))
+    greeting = Greeting(events, place=f"Redis at {address}", strict=strict)
+
+    async def meet(link: Link) -> None:
+        greeting.met(await survey(link, rights))
+
+    stores = RedisStores(lambda: Link.open(address, rights), keys, who, meet)
     elector = Elector(
         stores,
         timing,
@@ -93,14 +114,21 @@ async def run_daemon(settings: Settings, url: str, keeper: Keeper | None, *, all
         version=__version__,
         new_tag=_tags(),
         random_source=random.Random(),  # noqa: S311  # as above
+        patience=timing.patience,
     )
     events.emit("started", version=__version__, instance=instance.name, namespace=settings.namespace)
     with _signals() as ended:
         try:
-            await run_together(elector.run(), leader.run(), _tend(keeper, events), _until(ended))
+            services = [elector.run(), leader.run(), _tend(keeper, events), _until(ended)]
+            await run_together(*services, *([_until_calm(elector, leader, clock, timing)] if once else []))
         finally:
             await elector.resign()  # also when a defect ends us: a standby should not have to wait for the TTL
     events.flush()
+    if not ended.done():
+        events.emit(
+            "stopped", reason="all that was due is fired" if leader.calm.is_set() else "could not lead and fire"
+        )
+        return 0 if leader.calm.is_set() else 1
     events.emit("stopped", signal=ended.result().name)
     return 130 if ended.result() == signal.SIGINT else 0
 
@@ -175,6 +203,17 @@ async def _tend(keeper: Keeper | None, events: LogEvents) -> None:
             if error.message != told:
                 told = error.message
                 events.emit("redis_down", error=error.message, hint=error.hint, service="private server")
+
+
+async def _until_calm(elector: Elector, leader: Leader, clock: ServerClock, timing: LeaseTiming) -> None:
+    """Until all is fired that is due; at most two TTL without the lease, or without a session that works."""
+    give_up = clock.monotonic() + 2 * timing.ttl
+    while not await wait_for_event(leader.calm, CALM_S):
+        if elector.term is not None and leader.failing_s() < 2 * timing.ttl:
+            give_up = clock.monotonic() + 2 * timing.ttl
+        elif clock.monotonic() > give_up:
+            return
+    leader.calm.set()
 
 
 async def _until(ended: "asyncio.Future[signal.Signals]") -> None:

@@ -65,6 +65,7 @@ class FileEntries:
         self._allow_shrink = allow_shrink
         self._held: frozenset[str] = frozenset()  # names of the files that the API holds
         self._told: set[str] = set()
+        self.settled = files is None  # whether the files were looked at, and applied unless that was refused
 
     async def keep_applied(self) -> None:
         """Applies the files, and again whenever entries of theirs are gone. Raises Unreachable without an answer."""
@@ -75,6 +76,7 @@ class FileEntries:
         try:
             while True:
                 agrees = await self._apply(port, self._files)
+                self.settled = True
                 await asyncio.sleep(RECHECK_S if agrees else REFUSED_S)
         finally:
             await port.close()

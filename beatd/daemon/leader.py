@@ -15,7 +15,7 @@ from beatd.daemon.session import Session
 from beatd.daemon.ticker import Ticker
 from beatd.daemon.together import run_together, wait_for_event
 from beatd.daemon.trouble import Trouble
-from beatd.errors import BeatdError, LeaseLost
+from beatd.errors import BeatdError, LeaseLost, Unreachable, WritesRefused
 
 CHECK_S = 1.0
 OVERDUE_MS = 1_000
@@ -36,7 +36,12 @@ class Leader:
         version: str,
         new_tag: Callable[[], str],
         random_source: random.Random,
+        patience: float = 12.0,
     ) -> None:
+        self.calm = asyncio.Event()  # once in a term all is fired that was due when it began
+        self._failing_since: float | None = None  # monotonic
+        self._patience = patience
+        self._files_were_settled = files.settled  # at the last look
         self._stores = stores
         self._elector = elector
         self._clock = clock
@@ -60,9 +65,18 @@ class Leader:
         while self._elector.term is term:
             await wait_for_event(self._elector.changed, 1.0)
 
+    def failing_s(self) -> float:
+        """For how many seconds no session has worked; 0 while one does."""
+        return 0.0 if self._failing_since is None else self._clock.monotonic() - self._failing_since
+
     async def _lead(self, term: Term) -> None:
-        """Sessions until the lease is lost: no answer ends a session, and what it believed goes with it."""
+        """Sessions until the lease is lost: no answer ends a session, and what it believed goes with it.
+
+        Who can't fire for long gives the lease away. Not where the server refuses all writes, or our keys are spoilt:
+        every other instance would meet the same.
+        """
         trouble = Trouble(self._events, self._random, "leader")
+        self._failing_since = None
         while True:
             try:
                 await self._session(term, trouble)
@@ -70,7 +84,27 @@ class Leader:
                 self._elector.lost(term, error.message)
                 return
             except BeatdError as error:
-                await asyncio.sleep(trouble.met(error))
+                pause = trouble.met(error)
+                if self._failing_since is None:
+                    self._failing_since = self._clock.monotonic()
+                local = isinstance(error, Unreachable) and not isinstance(error, WritesRefused)
+                if local and self.failing_s() > self._patience:
+                    self._elector.give_up(term, f"it can't fire: {error.message}")
+                await asyncio.sleep(pause)
+
+    def _works(self, trouble: Trouble) -> None:
+        self._failing_since = None
+        self._elector.fit()
+        trouble.over()
+
+    def _look_for_calm(self, session: Session, check: Check) -> None:
+        """Whether all is planned and fired that was due when this term began, and the files were applied before that
+        was asked.
+        """
+        fired = check.oldest is None or check.oldest > session.term.now
+        if fired and not check.unplanned and self._files_were_settled:
+            self.calm.set()
+        self._files_were_settled = self._files.settled
 
     async def _session(self, term: Term, trouble: Trouble) -> None:
         timetable = await self._stores.open_timetable()
@@ -85,7 +119,7 @@ class Leader:
                     planner.run(),
                     ticker.run(),
                     _follow(changes, position, session),
-                    _check(session, trouble),
+                    _check(session, lambda: self._works(trouble), self._look_for_calm),
                     self._files.keep_applied(),
                 )
             finally:
@@ -102,7 +136,7 @@ async def _follow(changes: ChangePort, position: str, session: Session) -> None:
             session.suspect(*names)
 
 
-async def _check(session: Session, trouble: Trouble) -> None:
+async def _check(session: Session, works: Callable[[], None], seen: Callable[[Session, Check], None]) -> None:
     """Once a second: does Redis agree with what is staged? The first answer says that the session works."""
     differed, stepped = False, session.clock.stepped
     while True:
@@ -112,10 +146,11 @@ async def _check(session: Session, trouble: Trouble) -> None:
         sent = session.clock.monotonic()
         check = await session.timetable.check(window.bound)
         session.clock.observe(sent, check.now)
-        trouble.over()
+        works()
+        seen(session, check)
         if stepped != session.clock.stepped:
             stepped = session.clock.stepped
-            session.events.emit("clock_stepped")
+            session.events.emit("clock_stepped", by_ms=session.clock.step_ms)
             session.restart()
         elif session.seq is not None and check.seq != session.seq:
             # Answers come in order, so ours is up to date: the dataset went back to an older state.
