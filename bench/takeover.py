@@ -1,7 +1,7 @@
 """How long nothing is fired when a leader goes: by SIGTERM, which hands the lease over, and by kill -9.
 
-Real daemons; a hundred entries that run every 200 ms, so that some slot falls due every 2 ms. A takeover is counted from
-the signal to the next leader's first batch, by the host's clock, which is that of Redis here.
+Real daemons; a hundred entries that run every 200 ms, so that some slot falls due every 2 ms. A takeover is counted
+from the signal to the next leader's first batch, by the host's clock, which is that of Redis here.
 """
 
 import random
