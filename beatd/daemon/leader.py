@@ -150,7 +150,9 @@ async def _check(session: Session, works: Callable[[], None], seen: Callable[[Se
         seen(session, check)
         if stepped != session.clock.stepped:
             stepped = session.clock.stepped
-            session.events.emit("clock_stepped", by_ms=session.clock.step_ms)
+            by_ms = session.clock.step_ms
+            note = "slots that were fired wait until the clock has passed them" if by_ms < 0 else None
+            session.events.emit("clock_stepped", by_ms=by_ms, note=note)
             session.restart()
         elif session.seq is not None and check.seq != session.seq:
             # Answers come in order, so ours is up to date: the dataset went back to an older state.

@@ -36,12 +36,15 @@ class _Pair:
 
 
 class Proxy:
-    """Listens on a free loopback port, in a thread with a loop of its own, until closed."""
+    """Listens on a free loopback port, in a thread with a loop of its own, until closed.
+
+    ``port_behind`` is where new connections lead: whoever sets it makes a failover.
+    """
 
     def __init__(self, port: int, *, seed: int = 1, behaviour: Behaviour | None = None) -> None:
         self.behaviour = behaviour or Behaviour()
         self.accepted = 0
-        self._target = port
+        self.port_behind = port
         self._random = random.Random(seed)
         self._pairs: set[_Pair] = set()
         self._open = {"requests": asyncio.Event(), "replies": asyncio.Event()}
@@ -124,7 +127,7 @@ class Proxy:
             writer.close()
             return
         try:
-            server_reader, server_writer = await asyncio.open_connection("127.0.0.1", self._target)
+            server_reader, server_writer = await asyncio.open_connection("127.0.0.1", self.port_behind)
         except OSError:
             writer.close()
             return
