@@ -49,6 +49,7 @@ class Elector:
         self._look = asyncio.Event()
         self._trouble = Trouble(events, random_source)
         self._met_redis = False
+        self._incarnation: str | None = None
         self._unfit: str | None = None
         self._sits_out = timing.ttl
         self._bids_from = 0.0  # monotonic
@@ -170,6 +171,7 @@ class Elector:
         self._clock.observe(sent, answer.now)
         if isinstance(answer, Term):
             self._trusted_until = trusted_until(sent, self._timing)
+            self._recognise(answer.incarnation)
             self._events.emit("leader_acquired", epoch=answer.epoch, instance=self._instance)
             self._become(answer)
             await self._announce(lease, answer)
@@ -177,6 +179,13 @@ class Elector:
             watch.saw(answer)
             await self._announce(lease, None)
             await wait_for_event(self._look, wait_before_next_bid(answer, self._timing))
+
+    def _recognise(self, incarnation: str) -> None:
+        """Tells when the dataset is not the one that this instance led before."""
+        if self._incarnation not in (None, incarnation):
+            note = "Redis came back empty: entries of files are written again, those set by hand are gone"
+            self._events.emit("dataset_replaced", note=note)
+        self._incarnation = incarnation
 
     async def _renew(self, lease: LeasePort, term: Term) -> None:
         sent = self._clock.monotonic()

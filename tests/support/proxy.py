@@ -23,6 +23,7 @@ class Behaviour:
     slowest: float = 0.0
     cut_after: int | None = None  # bytes of replies, of each connection
     refusing: bool = False  # new connections are closed at once
+    accepts: int | None = None  # so many connections in all; later ones are closed at once
     rewrite: Callable[[bytes], bytes] | None = None  # what the server says, before it is passed on
 
 
@@ -123,7 +124,8 @@ class Proxy:
     async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         self._keep(asyncio.current_task())
         self.accepted += 1
-        if self.behaviour.refusing:
+        full = self.behaviour.accepts is not None and self.accepted > self.behaviour.accepts
+        if self.behaviour.refusing or full:
             writer.close()
             return
         try:

@@ -43,9 +43,10 @@ def cut_all(client: "redis.Redis") -> None:
 
 
 def beatd(*words: str, **variables: str) -> "subprocess.CompletedProcess[str]":
-    """Runs a command to its end."""
+    """Runs a command to its end, where no file is found by itself."""
     return subprocess.run(
         [sys.executable, "-m", "beatd", *words],
+        cwd=os.sep,
         env={**os.environ, "PYTHONPATH": str(ROOT), **variables},
         capture_output=True,
         text=True,
