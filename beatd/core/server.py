@@ -82,7 +82,7 @@ def risks_of(facts: ServerFacts) -> Iterator[Risk]:
     if facts.lacks:
         yield Risk(
             f"the user may not run {', '.join(facts.lacks)}: what they are for is left out, firing goes on",
-            "xadd writes the history and the change log, publish wakes standbys at a hand-over",
+            "docs/troubleshooting.md says what each is for",
             strict=False,
         )
 

@@ -18,6 +18,7 @@ from beatd.config.settings import Settings, files_hash
 from beatd.core.entry import Entry
 from beatd.core.fire import Template
 from beatd.core.term import LeaseTiming, Term
+from beatd.core.zone import data_version
 from beatd.daemon.clock import ServerClock
 from beatd.daemon.definitions import Definitions
 from beatd.daemon.elector import Elector
@@ -36,6 +37,7 @@ from beatd.store.keys import Keys
 from beatd.store.link import Link
 from beatd.store.rights import Rights
 from beatd.store.survey import survey
+from beatd.store.timetable import HistoryBounds
 
 TEND_S: Final = 0.5
 CALM_S: Final = 0.05
@@ -85,13 +87,15 @@ async def run_daemon(
     async def meet(link: Link) -> None:
         greeting.met(await survey(link, rights))
 
-    stores = RedisStores(lambda: Link.open(address, rights), keys, who, meet)
+    bounds = HistoryBounds(settings.history_fires, settings.history_skips)
+    stores = RedisStores(lambda: Link.open(address, rights), keys, who, bounds, meet)
     elector = Elector(
         stores,
         timing,
         clock,
         events,
         instance=instance.name,
+        zone_data=data_version(),
         record=_record(instance, clock),
         new_id=_new_id,
         random_source=random.Random(),  # noqa: S311  # spreads retries; nothing secret
@@ -112,6 +116,7 @@ async def run_daemon(
         Definitions(settings.namespace, _compiler(instance)),
         files,
         version=__version__,
+        zone_data=data_version(),
         new_tag=_tags(),
         random_source=random.Random(),  # noqa: S311  # as above
         patience=timing.patience,
@@ -149,7 +154,13 @@ def _compiler(instance: Instance) -> Callable[[Entry], Template]:
 def _record(instance: Instance, clock: ServerClock) -> Callable[[Term | None], str]:
     def record(term: Term | None) -> str:
         role = "standby" if term is None else "leader"
-        content = {"host": instance.host, "pid": instance.pid, "version": __version__, "role": role}
+        content = {
+            "host": instance.host,
+            "pid": instance.pid,
+            "version": __version__,
+            "role": role,
+            "tzdata": data_version(),
+        }
         return json.dumps({**content, "seen": clock.now_ms()})
 
     return record

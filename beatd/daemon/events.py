@@ -12,7 +12,7 @@ MOST_LINES_A_SECOND: Final = 50
 WARNINGS: Final = frozenset(
     {
         *("lease_lost", "lease_refused", "redis_down", "entry_invalid", "config_refused", "clock_stepped", "backlog"),
-        *("risk_found", "dataset_replaced"),
+        "risk_found",
     }
 )
 LOG: Final = logging.getLogger("beatd")

@@ -145,7 +145,7 @@ class Link:
     async def _exchange(self, commands: Sequence[Command], within: float | None = None) -> list[Reply]:
         """As request, with error replies among the replies."""
         if self._reader is None or self._reader.done():
-            raise Unreachable("the connection to Redis is closed")
+            raise Unreachable(f"{self.place} closed the connection")
         answered: asyncio.Future[list[Reply]] = asyncio.get_running_loop().create_future()
         try:
             async with asyncio.timeout(self._address.timeout if within is None else within):

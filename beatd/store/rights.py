@@ -18,8 +18,8 @@ NEEDED: Final = (
     *("zadd", "zcard", "zcount", "zmscore", "zrange", "zrangebyscore", "zrem", "zscore"),
     *("lpush", "xread", "xrevrange"),
 )
-# Firing goes on without these: rows for people, wake-ups that only save time, and what a server is.
-OPTIONAL: Final = ("xadd", "publish", "info", "config|get")
+# Firing goes on without these: rows for people, wake-ups that only save time, upkeep, and what kind of server it is.
+OPTIONAL: Final = ("xadd", "publish", "info", "config|get", "hexists", "zscan", "xlen", "memory|usage")
 _CHANNEL: Final = "ctl"
 
 # ARGV: commands, their words parted by FS. Reply: the numbers of those that are denied; nothing before Redis 7.
@@ -37,7 +37,7 @@ return denied
 # What follows a command's name where that is not one key and a '0'. K stands for a key of beatd.
 _SHAPES: Final[dict[str, tuple[str, ...]]] = {
     **dict.fromkeys(("ping", "time", "info"), ()),
-    **dict.fromkeys(("hgetall", "hlen", "zcard", "type"), ("K",)),
+    **dict.fromkeys(("hgetall", "hlen", "zcard", "type", "xlen", "memory|usage"), ("K",)),
     **dict.fromkeys(("zcount", "zrangebyscore", "zrange"), ("K", "0", "1")),
     **dict.fromkeys(("zadd", "hset"), ("K", "0", "1")),
     "eval": ("return 1", "0"), "evalsha": ("0", "0"), "subscribe": ("C",), "publish": ("C", "0"),

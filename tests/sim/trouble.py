@@ -250,8 +250,10 @@ class Chaos:
     async def flush(self) -> None:
         world = self._world
         world.note("redis", "flushed")
+        world.ledger.history = History(
+            moved_from=world.ledger.history.moved_from, wiped=world.ledger.settled_of_files()
+        )
         world.server.data.clear()
-        world.ledger.history = History()
 
 
 async def meddle(world: World) -> None:
