@@ -1,11 +1,13 @@
 """What Redis answers when it says no, as an error named by what to do next."""
 
 import socket
+from pathlib import Path
 
 import pytest
 import redis.exceptions as redis_errors
 
 from beatd.errors import AccessDenied, BeatdError, LeaseLost, Unreachable, WritesRefused
+from beatd.store import refusals
 from beatd.store.refusals import NewerFormat, PermissionMissing, StoreSpoilt, understand
 
 
@@ -117,3 +119,9 @@ def test_whatever_a_socket_meets_is_told_in_one_way(error: Exception, said: str)
 
 def test_an_error_without_a_text_is_told_by_its_name() -> None:
     assert understand(OSError()).message == "Redis does not answer: OSError"
+
+
+def test_every_sentence_stands_in_the_page_on_troubleshooting() -> None:
+    page = (Path(__file__).parents[2] / "docs" / "troubleshooting.md").read_text(encoding="utf-8")
+    for word, meaning in refusals._MEANINGS.items():
+        assert meaning.says in page, word

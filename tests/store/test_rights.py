@@ -29,6 +29,12 @@ def test_the_line_names_the_keys_the_queues_and_the_channel_of_the_namespace() -
     assert all(word.startswith("+") for word in words[7:])
 
 
+def test_the_line_in_the_page_on_troubleshooting_is_this_one() -> None:
+    page = (Path(__file__).parents[2] / "docs" / "troubleshooting.md").read_text(encoding="utf-8")
+    shown = page[page.index("ACL SETUSER beatd") :].split("```", 1)[0].replace("on >PASSWORD ", "")
+    assert shown.split() == Rights(Keys(), user="beatd").acl_line().split()
+
+
 def test_queues_of_a_refused_call_are_asked_about_too() -> None:
     rights = Rights(Keys()).also(keys_in(["EVALSHA", "0" * 40, 2, "{beatd:default:0}:due", "other", 1, 2]))
     assert rights.queues == ("celery", "other")
