@@ -88,7 +88,7 @@ async def run_daemon(
         greeting.met(await survey(link, rights))
 
     bounds = HistoryBounds(settings.history_fires, settings.history_skips)
-    stores = RedisStores(lambda: Link.open(address, rights), keys, who, bounds, meet)
+    stores = RedisStores(lambda: Link.open(address, rights, met=greeting.over), keys, who, bounds, meet)
     elector = Elector(
         stores,
         timing,

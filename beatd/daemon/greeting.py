@@ -14,6 +14,11 @@ class Greeting:
         self._strict = strict
         self._met: set[str | None] = set()
 
+    @property
+    def over(self) -> bool:
+        """Whether some server was met."""
+        return bool(self._met)
+
     def met(self, facts: ServerFacts) -> None:
         """Raises AccessDenied for a server that can't be used, and ConfigInvalid for the first one when it is not
         safe and ``strict`` was asked for. A later one, after a failover, is warned of: to end then helps nobody.

@@ -8,6 +8,7 @@ import asyncio
 from collections import deque
 from collections.abc import Sequence
 from contextlib import suppress
+from functools import partial
 from typing import Any
 
 from redis.exceptions import NoScriptError, RedisError, ResponseError
@@ -54,10 +55,11 @@ class Link:
         return f"Redis at {self._address}"
 
     @classmethod
-    async def open(cls, address: RedisAddress, rights: Rights | None = None) -> "Link":
+    async def open(cls, address: RedisAddress, rights: Rights | None = None, *, met: bool = False) -> "Link":
         """Connects and authenticates. Raises Unreachable or AccessDenied.
 
-        With ``rights`` an error that tells of a missing right says which of these it is.
+        With ``rights`` an error that tells of a missing right says which of these it is. ``met``: the server was
+        reached before, and no time is spent on finding out why it closes connections.
         """
         link = cls(address, rights)
         try:
@@ -65,7 +67,7 @@ class Link:
                 await link._connection.connect()
         except (RedisError, OSError, TimeoutError) as error:
             await link.close()
-            raise await link._why_not(error) from error
+            raise await link._why_not(error, met=met) from error
         link._reader = asyncio.create_task(link._read(), name="redis-reader")
         try:
             link._shebang = await link._knows_shebang()
@@ -135,12 +137,12 @@ class Link:
         (answer,) = await self._exchange([rights.question()])
         return rights.denial(rights.missing(None if isinstance(answer, Exception) else answer), self.place, str(reply))
 
-    async def _why_not(self, error: Exception) -> BeatdError:
+    async def _why_not(self, error: Exception, *, met: bool) -> BeatdError:
         """Why no connection could be made. A server closes one that lacks TLS, and waits on one that has too much."""
         found = understand(error, self.place)
         if not worth_a_look(error, self._address):
             return found
-        return await asyncio.to_thread(look_closer, self._address, self.place, found)
+        return await asyncio.to_thread(partial(look_closer, self._address, self.place, found, met=met))
 
     async def _exchange(self, commands: Sequence[Command], within: float | None = None) -> list[Reply]:
         """As request, with error replies among the replies."""

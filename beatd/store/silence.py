@@ -25,21 +25,23 @@ def worth_a_look(error: Exception, address: RedisAddress) -> bool:
     return silent(error) if address.url.startswith("rediss:") else closed(error)
 
 
-def look_closer(address: RedisAddress, place: str, found: BeatdError) -> BeatdError:
-    """What is behind an error of connecting; itself where nothing was found out. Blocks for up to the timeout."""
+def look_closer(address: RedisAddress, place: str, found: BeatdError, *, met: bool = False) -> BeatdError:
+    """What is behind an error of connecting; itself where nothing was found out. Blocks for up to the timeout, and only
+    for a moment where the server was ``met`` before: it has not changed its mind about TLS since.
+    """
     connection = new_connection(address)
     host, port = getattr(connection, "host", None), getattr(connection, "port", None)
     if type(found) is not Unreachable or host is None or port is None:  # a socket of this host has neither
         return found
     if isinstance(connection, SSLConnection):
-        if _answer(host, port, address.timeout, b"PING\r\n")[:1] in _FIRST:
+        if not met and _answer(host, port, address.timeout, b"PING\r\n")[:1] in _FIRST:
             return AccessDenied(f"{place} does not speak TLS", hint="write redis:// in place of rediss://")
         return found
     said = _answer(host, port, _REFUSAL_S, b"")
     if said.startswith(b"-"):
         text = said[1:].decode(errors="replace").strip().removeprefix("ERR ")
         return understand(redis_errors.ResponseError(text), place)
-    if _speaks_tls(host, port, address.timeout):
+    if not met and _speaks_tls(host, port, address.timeout):
         return AccessDenied(f"{place} speaks TLS only", hint="write rediss:// in place of redis://")
     return found
 
