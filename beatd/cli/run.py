@@ -16,7 +16,7 @@ from beatd.core.entry_set import EntrySet
 from beatd.daemon.daemon import SIGNALS, Start, run_daemon
 from beatd.errors import ConfigInvalid
 from beatd.store.connect import mask_url
-from beatd.store.embedded import Keeper
+from beatd.store.embedded import Keeper, find_running
 
 
 @click.command()
@@ -25,7 +25,18 @@ from beatd.store.embedded import Keeper
 @click.option("--allow-shrink", is_flag=True, help="Let the file take away more than half of the entries at once.")
 @click.option("--broker", metavar="URL", help="Where the queues are [BEATD_BROKER_URL; redis, the same Redis].")
 @click.option("--log-level", metavar="LEVEL", help="debug, info, warning or error [BEATD_LOG_LEVEL; info].")
-def run(common: Common, lease_ttl: str | None, broker: str | None, log_level: str | None, *, allow_shrink: bool) -> int:
+@click.option("--once", is_flag=True, help="Become leader, fire what is due, and end: 0; 1 when another one leads.")
+@click.option("--dry-run", is_flag=True, help="Print what would be fired; take no lease, write nothing.")
+@click.option("--strict", is_flag=True, help="Don't start on a Redis that may forget: eviction, or no persistence.")
+def run(
+    common: Common,
+    lease_ttl: str | None,
+    broker: str | None,
+    log_level: str | None,
+    *,
+    dry_run: bool,
+    **asked: bool,
+) -> int:
     """Run the daemon. Start it on as many hosts as you like: one leads, the others stand by.
 
     Entries come from schedules.yaml (-c, BEATD_CONFIG, ./schedules.yaml, /etc/beatd/schedules.yaml) and from Redis.
@@ -38,18 +49,31 @@ def run(common: Common, lease_ttl: str | None, broker: str | None, log_level: st
     if settings.warnings:
         click.echo(report(settings.warnings), err=True)
     _say(f"schedules: {', '.join(str(file.path) for file in settings.files) or 'no file; entries stored in Redis'}")
+    if dry_run:
+        return _dry_run(settings, once=asked["once"])
     entries = EntrySet.of(settings.entries) if settings.files else None
+    queues = tuple(dict.fromkeys(["celery", *(entry.queue for entry in settings.entries)]))
     settings, disk = settings.without_entries(), ConfigOnDisk(files, flags, os.environ)
     if settings.redis:
         _say(f"Redis: {mask_url(settings.redis)}, namespace {settings.namespace}")
-        return _run(Start(settings, entries, disk, settings.redis, None, allow_shrink))
+        return _run(Start(settings, entries, disk, settings.redis, None, queues, **asked))
     keeper = Keeper(settings.folder)
     try:
         server = keeper.start()
         _say(server.notice())
-        return _run(Start(settings, entries, disk, server.url, keeper, allow_shrink))
+        return _run(Start(settings, entries, disk, server.url, keeper, queues, **asked))
     finally:
         keeper.stop()
+
+
+def _dry_run(settings: Settings, *, once: bool) -> int:
+    """On the Redis that is configured, or the private server if it runs; without either by the files alone."""
+    from beatd.cli.dry_run import dry_run
+
+    if settings.redis:
+        return dry_run(settings, settings.redis, once=once)
+    server = find_running(settings.folder)
+    return dry_run(settings, None if server is None else server.url, once=once)
 
 
 def _refuse_other_broker(settings: Settings) -> None:

@@ -81,10 +81,11 @@ def stray_item(entry: Entry, stored: Stored) -> PlanItem | None:
 def moved_item(entry: Entry, stored: Stored, now: int) -> PlanItem | None:
     """Plans anew an entry whose next slot is another one by the zone data of today; None where it is not.
 
-    What is due already stays: whoever stages it asks whether it is a slot at all.
+    A slot that has come already stays, though its jitter may not be over: whoever stages it asks whether it is one at
+    all. Inside a pause nothing is planned.
     """
     moment = owed_moment(stored)
-    if moment is None or moment <= now or stored.left == 0:
+    if moment is None or moment - stored.jitter <= now or stored.left == 0:
         return None
     slot = entry.schedule.next_ms(max(now, stored.last_slot, stored.held))
     if slot is None or slot + stored.jitter == moment:

@@ -76,6 +76,7 @@ class FileEntries:
         self._told: set[str] = set()
         self._told_of: LoadedFiles | None = None
         self._told_reload: LoadedFiles | None = None
+        self.settled = own.current is None  # whether the files were looked at, and applied unless that was refused
 
     def holds(self, name: str) -> bool:
         """Whether the files have an entry of that name."""
@@ -94,6 +95,7 @@ class FileEntries:
         try:
             while True:
                 agrees = await self._keep(port, self._own.current)
+                self.settled = True
                 wait = RECHECK_S if agrees else min(REFUSED_S, (wait or RECHECK_S / 2) * 2)
                 if await wait_for_event(self._own.changed, wait):
                     wait = 0.0

@@ -23,6 +23,10 @@ class Clock(Protocol):
     def stepped(self) -> int:
         """How often the clock of Redis was seen to jump."""
 
+    @property
+    def step_ms(self) -> int:
+        """How far it jumped the last time: positive is forward. 0 when it never did."""
+
     def observe(self, sent: float, server_ms: int) -> None:
         """Takes a sample: what Redis answered to a question asked at that monotonic instant."""
 
@@ -159,8 +163,10 @@ class EventSink(Protocol):
 class Stores(Protocol):
     """Opens connections; every call raises Unreachable or AccessDenied."""
 
-    async def open_lease(self) -> LeasePort:
-        """A connection of the elector's own, so that a storm never delays a renewal."""
+    async def open_lease(self, *, in_haste: bool = False) -> LeasePort:
+        """A connection of the elector's own, so that a storm never delays a renewal. Raises what speaks against the
+        server; in haste, to leave it, nobody looks at it.
+        """
 
     async def open_timetable(self) -> TimetablePort:
         """A connection for plan, fire and peek, in order."""

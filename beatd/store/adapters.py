@@ -136,10 +136,18 @@ class RedisStores:
     keys: Keys
     who: str
     bounds: HistoryBounds = field(default_factory=HistoryBounds)
+    meet: Callable[[Link], Awaitable[None]] | None = None  # looks at the server before anything else is done with it
 
-    async def open_lease(self) -> RedisLease:
-        """The elector's own connection."""
-        return RedisLease(await self.open_link(), self.keys)
+    async def open_lease(self, *, in_haste: bool = False) -> RedisLease:
+        """The elector's own connection. Raises what speaks against the server, too; in haste nobody looks."""
+        link = await self.open_link()
+        if self.meet is not None and not in_haste:
+            try:
+                await self.meet(link)
+            except BaseException:
+                await link.close()
+                raise
+        return RedisLease(link, self.keys)
 
     async def open_timetable(self) -> RedisTimetable:
         """The connection of planner and ticker."""

@@ -8,7 +8,7 @@ import pytest
 from beatd.core.fire import Skip
 from beatd.core.term import Term
 from beatd.core.timetable import PlanItem
-from beatd.store.entries import Pause, pause_call
+from beatd.store.entries import Pause, pause_call, put_call
 from beatd.store.scripts import call
 from tests.support.store import NO_NUMBERS, REV, WHO, Store, fire_item, put_item, with_args
 
@@ -185,8 +185,6 @@ def test_what_is_out_for_another_reason_is_held_where_it_is(store: Store, reason
     assert store.scores() == {}
     assert out_of(store) == {reason: {"at": "7"}, "owed": "1000"}
     assert hold_of(store) == {"until": str(until), **BY}
-    put_now = int(store.run(pause_call(store.keys, ["a"], "p2", WHO, Pause("me", "", until)))[1])
-    assert put_now < until
 
 
 def test_an_entry_that_is_enabled_inside_a_pause_is_planned_from_its_end(store: Store) -> None:
@@ -196,6 +194,26 @@ def test_an_entry_that_is_enabled_inside_a_pause_is_planned_from_its_end(store: 
     assert store.put(put_item(rev="n2.f1")) == "0"
     assert store.scores() == {"a": f"-{until - 1}"}
     assert int(hold_of(store)["since"]) <= store.now()
+
+
+def test_what_a_new_schedule_owes_inside_a_pause_is_named_and_can_be_caught_up_with(store: Store) -> None:
+    until = store.now() + HOUR
+    store.plant("a", until + HOUR)
+    pause_at(store, until=until)
+    assert store.skips() == []
+    now = int(store.run(put_call(store.keys, [put_item(rev="n2.f2")], WHO))[1])
+    assert store.skips() == [("a", [Skip("paused", 0, now + 1, until - 1)])]
+    assert hold_of(store)["since"] == str(now)
+    store.resume("a", catchup=True)
+    assert store.scores() == {"a": f"-{now}"}
+
+
+def test_what_is_enabled_inside_a_pause_has_a_row_for_the_rest_of_it(store: Store) -> None:
+    store.put(put_item(enabled=False))
+    until = store.now() + HOUR
+    pause_at(store, until=until)
+    now = int(store.run(put_call(store.keys, [put_item(rev="n2.f1")], WHO))[1])
+    assert store.skips()[-1] == ("a", [Skip("paused", 0, now + 1, until - 1)])
 
 
 @pytest.mark.parametrize("ago", [0, 1, 5_000])

@@ -88,6 +88,7 @@ def test_inside_a_pause_with_an_end_it_is_planned_from_that_end(store: Store, te
     now = reset_at(store, a=2)
     assert store.scores() == {"a": f"-{until - 1}"}
     assert json.loads(store.hash("hold")["a"])["since"] == str(now)
+    assert store.skips()[-1] == ("a", [Skip("paused", 0, now + 1, until - 1)])
 
 
 def test_resetting_twice_is_resetting_once(store: Store, term: Term) -> None:

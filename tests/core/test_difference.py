@@ -28,6 +28,23 @@ def test_an_entry_that_only_changed_its_name_is_renamed() -> None:
     assert found == Difference(["new", "other"], ["older"], [], {"new": "old"})
 
 
+def test_renames_pair_one_by_one_and_the_rest_is_new_or_removed() -> None:
+    stored = {"a": "h", "b": "h"}
+    found = difference({"c": "h", "d": "h", "e": "h"}, stored, frozenset())
+    assert found == Difference(["c", "d", "e"], [], [], {"c": "a", "d": "b"})
+    found = difference({"c": "h"}, stored, frozenset())
+    assert (found.removes, found.renames) == (["b"], {"c": "a"})
+
+
+def test_an_entry_that_stays_or_only_changes_is_no_rename() -> None:
+    found = difference({"kept": "h", "copy": "h"}, {"kept": "h"}, frozenset())
+    assert (found.removes, found.renames) == ([], {})
+    found = difference({"old": "h5"}, {"old": "h", "gone": "h5"}, frozenset())
+    assert (found.removes, found.renames) == (["gone"], {})
+    found = difference({"held": "h"}, {"gone": "h"}, frozenset({"held"}))
+    assert (found.removes, found.renames) == (["gone"], {})
+
+
 @pytest.mark.parametrize(
     "stored, removed, too_much",
     [(10, 10, False), (11, 5, False), (11, 6, True), (12, 6, False), (12, 7, True), (100, 50, False), (100, 51, True)],

@@ -9,7 +9,7 @@ import hashlib
 import itertools
 import json
 import random
-from collections import deque
+from collections import Counter, deque
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any, Final
@@ -221,6 +221,7 @@ class Outcome:
     failure: str | None
     fires: int
     codes: dict[str, int]
+    met: Counter[str]  # edits that came between a leader's read and its plan
     digest: str  # of all events: equal when two runs were the same
     trace: list[str] = field(default_factory=list)
 
@@ -240,7 +241,7 @@ class World:
         self.network.fault_happened = self._fault_happened
         self.ledger = Ledger(self.server, KEYS, random.Random(self.random.random()), self.fail)
         self.ledger.noted = self._script_noted
-        self.ledger.steady = self._steady
+        self.ledger.book.steady = self._steady
         self.server.observer = self.ledger
         self.instances: list[Instance] = []
         self.failure: str | None = None
@@ -269,7 +270,8 @@ class World:
                 self.loop.close()
         trace = [] if self.failure is None else [_line(*event) for event in self.events]
         digest = self._digest.hexdigest()
-        return Outcome(self.scenario.seed, self.failure, self.ledger.fires, self.ledger.codes, digest, trace)
+        ledger = self.ledger
+        return Outcome(self.scenario.seed, self.failure, ledger.fires, ledger.codes, ledger.met, digest, trace)
 
     def now_ms(self) -> int:
         """The clock of Redis."""

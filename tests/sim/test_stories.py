@@ -20,7 +20,7 @@ from beatd.daemon.ticker import Ticker
 from beatd.store.adapters import RedisFileEntries
 from beatd.store.entries import put_call
 from tests.sim.cluster import KEYS, Instance, Scenario, World, scenario
-from tests.sim.ledger import History
+from tests.sim.history import History
 
 PEACE = replace(
     scenario(10), entries=1, instances=1, edit_every=1e6, fault_every=1e9, foreign=False, faulty=False, file_entries=0

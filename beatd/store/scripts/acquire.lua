@@ -1,6 +1,5 @@
 -- keys: lease meta inst
 -- flags: allow-oom
--- uses: edit
 -- Asks for the lease. Granted when nobody holds it, when it ran out by the server's clock, or when the candidate saw
 -- the renewal count stand still for longer than its TTL on its own monotonic clock (a server whose clock was set back
 -- would otherwise keep a dead holder's lease alive for ever).

@@ -71,3 +71,17 @@ local function fence(lease, epoch, owner, format)
       .. (lease[1] or 'none'))
   end
 end
+
+-- A JSON object of ours, read without ever failing: what another client spoilt counts as empty. So does what can be
+-- read but not written again (1e999), for parts of it are written after the first change.
+local function object(text)
+  if not text then return {} end
+  local ok, value = pcall(cjson.decode, text)
+  return ok and type(value) == 'table' and pcall(cjson.encode, value) and value or {}
+end
+
+-- A score that one of our scripts could have written (finite and whole), or nil. Takes anything.
+local function score_of(value)
+  local n = tonumber(value or nil)
+  if n and n % 1 == 0 and math.abs(n) < 9007199254740992 then return n end
+end

@@ -35,20 +35,6 @@ local function twice(...)
   end
 end
 
--- A JSON object of ours, read without ever failing: what another client spoilt counts as empty. So does what can be
--- read but not written again (1e999), for parts of it are written after the first change.
-local function object(text)
-  if not text then return {} end
-  local ok, value = pcall(cjson.decode, text)
-  return ok and type(value) == 'table' and pcall(cjson.encode, value) and value or {}
-end
-
--- A score that one of our scripts could have written (finite and whole), or nil. Takes anything.
-local function score_of(value)
-  local n = tonumber(value or nil)
-  if n and n % 1 == 0 and math.abs(n) < 9007199254740992 then return n end
-end
-
 -- The half of a revision `nonce.fingerprint` that says whether the schedule is the same; nil in what is none.
 local function fingerprint(rev) return string.match(rev, '^[^.]+%.(.+)$') end
 
@@ -75,6 +61,16 @@ local function held(hold) return math.max((score_of(hold['until']) or 0) - 1, sc
 local function add_range(at_most, at, name, reason, first, last)
   if first > last then return end
   add_row(K_skip, at_most, 'at', ms(at), 'skips', name .. US .. reason .. ':0:' .. ms(first) .. ':' .. ms(last))
+end
+
+-- Whether a pause with an end runs.
+local function running(hold, at) return (score_of(hold['until']) or 0) > at end
+
+-- From an instant on an entry of the timetable is under a pause with an end. What falls into it is owed to whoever lifts
+-- it; the row names that before anything happens, for nobody acts when it ends.
+local function hold_from(at_most, at, name, hold, since, fired)
+  hold.since = ms(since)
+  add_range(at_most, at, name, 'paused', math.max(since, fired) + 1, score_of(hold['until']) - 1)
 end
 
 -- Sets a field to a JSON object, or takes it away where the object has nothing in it.

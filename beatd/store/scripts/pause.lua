@@ -39,15 +39,6 @@ for i = 1, N do
 end
 if refused then return { table.concat(codes), ms(now) } end
 
--- Into the timetable again at once, to be planned from the last instant of the pause. The row names what may fall into
--- it before anything does: nobody acts when it ends.
-local function hold_entry(name, hold, since, fired)
-  redis.call('HDEL', K_out, name)
-  redis.call('ZADD', K_due, mark(UNTIL - 1, since, fired), name)
-  hold.since = ms(since)
-  add_range(SKIP_ROWS, now, name, 'paused', math.max(since, fired) + 1, UNTIL - 1)
-end
-
 local function pause(name, rev, nonce)
   local score = score_of(redis.call('ZSCORE', K_due, name)) or score_of(redis.call('ZSCORE', K_blocked, name))
   local out, hold = object(redis.call('HGET', K_out, name)), object(redis.call('HGET', K_hold, name))
@@ -57,7 +48,7 @@ local function pause(name, rev, nonce)
   redis.call('ZREM', K_blocked, name)
 
   local owed = score or score_of(out.owed) or -now
-  if hold.since and (score_of(hold['until']) or 0) > now then
+  if hold.since and running(hold, now) then
     -- What a pause with an end has passed over is owed to whoever lifts it, and what ended inside it has not ended.
     owed, out.finished = -(score_of(hold.since) or now), nil
   end
@@ -69,7 +60,10 @@ local function pause(name, rev, nonce)
       out.owed = ms(owed)
       redis.call('HSET', K_out, name, cjson.encode(out))
     else
-      hold_entry(name, hold, settled(owed, jitter), fired)
+      local since = settled(owed, jitter)
+      redis.call('HDEL', K_out, name)
+      redis.call('ZADD', K_due, mark(UNTIL - 1, since, fired), name)
+      hold_from(SKIP_ROWS, now, name, hold, since, fired)
     end
   else
     out.paused, out.owed = { at = ms(now), who = BY, note = NOTE }, ms(owed)

@@ -100,9 +100,8 @@ end
 local function take_pause(gone, out, hold)
   local kept = object(gone)
   out.paused = kept.paused
-  if type(kept.hold) == 'table' and (score_of(kept.hold['until']) or 0) > now then
+  if type(kept.hold) == 'table' and running(kept.hold, now) then
     for _, key in ipairs({ 'until', 'who', 'note' }) do hold[key] = kept.hold[key] end
-    hold.since = ms(now)
   end
 end
 
@@ -123,15 +122,18 @@ local function put(i)
 
   local reason, new, given_up = return_reason(out_text, out, enabled), nil, nil
   if reason then
-    -- Enabled, or mended: nothing from before this instant is owed, not even to whoever lifts a pause.
+    -- Enabled, or mended: nothing from before this instant is owed.
     new = mark(now, fired, held(hold))
-    if hold['until'] then hold.since = ms(now) end
     if owed then swallowed(name, reason, owed, jitter) end
   else
     new, given_up = next_score(owed, same, jitter, fired, held(hold))
     if given_up and score then swallowed(name, 'superseded', score, jitter) end
   end
-  if reason or gone then set_object(K_hold, name, hold) end
+  -- What the pause swallows from here on is not in the row of its beginning where this entry owes other slots than then.
+  if running(hold, now) and (reason or not before or (not same and (score_of(hold.since) or 0) > now)) then
+    hold_from(SKIP_ROWS, now, name, hold, now, fired)
+    set_object(K_hold, name, hold)
+  end
   out.finished, out.invalid = nil, nil
   if enabled then out.disabled = nil elseif not out.disabled then out.disabled = { at = ms(now) } end
   redis.call('ZREM', K_blocked, name)

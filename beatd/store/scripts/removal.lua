@@ -23,8 +23,7 @@ local function remove_entry(name, rev, at, who, log_rows)
   local note = { at = ms(at), file = from_file }
   if from_file then
     note.paused = out.paused
-    note.hold = (score_of(hold['until']) or 0) > at and { ['until'] = hold['until'], who = hold.who, note = hold.note }
-      or nil
+    if running(hold, at) then note.hold = { ['until'] = hold['until'], who = hold.who, note = hold.note } end
   end
   redis.call('HSET', K_gone, name, cjson.encode(note))
   local owed = score_of(score or out.owed)

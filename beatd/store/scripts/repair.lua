@@ -1,5 +1,4 @@
 -- keys: lease rev def due out blocked last hold jit left
--- uses: edit
 -- Looks at entries in all places at once, and mends what no script of ours leaves behind: an entry that is in none of
 -- due, out and blocked, or in several of them, and names there that are no entries.
 --

@@ -41,13 +41,13 @@ local function begin_again(name, out)
   local jitter = number(redis.call('HGET', K_jit, name))
   local hold = object(redis.call('HGET', K_hold, name))
   local new = mark(now, fired, held(hold))
-  if hold['until'] then
-    hold.since = ms(now)
-    set_object(K_hold, name, hold)
-  end
   -- The last run may have been one of several that were due at once: the others ended with it.
   local since = settled(score_of(out.owed) or -now, jitter)
   add_range(SKIP_ROWS, now, name, 'past', math.min(since, fired > 0 and fired or since) + 1, now)
+  if running(hold, now) then
+    hold_from(SKIP_ROWS, now, name, hold, now, fired)
+    set_object(K_hold, name, hold)
+  end
   out.finished, out.owed = nil, new
   if out.disabled or out.invalid or out.paused then
     redis.call('HSET', K_out, name, cjson.encode(out))

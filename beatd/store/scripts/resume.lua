@@ -22,9 +22,6 @@ local now = now_ms()
 local codes, refused, outs, holds = {}, false, {}, {}
 local revs = redis.call('HMGET', K_rev, unpack(ARGV, NAME + 1, NAME + N))
 
--- Whether a pause with an end still runs.
-local function running(hold) return (score_of(hold['until']) or 0) > now end
-
 for i = 1, N do
   local name, code = ARGV[NAME + i], 0
   outs[i], holds[i] = object(redis.call('HGET', K_out, name)), object(redis.call('HGET', K_hold, name))
@@ -32,7 +29,7 @@ for i = 1, N do
     code = 5
   elseif not revs[i] then
     code = 2
-  elseif has_nonce(revs[i], ARGV[NONCE + i]) or not (outs[i].paused or running(holds[i])) then
+  elseif has_nonce(revs[i], ARGV[NONCE + i]) or not (outs[i].paused or running(holds[i], now)) then
     code = 1
   end
   codes[i], refused = code, refused or code > 1
@@ -40,7 +37,7 @@ end
 if refused then return { table.concat(codes), ms(now) } end
 
 -- Back into the timetable, or left out for another reason: then what is owed waits for the edit that ends that one.
-local function go_on(name, out, since, fired, after)
+local function go_on(name, out, since, fired)
   out.paused = nil
   if out.disabled or out.invalid or out.finished then
     redis.call('HSET', K_out, name, cjson.encode(out))
@@ -51,7 +48,7 @@ local function go_on(name, out, since, fired, after)
   if CATCHUP == '1' then
     redis.call('ZADD', K_due, mark(since, fired), name)
   else
-    redis.call('ZADD', K_due, mark(after, fired), name)
+    redis.call('ZADD', K_due, mark(now, fired), name)
     add_range(SKIP_ROWS, now, name, 'paused', math.max(since, fired) + 1, now)
   end
 end
@@ -60,7 +57,7 @@ local function resume(name, rev, nonce, out, hold)
   local score = score_of(redis.call('ZSCORE', K_due, name)) or score_of(redis.call('ZSCORE', K_blocked, name))
   local jitter, fired = number(redis.call('HGET', K_jit, name)), last_slot(redis.call('HGET', K_last, name))
   local since = settled(score or score_of(out.owed) or -now, jitter)
-  if hold.since and running(hold) then
+  if hold.since and running(hold, now) then
     -- What ended inside a pause may not have ended yet.
     since, out.finished = score_of(hold.since) or now, nil
   end
@@ -68,7 +65,7 @@ local function resume(name, rev, nonce, out, hold)
   local after = score_of(hold.after)
   if CATCHUP == '0' then after = math.max(after or 0, now) end
   set_object(K_hold, name, { after = after and ms(after) })
-  go_on(name, out, since, fired, after)
+  go_on(name, out, since, fired)
   redis.call('HSET', K_rev, name, renewed(rev, nonce))
   add_row(K_log, LOG_ROWS, 'op', 'resume', 'name', name, 'rev', renewed(rev, nonce), 'was', rev, 'catchup', CATCHUP,
     'who', WHO)

@@ -1,6 +1,5 @@
 -- keys: lease rev gone last
 -- flags: allow-oom
--- uses: edit
 -- Forgets removed entries whose time is over: what they were paused for, and their last fire.
 --
 -- ARGV  epoch, owner, format, ms for which an entry of a file is remembered, the same for others, number of names n,
