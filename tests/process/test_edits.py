@@ -163,12 +163,12 @@ def test_an_edited_file_keeps_what_was_fired_and_takes_away_what_is_gone(
     daemon = start_daemon(server.url, config={"schedules": {"stays": FAST, "changes": FAST, "goes": FAST}})
     ledger.settle({"stays": FAST, "changes": FAST, "goes": FAST}, 0)
     assert daemon.stop() == 0
-    changed = {**FAST, "every": "300ms"}
-    daemon.write({"schedules": {"stays": {**FAST, "args": [1]}, "changes": changed, "comes": FAST}})
+    changed, comes = {**FAST, "every": "300ms"}, {**FAST, "args": [2]}  # as "goes" was, it would be a rename
+    daemon.write({"schedules": {"stays": {**FAST, "args": [1]}, "changes": changed, "comes": comes}})
     daemon.start()
     daemon.wait_for("config_reloaded", put="3", removed="1")
     at = now_ms(client)
-    ledger.settle({"stays": FAST, "changes": changed, "comes": FAST}, at + 700)
+    ledger.settle({"stays": FAST, "changes": changed, "comes": comes}, at + 700)
     assert not [m for m in ledger.all("goes") if m.slot > at]
     ledger.check({"stays": FAST}, at)
 
