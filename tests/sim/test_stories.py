@@ -21,6 +21,7 @@ from beatd.store.adapters import RedisFileEntries
 from beatd.store.entries import put_call
 from tests.sim.cluster import KEYS, Instance, Scenario, World, scenario
 from tests.sim.history import History
+from tests.sim.replies import Failure
 
 PEACE = replace(
     scenario(10), entries=1, instances=1, edit_every=1e6, fault_every=1e9, foreign=False, faulty=False, file_entries=0
@@ -108,6 +109,32 @@ def test_without_a_mark_they_would_pass_for_whole(monkeypatch: pytest.MonkeyPatc
     failure = world.run().failure
     assert failure is not None
     assert "are said to be applied" in failure
+
+
+def test_a_leader_that_was_stopped_in_the_middle_of_its_files_writes_no_more_of_them() -> None:
+    world, refused = World(TWO), []
+    before = world.ledger.noted
+
+    def noted(script: str, args: Any, reply: Any) -> None:
+        before(script, args, reply)
+        if victims and script == "applied" and world.loop.time() > 5.0:
+            process = victims.pop().process
+            process.frozen = True
+            world.disturbed()
+            world.loop.call_later(2.5 * TWO.ttl, world.loop.thaw, process)
+            world.loop.call_later(2.5 * TWO.ttl, world.disturbed)
+        if script == "put" and isinstance(reply, Failure):
+            refused.append(reply.text.split()[0])
+
+    def reload() -> None:
+        victims.extend(i for i in world.instances if i.elector.term is not None)
+        victims[0].reload(world.new_files())
+
+    victims: list[Instance] = []
+    world.ledger.noted = noted
+    world.loop.call_later(5.0, reload)
+    assert world.run().failure is None
+    assert refused == ["FENCED"]
 
 
 def _storm() -> Scenario:
