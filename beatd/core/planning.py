@@ -1,11 +1,12 @@
 """The first slot of an entry that is to be planned."""
 
 from dataclasses import dataclass
-from typing import Final
+from typing import Final, Protocol
 
-from beatd.core.entry import Entry
+from beatd.core.entry import Policy
 from beatd.core.fire import Skip
 from beatd.core.instant import LAST_MS
+from beatd.core.schedules import Schedule
 from beatd.core.timetable import PlanItem, Stored
 
 SCORE_END: Final = LAST_MS + 1  # no script of ours writes a score from here on
@@ -19,7 +20,19 @@ class First:
     skips: tuple[Skip, ...] = ()
 
 
-def first_moment(entry: Entry, since: int, last_slot: int, jitter: int, left: int | None) -> First:
+class Timed(Protocol):
+    """What planning needs to know of an entry."""
+
+    @property
+    def schedule(self) -> Schedule:
+        """The rule of its slots."""
+
+    @property
+    def policy(self) -> Policy:
+        """What decides whether a slot is fired or skipped."""
+
+
+def first_moment(entry: Timed, since: int, last_slot: int, jitter: int, left: int | None) -> First:
     """The moment of the first slot strictly after `since` and after the last fire, by the entry's schedule.
 
     An entry that runs once is looked for as far back as it would still be on time (lateness counts from its moment,
@@ -36,7 +49,7 @@ def first_moment(entry: Entry, since: int, last_slot: int, jitter: int, left: in
     return First(None, () if missed is None else (Skip("past", 1, missed, missed),))
 
 
-def plan_item(entry: Entry, stored: Stored, now: int) -> PlanItem:
+def plan_item(entry: Timed, stored: Stored, now: int) -> PlanItem:
     """What to tell the plan script about an entry whose score is no moment: -t says "plan from instant t".
 
     A score that none of our scripts writes (a fraction, an infinity) is planned from `now`, and a moment at or before

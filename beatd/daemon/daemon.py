@@ -11,12 +11,11 @@ import socket
 import uuid
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from functools import partial
 from typing import Final
 
 from beatd import __version__
 from beatd.config.settings import Settings, files_hash
-from beatd.core.entry import Entry
-from beatd.core.fire import Template
 from beatd.core.term import LeaseTiming, Term
 from beatd.daemon.clock import ServerClock
 from beatd.daemon.definitions import Definitions
@@ -88,7 +87,7 @@ async def run_daemon(settings: Settings, url: str, keeper: Keeper | None, *, all
         elector,
         clock,
         events,
-        Definitions(settings.namespace, _compiler(instance)),
+        Definitions(settings.namespace, partial(compile_template, origin=instance.origin)),
         files,
         version=__version__,
         new_tag=_tags(),
@@ -109,13 +108,6 @@ def _loaded(settings: Settings) -> LoadedFiles | None:
     if not settings.files:
         return None
     return LoadedFiles(settings.entries, files_hash(settings.files))
-
-
-def _compiler(instance: Instance) -> Callable[[Entry], Template]:
-    def compiled(entry: Entry) -> Template:
-        return compile_template(entry, origin=instance.origin)
-
-    return compiled
 
 
 def _record(instance: Instance, clock: ServerClock) -> Callable[[Term | None], str]:

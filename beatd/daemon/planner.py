@@ -91,7 +91,7 @@ class Planner:
 
     def _plan_item(self, row: Stored) -> PlanItem:
         try:
-            return plan_item(self._s.definitions.compile(row).entry, row, self._s.clock.now_ms())
+            return plan_item(self._s.definitions.compile(row), row, self._s.clock.now_ms())
         except EntryInvalid as error:
             self._s.events.emit("entry_invalid", entry=row.name, error=error.message)
             return invalid_item(row, error, self._version)
@@ -165,7 +165,7 @@ class Planner:
         unknown = []
         for (name, moment), rev in zip(wanted, revs, strict=True):
             compiled = self._s.definitions.known(name, rev)
-            if compiled is None or compiled.entry.policy.max_runs is not None:
+            if compiled is None or compiled.policy.max_runs is not None:
                 unknown.append(name)
             else:
                 self._s.window.stage(Staged(compiled, moment, None))
@@ -211,10 +211,10 @@ class Planner:
             except EntryInvalid as error:
                 ready.setdefault("", []).append((row, invalid_item(row, error, self._version)))
                 continue
-            item = plan_item(compiled.entry, row, self._s.clock.now_ms())
+            item = plan_item(compiled, row, self._s.clock.now_ms())
             if (moment := owed_moment(row)) is not None:
                 item = PlanItem(row.name, row.rev, row.score, str(moment))
-            ready.setdefault(compiled.template.queue_key, []).append((row, item))
+            ready.setdefault(compiled.shape.template.queue_key, []).append((row, item))
         usable = dict(zip(ready, await self._s.timetable.usable(list(ready)), strict=True)) if ready else {}
         back = [pair for queue, pairs in ready.items() if usable[queue] for pair in pairs]
         if not back:

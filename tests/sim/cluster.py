@@ -29,7 +29,7 @@ from beatd.daemon.session import Session
 from beatd.daemon.together import run_together
 from beatd.store.adapters import RedisStores
 from beatd.store.keys import Keys
-from tests.sim.entries import PlainTemplate, random_entry
+from tests.sim.entries import plain_template, random_entry
 from tests.sim.ledger import Ledger
 from tests.sim.link import Connection, Network
 from tests.sim.loop import Process, VirtualLoop, within
@@ -158,7 +158,7 @@ class Instance:
             self.elector,
             clock,
             events,
-            Definitions(KEYS.namespace, lambda entry: PlainTemplate(entry, size)),
+            Definitions(KEYS.namespace, lambda task, queue, options: plain_template(queue, options, size)),
             FileEntries(stores.open_files, files, events, instance=name, new_id=lambda: next(ids), allow_shrink=False),
             version="sim",
             new_tag=lambda: next(ids),

@@ -106,8 +106,8 @@ class Ledger:
         found = self.all()
         doubles = [f"{key} x {n}" for key, n in Counter((m.entry, m.slot) for m in found).items() if n > 1]
         assert not doubles, "\n".join([f"{len(doubles)} doubled", *doubles[:20]])
-        ids = {entry: TaskIds(self._namespace, entry) for entry in {m.entry for m in found}}
-        wrong = [m for m in found if m.id != ids[m.entry].of(m.slot)]
+        ids = TaskIds(self._namespace)
+        wrong = [m for m in found if m.id != ids.of(m.entry, m.slot)]
         assert not wrong, f"{len(wrong)} ids do not follow from their slots: {wrong[:3]}"
 
     def longest_gap(self, first: float, last: float) -> float:

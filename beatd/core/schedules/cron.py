@@ -51,6 +51,9 @@ class Cron(Rule):
         """H takes the entry's name where no hash_id is given."""
         return self._seed is not None and self._hash_id is None
 
+    def renamed(self, name: str) -> Rule:
+        return _interned(self.text, self.zone, self._both, None, name) if self.named else self
+
     def next_ms(self, after: int) -> int | None:
         since, slot, following = self._known
         if slot <= after < following:

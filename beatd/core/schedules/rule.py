@@ -31,6 +31,12 @@ class Rule(ABC):
         """Whether the entry's name has a say in the slots, or would have if one were given."""
         return False
 
+    def renamed(self, name: str) -> "Rule":
+        """The rule as it is read for an entry of another name. Raises ScheduleInvalid."""
+        if self.named:
+            raise NotImplementedError(f"{type(self).__name__} is named, and doesn't say what another name makes of it")
+        return self
+
     @abstractmethod
     def next_ms(self, after: int) -> int | None:
         """The first slot strictly after an instant, or None when there is none."""
