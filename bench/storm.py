@@ -10,6 +10,7 @@ import statistics
 import subprocess
 import sys
 import time
+import uuid
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass
@@ -21,7 +22,7 @@ from beatd.core.edit import put_item
 from beatd.core.entry import entry_from_spec
 from beatd.store.client import Client
 from beatd.store.keys import Keys
-from bench.server import CLIENT_CORE, pin, running_server
+from bench.server import CLIENT_CORE, cpu_seconds, pin, running_server
 from tests.support.servers import RedisServer
 
 SIZES: Final = (1_000, 10_000, 100_000)
@@ -40,6 +41,8 @@ class Storm:
     storing_s: float
     planning_s: float
     staging_cpu_s: float
+    storm_cpu_s: float
+    server_cpu_s: float  # in the storm
     first_ms: int
     last_ms: int
     quiet_late_ms: tuple[float, float]  # median and worst
@@ -76,7 +79,7 @@ def _storm(entries: int) -> Storm:
             began = time.monotonic()
             slot = client.now_ms() // 1000 * 1000 + (HORIZON_S + QUIET_S + 10 + entries // 2_500) * 1000
             cron = datetime.fromtimestamp(slot / 1000, UTC).strftime("%-S %-M %-H %-d %-m *")
-            spec = {"cron": cron, "task": "app.tasks.work", "args": [1], "description": "x" * 100}
+            spec = {"cron": cron, "task": "app.tasks.work", "description": "x" * 100}
             _put(client, [f"storm-{i:06d}" for i in range(entries)], spec)
             stored = time.monotonic()
             _wait(lambda: redis.zcount(keys.key("due"), "-inf", "(0") == 0, "planned")
@@ -84,8 +87,9 @@ def _storm(entries: int) -> Storm:
             _sleep_until(client, slot - (HORIZON_S + 1) * 1000)
             cpu = _cpu_seconds(pid)
             _sleep_until(client, slot - 100)
-            staging = _cpu_seconds(pid) - cpu
+            staging, serving = _cpu_seconds(pid) - cpu, cpu_seconds(server)
             _wait(lambda: redis.llen("celery") >= entries, "fired")
+            firing, serving = _cpu_seconds(pid) - cpu - staging, cpu_seconds(server) - serving
             _sleep_until(client, client.now_ms() + 1_000)
             fires = list(_fires(redis.xrange(keys.key("hist"))))
     ats = [at for name, _, at in fires if name.startswith("storm-")]
@@ -97,6 +101,8 @@ def _storm(entries: int) -> Storm:
         storing_s=round(stored - began, 2),
         planning_s=round(planned - stored, 2),
         staging_cpu_s=round(staging, 2),
+        storm_cpu_s=round(firing, 2),
+        server_cpu_s=round(serving, 2),
         first_ms=min(ats) - slot,
         last_ms=max(ats) - slot,
         quiet_late_ms=_late(beats, begin - QUIET_S * 1000, begin),
@@ -122,7 +128,8 @@ def _daemon(server: RedisServer) -> Iterator[int]:
 def _put(client: Client, names: Sequence[str], spec: dict[str, Any]) -> None:
     for start in range(0, len(names), 2_000):
         page = enumerate(names[start : start + 2_000], start)
-        client.put([put_item(entry_from_spec(name, spec), f"{name}-{i}") for i, name in page], WHO)
+        # Arguments and revisions are each entry's own, as in life: nothing of them can be shared.
+        client.put([put_item(entry_from_spec(name, {**spec, "args": [i]}), uuid.uuid4().hex) for i, name in page], WHO)
 
 
 def _fires(rows: Sequence[tuple[Any, dict[bytes, bytes]]]) -> Iterator[tuple[str, int, int]]:

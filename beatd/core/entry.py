@@ -10,7 +10,7 @@ import json
 import unicodedata
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Any, Final, Literal, cast, get_args
+from typing import Any, Final, Literal, NamedTuple, cast, get_args
 
 from beatd.core.duration import format_duration, parse_duration
 from beatd.core.json_value import KIND_NAMES, check_json, kind_of
@@ -100,8 +100,7 @@ def entry_from_spec(name: str, spec: Mapping[str, Any]) -> Entry:
         raise EntryInvalid(error.message, hint=error.hint) from error
 
 
-@dataclass(frozen=True, slots=True)
-class Own:
+class Own(NamedTuple):
     """What entries differ in that are otherwise alike, beside their names."""
 
     args: tuple[Any, ...]
@@ -163,8 +162,12 @@ def _own(spec: Mapping[str, Any]) -> Own:
         args=tuple(_typed(spec, "args", list, [])),
         kwargs=_typed(spec, "kwargs", dict, {}),
         description=_typed(spec, "description", str, ""),
-        tags=tuple(_text({"tags": tag}, "tags", None) for tag in _typed(spec, "tags", list, [])),
+        tags=_tags(spec["tags"]) if "tags" in spec else (),
     )
+
+
+def _tags(tags: object) -> tuple[str, ...]:
+    return tuple(_text({"tags": tag}, "tags", None) for tag in _typed({"tags": tags}, "tags", list, []))
 
 
 def _queue(spec: Mapping[str, Any], in_options: object) -> str:

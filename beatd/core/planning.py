@@ -10,6 +10,7 @@ from beatd.core.schedules import Schedule
 from beatd.core.timetable import PlanItem, Stored
 
 SCORE_END: Final = LAST_MS + 1  # no script of ours writes a score from here on
+WHOLE_DIGITS: Final = len(str(SCORE_END)) - 1  # any number of so many digits lies below it
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,5 +77,7 @@ def moment_of(score: str) -> int | None:
 
 def whole_score(score: str) -> int | None:
     """A score that one of our scripts could have written: whole, of at most 15 digits. None for any other."""
+    if score.isascii() and score.isdigit() and len(score) <= WHOLE_DIGITS:  # nearly always: a moment of our days
+        return int(score)
     value = float(score)
     return int(value) if abs(value) < SCORE_END and value.is_integer() else None

@@ -7,7 +7,7 @@ thousands of entries share one; what is replaced or dropped stays in its bucket 
 import heapq
 from collections.abc import Iterator
 from dataclasses import dataclass, field
-from typing import Final
+from typing import Final, NamedTuple
 
 from beatd.core.entry import Policy
 from beatd.core.fire import TaskIds, Template
@@ -29,8 +29,7 @@ class Shape:
     size: int
 
 
-@dataclass(frozen=True, slots=True)
-class Compiled:
+class Compiled(NamedTuple):
     """A definition made ready to fire: everything that does not change until the next revision.
 
     ``own``: what its messages have of their own, as the template wrote it. ``size``: the memory that it takes, with

@@ -31,7 +31,7 @@ COMPILED_BYTES: Final = 8 * 1024 * 1024
 SHAPES_BYTES: Final = 4 * 1024 * 1024
 
 # Bytes of the objects beside their texts, as a test measures them.
-_ENTRY: Final = 400  # with its places in window and cache
+_ENTRY: Final = 310  # with its places in window and cache
 _SCHEDULE: Final = 1_000
 _RENAMED: Final = 200  # a schedule that differs by the entry's name
 _SHAPE: Final = 2_000

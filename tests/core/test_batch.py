@@ -115,7 +115,7 @@ class Short:
 def test_no_more_messages_than_one_call_takes() -> None:
     due = [staged(f"e{n}", T0, catchup="all", catchup_limit=300) for n in range(5)]
     short = [
-        Staged(replace(entry.compiled, shape=replace(entry.compiled.shape, template=Short())), T0, None)
+        Staged(entry.compiled._replace(shape=replace(entry.compiled.shape, template=Short())), T0, None)
         for entry in due
     ]
     batch = batch_of(short, T0 + 299 * M)
