@@ -33,8 +33,12 @@ class Timed(Protocol):
         """What decides whether a slot is fired or skipped."""
 
 
-def first_moment(entry: Timed, since: int, last_slot: int, jitter: int, left: int | None) -> First:
+def first_moment(
+    entry: Timed, since: int, last_slot: int, jitter: int, left: int | None, settled: int | None = None
+) -> First:
     """The moment of the first slot strictly after `since` and after the last fire, by the entry's schedule.
+
+    settled: where something is known to have been settled up to an earlier instant than `since`, it counts from there.
 
     An entry that runs once is looked for as far back as it would still be on time (lateness counts from its moment,
     the grace is inclusive), so that an instant just past still fires; one that lies further back is a skip (`past`).
@@ -43,6 +47,8 @@ def first_moment(entry: Timed, since: int, last_slot: int, jitter: int, left: in
         return First(None)
     once = entry.schedule.kind == "at"
     start = since - jitter - entry.policy.grace_ms - 1 if once else since
+    if settled is not None:
+        start = min(start, settled)
     slot = entry.schedule.next_ms(max(start, last_slot))
     if slot is not None:
         return First(slot + jitter)
@@ -50,17 +56,45 @@ def first_moment(entry: Timed, since: int, last_slot: int, jitter: int, left: in
     return First(None, () if missed is None else (Skip("past", 1, missed, missed),))
 
 
-def plan_item(entry: Timed, stored: Stored, now: int) -> PlanItem:
+def plan_item(entry: Timed, stored: Stored, now: int, settled: int | None = None) -> PlanItem:
     """What to tell the plan script about an entry whose score is no moment: -t says "plan from instant t".
 
     A score that none of our scripts writes (a fraction, an infinity) is planned from `now`, and a moment at or before
-    the last fire from just after that: nothing fires twice, whoever wrote the score.
+    the last fire from just after that: nothing fires twice, whoever wrote the score. `settled` as in first_moment.
     """
     mark = whole_score(stored.score)
     since = now if mark is None else -mark if mark < 0 else stored.last_slot
-    first = first_moment(entry, since, stored.last_slot, stored.jitter, stored.left)
+    first = first_moment(entry, since, stored.last_slot, stored.jitter, stored.left, settled)
     verdict = "F" if first.moment is None else str(first.moment)
     return PlanItem(stored.name, stored.rev, stored.score, verdict, "", first.skips)
+
+
+def stray_item(entry: Timed, stored: Stored) -> PlanItem | None:
+    """Plans anew an entry whose moment stands for no slot of its schedule, from just before it; None where it does.
+
+    Zone data may have changed since it was planned, or somebody has written the score by hand.
+    """
+    moment = owed_moment(stored)
+    if moment is None or entry.schedule.next_ms(moment - stored.jitter - 1) == moment - stored.jitter:
+        return None
+    since = moment - stored.jitter - 1
+    first = first_moment(entry, since, stored.last_slot, stored.jitter, stored.left, settled=since)
+    verdict = "F" if first.moment is None else str(first.moment)
+    return PlanItem(stored.name, stored.rev, stored.score, verdict, "", first.skips)
+
+
+def moved_item(entry: Timed, stored: Stored, now: int) -> PlanItem | None:
+    """Plans anew an entry whose next slot is another one by the zone data of today; None where it is not.
+
+    What is due already stays: whoever stages it asks whether it is a slot at all.
+    """
+    moment = owed_moment(stored)
+    if moment is None or moment <= now or stored.left == 0:
+        return None
+    slot = entry.schedule.next_ms(max(now, stored.last_slot))
+    if slot is None or slot + stored.jitter == moment:
+        return None
+    return PlanItem(stored.name, stored.rev, stored.score, str(slot + stored.jitter))
 
 
 def owed_moment(stored: Stored) -> int | None:

@@ -8,7 +8,7 @@ class Candidacy:
     """One request for the lease.
 
     owner is fresh for every candidacy; seen_rn and stood_still say that the renewal count has not moved for longer
-    than the TTL on this candidate's own monotonic clock.
+    than the TTL on this candidate's own monotonic clock. zone_data: the version used here, '' where nobody knows.
     """
 
     owner: str
@@ -17,6 +17,7 @@ class Candidacy:
     incarnation: str
     seen_rn: str = "0"
     stood_still: bool = False
+    zone_data: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,13 +34,17 @@ class Term:
 
 @dataclass(frozen=True, slots=True)
 class Held:
-    """Somebody else holds the lease, until then by the server's clock; rn is their renewal count."""
+    """Somebody else holds the lease, until then by the server's clock; rn is their renewal count.
+
+    newer_zone_data: nobody holds it, but an instance with that version of the zone data is alive, and it goes first.
+    """
 
     epoch: int
     host: str
     until: int
     now: int
     rn: str
+    newer_zone_data: str = ""
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,10 +1,11 @@
 """What passes between the leader and the timetable. Instants in UTC ms; a moment is a slot plus the entry's jitter."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from enum import IntEnum
 from typing import Final, NamedTuple
 
+from beatd.core.census import Sizes
 from beatd.core.fire import Skip
 
 UNREADABLE: Final = -1  # runs left, where another client has left no number
@@ -72,12 +73,15 @@ class FireReply:
 class Check:
     """How many moments lie in [0, bound], how many entries wait to be planned, the oldest moment, seq and TIME.
 
-    astray: some names whose scores lie beyond all moments there can be.
+    seq: None where there is no lease.
+
+    astray: some names whose scores lie beyond all moments there can be. sizes: how many names each place holds.
     """
 
     in_window: int
     unplanned: int
     oldest: int | None
-    seq: int
+    seq: int | None
     now: int
     astray: Sequence[str] = ()
+    sizes: Sizes = field(default_factory=Sizes)

@@ -75,7 +75,8 @@ class _Bucket:
 class Window:
     """What is staged, and ``bound``: the moment up to which (inclusive) the timetable has been read.
 
-    ``complete``: all of it has; a full window, or one that is being read, may end inside a moment.
+    ``complete``: all of it has; a full window, or one that is being read, may end inside a moment. ``settled``: every
+    moment up to it is staged or past, also while more is being read.
     """
 
     def __init__(self) -> None:
@@ -90,6 +91,7 @@ class Window:
         self.generation += 1
         self.bound = -1
         self.complete = False
+        self.settled = -1
         self.size = 0
         self._staged: dict[str, Staged] = {}
         self._buckets: dict[int, _Bucket] = {}
@@ -132,6 +134,10 @@ class Window:
         """The moment under which an entry is staged, or None."""
         item = self._staged.get(name)
         return None if item is None else item.moment
+
+    def moments(self) -> dict[str, int]:
+        """The moment of every staged entry."""
+        return {name: item.moment for name, item in self._staged.items()}
 
     def take_due(self, now: int, at_most: int) -> list[Staged]:
         """Removes and returns what is due by `now`, oldest moments first."""

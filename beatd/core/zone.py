@@ -164,7 +164,7 @@ def _version(folder: Traversable) -> str:
         match = re.match(pattern, path.read_text(encoding="utf-8")) if path.is_file() else None
         if match:
             return match[1]
-    return "unknown"
+    return ""
 
 
 _override: list[ZoneData] = []
@@ -187,6 +187,11 @@ def forget_with_zones(forget: Callable[[], None]) -> None:
 def zone_data() -> ZoneData:
     """The zone data in use, with their version."""
     return _override[0] if _override else package_data()
+
+
+def data_version() -> str:
+    """The IANA version of the zone data in use, such as `2026b`; '' where the data don't tell. Later is greater."""
+    return zone_data().version
 
 
 @cache

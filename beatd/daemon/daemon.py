@@ -17,6 +17,7 @@ from typing import Final
 from beatd import __version__
 from beatd.config.settings import Settings, files_hash
 from beatd.core.term import LeaseTiming, Term
+from beatd.core.zone import data_version
 from beatd.daemon.clock import ServerClock
 from beatd.daemon.definitions import Definitions
 from beatd.daemon.elector import Elector
@@ -32,6 +33,7 @@ from beatd.store.embedded import Keeper
 from beatd.store.entries import audit, user_name
 from beatd.store.keys import Keys
 from beatd.store.link import Link
+from beatd.store.timetable import HistoryBounds
 
 TEND_S: Final = 0.5
 END_SIGNALS: Final = (signal.SIGTERM, signal.SIGINT)
@@ -63,13 +65,15 @@ async def run_daemon(settings: Settings, url: str, keeper: Keeper | None, *, all
     events = LogEvents(clock.monotonic)
     who = audit("beatd run", user_name(), instance.host)
     address = RedisAddress(url, timing.timeout)
-    stores = RedisStores(lambda: Link.open(address), keys, who)
+    bounds = HistoryBounds(settings.history_fires, settings.history_skips)
+    stores = RedisStores(lambda: Link.open(address), keys, who, bounds)
     elector = Elector(
         stores,
         timing,
         clock,
         events,
         instance=instance.name,
+        zone_data=data_version(),
         record=_record(instance, clock),
         new_id=_new_id,
         random_source=random.Random(),  # noqa: S311  # spreads retries; nothing secret
@@ -90,6 +94,7 @@ async def run_daemon(settings: Settings, url: str, keeper: Keeper | None, *, all
         Definitions(settings.namespace, partial(compile_template, origin=instance.origin)),
         files,
         version=__version__,
+        zone_data=data_version(),
         new_tag=_tags(),
         random_source=random.Random(),  # noqa: S311  # as above
     )
@@ -113,7 +118,13 @@ def _loaded(settings: Settings) -> LoadedFiles | None:
 def _record(instance: Instance, clock: ServerClock) -> Callable[[Term | None], str]:
     def record(term: Term | None) -> str:
         role = "standby" if term is None else "leader"
-        content = {"host": instance.host, "pid": instance.pid, "version": __version__, "role": role}
+        content = {
+            "host": instance.host,
+            "pid": instance.pid,
+            "version": __version__,
+            "role": role,
+            "tzdata": data_version(),
+        }
         return json.dumps({**content, "seen": clock.now_ms()})
 
     return record

@@ -27,17 +27,20 @@ class Elector:
         events: EventSink,
         *,
         instance: str,
+        zone_data: str,
         record: Callable[[Term | None], str],
         new_id: Callable[[], str],
         random_source: random.Random,
     ) -> None:
         self.term: Term | None = None
         self.changed = asyncio.Event()
+        self.others_met = 0  # answers that somebody else holds the lease
         self._stores = stores
         self._timing = timing
         self._clock = clock
         self._events = events
         self._instance = instance
+        self._zone_data = zone_data
         self._record = record
         self._new_id = new_id
         self._random = random_source
@@ -45,6 +48,7 @@ class Elector:
         self._look = asyncio.Event()
         self._trouble = Trouble(events, random_source)
         self._met_redis = False
+        self._yielded_to = ""
 
     def prolonged(self, term: Term, sent: float) -> None:
         """A fire sent at that monotonic instant was accepted: the script renewed the lease with it."""
@@ -127,6 +131,7 @@ class Elector:
                 incarnation=self._new_id(),
                 seen_rn=watch.rn,
                 stood_still=watch.stood_still(),
+                zone_data=self._zone_data,
             )
         )
         self._answered()
@@ -137,9 +142,18 @@ class Elector:
             self._become(answer)
             await self._announce(lease, answer)
         else:
+            self.others_met += 1
             watch.saw(answer)
+            self._yield_to(answer)
             await self._announce(lease, None)
             await wait_for_event(self._look, wait_before_next_bid(answer, self._timing))
+
+    def _yield_to(self, answer: Held) -> None:
+        newer = answer.newer_zone_data
+        if newer and newer != self._yielded_to:
+            error = f"zone data here are {self._zone_data}; another instance has {newer} and leads, lest slots go back"
+            self._events.emit("lease_refused", error=error, hint="upgrade tzdata on this host")
+        self._yielded_to = newer
 
     async def _renew(self, lease: LeasePort, term: Term) -> None:
         sent = self._clock.monotonic()

@@ -63,8 +63,13 @@ class FileEntries:
         self._instance = instance
         self._new_id = new_id
         self._allow_shrink = allow_shrink
+        self._names = frozenset(entry.name for entry in files.entries) if files is not None else frozenset()
         self._held: frozenset[str] = frozenset()  # names of the files that the API holds
         self._told: set[str] = set()
+
+    def holds(self, name: str) -> bool:
+        """Whether the files have an entry of that name."""
+        return name in self._names
 
     async def keep_applied(self) -> None:
         """Applies the files, and again whenever entries of theirs are gone. Raises Unreachable without an answer."""

@@ -4,8 +4,9 @@ import asyncio
 import random
 from collections.abc import Callable
 
+from beatd.core.recovery import Memory, Recovery
 from beatd.core.term import Term
-from beatd.core.timetable import Check
+from beatd.daemon.checker import Checker
 from beatd.daemon.definitions import Definitions
 from beatd.daemon.elector import Elector
 from beatd.daemon.files import FileEntries
@@ -15,10 +16,8 @@ from beatd.daemon.session import Session
 from beatd.daemon.ticker import Ticker
 from beatd.daemon.together import run_together, wait_for_event
 from beatd.daemon.trouble import Trouble
+from beatd.daemon.upkeep import Upkeep
 from beatd.errors import BeatdError, LeaseLost
-
-CHECK_S = 1.0
-OVERDUE_MS = 1_000
 
 
 class Leader:
@@ -34,6 +33,7 @@ class Leader:
         files: FileEntries,
         *,
         version: str,
+        zone_data: str,
         new_tag: Callable[[], str],
         random_source: random.Random,
     ) -> None:
@@ -44,8 +44,12 @@ class Leader:
         self._definitions = definitions
         self._files = files
         self._version = version
+        self._zone_data = zone_data
         self._new_tag = new_tag
         self._random = random_source
+        self._memory: Memory | None = None
+        self._others_met = 0  # other leaders, when that memory was made
+        self._recovery: Recovery | None = None
 
     async def run(self) -> None:
         """Runs for ever."""
@@ -77,21 +81,54 @@ class Leader:
         try:
             changes = await self._stores.open_changes()
             try:
-                session = Session(term, timetable, self._clock, self._definitions, self._events)
-                planner = Planner(session, self._version)
-                ticker = Ticker(session, new_tag=self._new_tag, prolonged=self._elector.prolonged)
-                position = await changes.position()
-                await run_together(
-                    planner.run(),
-                    ticker.run(),
-                    _follow(changes, position, session),
-                    _check(session, trouble),
-                    self._files.keep_applied(),
-                )
+                session = Session(term, timetable, self._clock, self._definitions, self._events, self._files.holds)
+                session.sizes = (await timetable.check(-1)).sizes
+                session.recovery = self._recover(session)
+                try:
+                    await self._serve(session, changes, trouble)
+                finally:
+                    self._remember(session)
             finally:
                 await changes.close()
         finally:
             await timetable.close()
+
+    async def _serve(self, session: Session, changes: ChangePort, trouble: Trouble) -> None:
+        planner = Planner(session, self._version)
+        ticker = Ticker(session, new_tag=self._new_tag, prolonged=self._elector.prolonged)
+        position = await changes.position()
+        await run_together(
+            planner.run(),
+            ticker.run(),
+            _follow(changes, position, session),
+            Checker(session, trouble).run(),
+            Upkeep(session, self._stores.open_upkeep, self._zone_data).run(),
+            self._files.keep_applied(),
+        )
+
+    def _remember(self, session: Session) -> None:
+        """What has been fired since an older memory would be fired again after it: none is better than that one."""
+        memory = session.memory()
+        if memory is not None or session.seq is not None:
+            self._memory, self._others_met = memory, self._elector.others_met
+
+    def _recover(self, session: Session) -> Recovery | None:
+        """Whether Redis came back empty, and where entries of files go on then.
+
+        Only who led last knows: had another led in between, what is remembered here would be fired twice.
+        """
+        memory, self._memory = self._memory, None
+        if memory is None or memory.incarnation == session.term.incarnation:
+            self._memory = memory
+            return self._recovery
+        self._recovery = None
+        if session.sizes.revisions == 0 and memory.entries:
+            lost = memory.not_in_files
+            error = f"Redis came back empty: of {memory.entries} entries {lost} were in no file and are gone"
+            self._events.emit("backlog", reason="wipe", error=error, lost=lost)
+            if self._elector.others_met == self._others_met:
+                self._recovery = Recovery(memory)
+        return self._recovery
 
 
 async def _follow(changes: ChangePort, position: str, session: Session) -> None:
@@ -100,49 +137,3 @@ async def _follow(changes: ChangePort, position: str, session: Session) -> None:
         position, names = await changes.wait(position, 1.0)
         if names:
             session.suspect(*names)
-
-
-async def _check(session: Session, trouble: Trouble) -> None:
-    """Once a second: does Redis agree with what is staged? The first answer says that the session works."""
-    differed, stepped = False, session.clock.stepped
-    while True:
-        await asyncio.sleep(CHECK_S)
-        window = session.window
-        believed = window.generation, window.bound, window.complete
-        sent = session.clock.monotonic()
-        check = await session.timetable.check(window.bound)
-        session.clock.observe(sent, check.now)
-        trouble.over()
-        if stepped != session.clock.stepped:
-            stepped = session.clock.stepped
-            session.events.emit("clock_stepped")
-            session.restart()
-        elif session.seq is not None and check.seq != session.seq:
-            # Answers come in order, so ours is up to date: the dataset went back to an older state.
-            session.events.emit("backlog", reason="rollback", seq=check.seq, expected=session.seq)
-            session.seq = check.seq
-            session.restart()
-        elif believed[0] == window.generation:
-            # Numbers are compared while nothing is being read. Requests sent after the check hold what it still
-            # counted: they are in flight. What is overdue is the head, so it was read whatever is being read now.
-            comparable = window.complete and believed == (window.generation, window.bound, window.complete)
-            miscounted = comparable and check.in_window != len(window) + len(session.in_flight)
-            differs = miscounted or _passed_over(session, check)
-            if differs and differed:
-                session.restart()
-            if comparable or differs:
-                differed = differs and not differed
-        if check.astray:
-            session.suspect(*check.astray)
-        if check.unplanned:
-            session.planner_wakes.set()
-
-
-def _passed_over(session: Session, check: Check) -> bool:
-    """Whether something is overdue that is not staged as such: its moment was set back behind our back, by a dataset
-    that returned to an older state or by another client. No number changes then.
-    """
-    if check.oldest is None or check.now - check.oldest < OVERDUE_MS:
-        return False
-    earliest = session.earliest()
-    return earliest is None or earliest > check.oldest

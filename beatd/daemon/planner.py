@@ -4,9 +4,9 @@ import asyncio
 from collections.abc import Iterator, Sequence
 from typing import Final, TypeVar
 
-from beatd.core.planning import moment_of, owed_moment, plan_item
+from beatd.core.planning import moment_of, owed_moment, plan_item, stray_item
 from beatd.core.timetable import Code, PlanItem, Stored
-from beatd.core.window import Staged
+from beatd.core.window import Compiled, Staged
 from beatd.daemon.definitions import invalid_item
 from beatd.daemon.session import Session
 from beatd.daemon.together import wait_for_event
@@ -38,6 +38,7 @@ class Planner:
         self._last_read = b""  # the last of their names: rows of one moment are in the order of their names
         self._probe_at = 0.0  # monotonic
         self._probe_from = 0
+        self._met_slot: tuple[object, int] = (None, 0)  # a schedule and one of its slots: many entries share both
 
     async def run(self) -> None:
         """Runs until the connection or the lease is lost; raises what ended it."""
@@ -91,7 +92,8 @@ class Planner:
 
     def _plan_item(self, row: Stored) -> PlanItem:
         try:
-            return plan_item(self._s.definitions.compile(row), row, self._s.clock.now_ms())
+            compiled = self._s.definitions.compile(row)
+            return plan_item(compiled, row, self._s.clock.now_ms(), self._s.settled(row))
         except EntryInvalid as error:
             self._s.events.emit("entry_invalid", entry=row.name, error=error.message)
             return invalid_item(row, error, self._version)
@@ -101,6 +103,8 @@ class Planner:
             self._s.refused(row.name)
             return
         self._s.accepted(row.name)
+        if self._s.recovery is not None:
+            self._s.recovery.taken_up(row.name)
         # Asked with the bound as it is now that the reply is here: a page read meanwhile may have missed it.
         if item.verdict.isdigit() and self._s.window.covers(int(item.verdict)):
             self._s.stage(row, int(item.verdict))
@@ -127,6 +131,8 @@ class Planner:
         self._read_up_to(page[-1][1] if more else until + 1, offset, page)
         await self._stage_page(page)
         window.complete = not more
+        if self._generation == window.generation:
+            window.settled = page[-1][1] - 1 if more else until
         return more
 
     async def _read_on(self, until: int, now: int) -> tuple[int, Sequence[tuple[str, int]]]:
@@ -165,7 +171,7 @@ class Planner:
         unknown = []
         for (name, moment), rev in zip(wanted, revs, strict=True):
             compiled = self._s.definitions.known(name, rev)
-            if compiled is None or compiled.policy.max_runs is not None:
+            if compiled is None or compiled.policy.max_runs is not None or not self._is_slot(compiled, moment):
                 unknown.append(name)
             else:
                 self._s.window.stage(Staged(compiled, moment, None))
@@ -230,21 +236,37 @@ class Planner:
         return name in self._s.in_flight or (staged is not None and staged > moment)
 
     async def _stage_rows(self, rows: Sequence[Stored]) -> None:
-        broken: list[PlanItem] = []
+        anew: list[tuple[Stored, PlanItem]] = []
         for part in _parts(rows, SLICE):
             for row in part:
                 moment = moment_of(row.score)
                 if moment is None or not self._s.window.covers(moment):
                     continue
                 try:
-                    self._s.stage(row, moment)
+                    compiled = self._s.make_ready(row)
+                    if self._is_slot(compiled, moment):
+                        self._s.window.stage(Staged(compiled, moment, row.left))
+                    elif (stray := stray_item(compiled, row)) is not None:
+                        anew.append((row, stray))
                 except EntryInvalid as error:
                     self._s.events.emit("entry_invalid", entry=row.name, error=error.message)
-                    broken.append(invalid_item(row, error, self._version))
+                    anew.append((row, invalid_item(row, error, self._version)))
             self._s.ticker_wakes.set()
             await asyncio.sleep(0)
-        if broken:
-            await self._s.timetable.plan(self._s.term, broken)
+        if anew:
+            reply = await self._s.timetable.plan(self._s.term, [item for _, item in anew])
+            for (row, item), code in zip(anew, reply.codes, strict=True):
+                self._planned(row, item, code)
+
+    def _is_slot(self, compiled: Compiled, moment: int) -> bool:
+        """Whether a moment stands for a slot by the zone data of this instance, as far as those are to be trusted."""
+        schedule, slot = compiled.schedule, moment - compiled.jitter
+        if self._s.trust_slots or self._met_slot == (schedule, slot):
+            return True
+        if schedule.next_ms(slot - 1) != slot:
+            return False
+        self._met_slot = schedule, slot
+        return True
 
     def _pause(self) -> float:
         """Until the window wants to be read on; an edit wakes the planner earlier."""

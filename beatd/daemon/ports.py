@@ -97,6 +97,43 @@ class ChangePort(Protocol):
         """Closes the connection."""
 
 
+class UpkeepPort(Protocol):
+    """What upkeep needs of the store. Every call raises Unreachable without an answer."""
+
+    async def names(self, kind: str, cursor: str) -> tuple[str, list[str]]:
+        """One page of the names in one place, and the next cursor; '0' begins and ends."""
+
+    async def finished(self, cursor: str) -> tuple[str, list[tuple[str, int]]]:
+        """One page of the entries without further runs, and since when (UTC ms)."""
+
+    async def definitions(self, names: Sequence[str]) -> list[tuple[str | None, bytes | None, bool]]:
+        """Revision, definition, and whether a file owns it, of each name."""
+
+    async def repair(self, term: Term, names: Sequence[str]) -> list[int]:
+        """Mends what can't be; a code each."""
+
+    async def trim(self, term: Term, names: Sequence[str]) -> int:
+        """Forgets removed entries whose time is over."""
+
+    async def remove(self, names: Sequence[str], revs: Sequence[str]) -> bool:
+        """Removes entries that are still at these revisions, all or none."""
+
+    async def forget_instances(self, before: int) -> int:
+        """Takes instances off the list that were last seen before an instant."""
+
+    async def bound_histories(self) -> None:
+        """Measures the histories, so that the next rows keep them within their bytes."""
+
+    async def zone_data(self) -> str | None:
+        """The version of the zone data that the timetable was planned with."""
+
+    async def note_zone_data(self, version: str) -> None:
+        """Writes that version down."""
+
+    async def close(self) -> None:
+        """Closes the connection."""
+
+
 class ReleasePort(Protocol):
     """The channel on which a leader says that it leaves."""
 
@@ -128,6 +165,9 @@ class Stores(Protocol):
 
     async def open_changes(self) -> ChangePort:
         """A connection that waits for rows of the change log."""
+
+    async def open_upkeep(self) -> UpkeepPort:
+        """A connection for what has time."""
 
     async def open_release(self) -> ReleasePort:
         """A connection that waits for a lease to be released."""

@@ -5,12 +5,15 @@ read from minus infinity.
 """
 
 import asyncio
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Final
 
+from beatd.core.census import Sizes
+from beatd.core.recovery import Memory, Recovery
 from beatd.core.term import Term
 from beatd.core.timetable import Stored
-from beatd.core.window import Staged, Window
+from beatd.core.window import Compiled, Staged, Window
 from beatd.daemon.definitions import Definitions
 from beatd.daemon.ports import Clock, EventSink, TimetablePort
 from beatd.errors import EntryInvalid
@@ -28,11 +31,16 @@ class Session:
     clock: Clock
     definitions: Definitions
     events: EventSink
+    of_files: Callable[[str], bool] = lambda name: False  # whether this instance's own files hold an entry
     seq: int | None = None  # of the last accepted batch, once there was one
     window: Window = field(default_factory=Window)
     in_flight: dict[str, int] = field(default_factory=dict)  # name -> moment: fired, not yet answered
     planner_wakes: asyncio.Event = field(default_factory=asyncio.Event)
     ticker_wakes: asyncio.Event = field(default_factory=asyncio.Event)
+    walk_wanted: asyncio.Event = field(default_factory=asyncio.Event)  # the numbers of the places disagree
+    sizes: Sizes = field(default_factory=Sizes)  # as counted last
+    trust_slots: bool = False  # the timetable was planned with newer zone data than ours
+    recovery: Recovery | None = None  # the dataset was lost: where entries of files go on
     condemned: dict[str, EntryInvalid] = field(default_factory=dict)  # broke the making of a batch, to be made invalid
     _suspects: dict[str, None] = field(default_factory=dict)  # in the order they came
     _strikes: dict[str, int] = field(default_factory=dict)
@@ -75,11 +83,29 @@ class Session:
             self.window.drop(name)
         return names
 
-    def stage(self, stored: Stored, moment: int) -> None:
-        """Makes an entry ready and takes it into the window. Raises EntryInvalid."""
+    def make_ready(self, stored: Stored) -> Compiled:
+        """Compiles an entry. Raises EntryInvalid, also when it could not be fired as it stands."""
         if (error := self.condemned.pop(stored.name, None)) is not None:
             raise error
-        self.window.stage(Staged(self.definitions.compile(stored), moment, stored.left))
+        return self.definitions.compile(stored)
+
+    def stage(self, stored: Stored, moment: int) -> None:
+        """Makes an entry ready and takes it into the window. Raises EntryInvalid."""
+        self.window.stage(Staged(self.make_ready(stored), moment, stored.left))
+
+    def settled(self, stored: Stored) -> int | None:
+        """Up to which instant this entry was settled before the dataset was lost, if it was and that is known."""
+        if self.recovery is None or not self.of_files(stored.name):
+            return None
+        return self.recovery.settled(stored.name, stored.jitter)
+
+    def memory(self) -> Memory | None:
+        """What was settled when this session ended; None when it had not read the timetable."""
+        if self.window.settled < 0:
+            return None
+        moments = {**self.window.moments(), **self.in_flight}
+        counted = self.sizes
+        return Memory(self.term.incarnation, self.window.settled, moments, counted.revisions, counted.from_files)
 
     def count_batch(self, seq: int, *, accepted: bool) -> None:
         """Takes the lease's count of batches from an answer; answers come in order, and nobody else counts.

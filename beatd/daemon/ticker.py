@@ -108,10 +108,11 @@ class Ticker:
     async def _fire(self, batch: Batch) -> None:
         sent = self._s.clock.monotonic()
         try:
+            # Without an answer they stay in flight: the session ends, and who knows whether they were fired.
             reply = await self._s.timetable.fire(self._s.term, batch.items)
-        finally:
             for item in batch.items:
                 self._s.in_flight.pop(item.name, None)
+        finally:
             self._room.release()
             self._s.ticker_wakes.set()
         self._s.clock.observe(sent, reply.now)

@@ -1,7 +1,7 @@
 """The store as the daemon's services see it: connections that fit `daemon/ports.py`."""
 
 from collections.abc import Awaitable, Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, Final
 
 from beatd.core.edit import PutItem
@@ -10,7 +10,8 @@ from beatd.store.keys import Keys
 from beatd.store.lease import CHANNEL, RedisLease
 from beatd.store.link import Link
 from beatd.store.spoilt import whole
-from beatd.store.timetable import RedisTimetable
+from beatd.store.timetable import HistoryBounds, RedisTimetable
+from beatd.store.upkeep import RedisUpkeep
 
 FILE_PAGE: Final = 1_000
 
@@ -122,6 +123,7 @@ class RedisStores:
     open_link: Callable[[], Awaitable[Link]]
     keys: Keys
     who: str
+    bounds: HistoryBounds = field(default_factory=HistoryBounds)
 
     async def open_lease(self) -> RedisLease:
         """The elector's own connection."""
@@ -129,7 +131,11 @@ class RedisStores:
 
     async def open_timetable(self) -> RedisTimetable:
         """The connection of planner and ticker."""
-        return RedisTimetable(await self.open_link(), self.keys)
+        return RedisTimetable(await self.open_link(), self.keys, self.bounds)
+
+    async def open_upkeep(self) -> RedisUpkeep:
+        """The connection for what has time."""
+        return RedisUpkeep(await self.open_link(), self.keys, self.who, self.bounds)
 
     async def open_changes(self) -> RedisChanges:
         """The connection that follows the change log."""

@@ -20,10 +20,12 @@ class RedisLease:
 
     async def acquire(self, candidacy: Candidacy) -> Term | Held:
         """Asks once. Raises NewerFormat when this program is too old to lead, Unreachable without an answer."""
-        granted, epoch, owner, until, now, rn, seq, inc, host = await self.link.run(acquire_call(self.keys, candidacy))
+        granted, epoch, owner, until, now, rn, seq, inc, host, newer = await self.link.run(
+            acquire_call(self.keys, candidacy)
+        )
         if granted:
             return Term(int(epoch), owner.decode(), int(until), int(now), int(seq), inc.decode())
-        return Held(int(epoch), host.decode(errors="replace"), int(until), int(now), rn.decode())
+        return Held(int(epoch), host.decode(errors="replace"), int(until), int(now), rn.decode(), newer.decode())
 
     async def renew(self, term: Term) -> Term:
         """Prolongs the term. Raises LeaseLost when it is not ours any more."""
@@ -53,5 +55,5 @@ def acquire_call(keys: Keys, candidacy: Candidacy) -> Call:
     """The call of one candidacy."""
     c = candidacy
     stood_still = "1" if c.stood_still else "0"
-    args: list[Arg] = [c.owner, c.ttl_ms, c.seen_rn, stood_still, FORMAT, c.host, c.incarnation, SHARDS]
+    args: list[Arg] = [c.owner, c.ttl_ms, c.seen_rn, stood_still, FORMAT, c.host, c.incarnation, SHARDS, c.zone_data]
     return call("acquire", keys, args)

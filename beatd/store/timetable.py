@@ -1,9 +1,10 @@
 """The timetable in Redis, as the leader reads and moves it. Reads are pages; moves are scripts that verify."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, Final
 
+from beatd.core.census import Sizes
 from beatd.core.fire import FireItem, Skip
 from beatd.core.planning import SCORE_END
 from beatd.core.term import Term
@@ -13,9 +14,25 @@ from beatd.store.link import Link
 from beatd.store.scripts import Arg, Call, call
 from beatd.store.spoilt import score, whole
 
-HISTORY_ROWS: Final = 100_000
-SKIP_ROWS: Final = 50_000
+SKIP_ROWS: Final = 50_000  # kept by those who don't know how large the rows are: any client that edits
 MOST_ASTRAY: Final = 100
+MOST_LOOKS: Final = 5
+
+
+@dataclass(slots=True)
+class HistoryBounds:
+    """How much of the histories is kept: bytes, and as many rows as that comes to at their present size.
+
+    The rows given here are for a server that does not tell how much memory a key takes.
+    """
+
+    fires_bytes: int = 64 * 10**6
+    skips_bytes: int = 16 * 10**6
+    fires_rows: int = 100_000
+    skips_rows: int = SKIP_ROWS
+
+
+USUAL: Final = HistoryBounds()
 
 
 @dataclass(frozen=True, slots=True)
@@ -24,6 +41,7 @@ class RedisTimetable:
 
     link: Link
     keys: Keys
+    bounds: HistoryBounds = field(default_factory=HistoryBounds)
 
     async def unplanned(self, offset: int, at_most: int) -> list[tuple[str, str]]:
         """Names to be planned with their exact scores; the newest edits come first by themselves."""
@@ -45,18 +63,24 @@ class RedisTimetable:
     async def look(self, names: Sequence[str]) -> list[Stored]:
         """All that the leader needs to know of those that are in the timetable and have a revision.
 
-        The revision is read before the definition: a definition may then be newer than its revision, which the
-        scripts refuse, but never older.
+        Other clients may edit between two of the reads. The revision is read before all else and after it: what has
+        changed meanwhile is read again, for a definition kept under another's revision would be sent one day.
         """
-        scores, *columns = await self.link.request(("ZMSCORE", self.keys.key("due"), *names), *self._columns(names))
-        return _stored(names, scores, columns)
+        found, left = [], list(names)
+        for _ in range(MOST_LOOKS):
+            scores, *columns = await self.link.request(("ZMSCORE", self.keys.key("due"), *left), *self._columns(left))
+            rows, left = _stored(left, scores, columns)
+            found += rows
+            if not left:
+                break
+        return found
 
     async def blocked(self, offset: int, at_most: int) -> list[Stored]:
         """The same of those that wait outside the timetable because their queue refused them, from an offset on."""
         words = ("ZRANGE", self.keys.key("blocked"), offset, offset + at_most - 1, "WITHSCORES")
         flat = (await self.link.request(words))[0]
         names = [_text(name) for name in flat[::2]]
-        return _stored(names, flat[1::2], await self.link.request(*self._columns(names))) if names else []
+        return _stored(names, flat[1::2], await self.link.request(*self._columns(names)))[0] if names else []
 
     async def usable(self, queue_keys: Sequence[str]) -> list[bool]:
         """Whether each queue would take a message: it is a list, or does not exist yet."""
@@ -68,40 +92,54 @@ class RedisTimetable:
         return [None if raw is None else raw.decode() for raw in replies]
 
     def _columns(self, names: Sequence[str]) -> list[Sequence[Arg]]:
-        return [("HMGET", self.keys.key(kind), *names) for kind in ("rev", "def", "last", "jit", "left")]
+        return [("HMGET", self.keys.key(kind), *names) for kind in ("rev", "def", "last", "jit", "left", "rev")]
 
     async def plan(self, term: Term, items: Sequence[PlanItem]) -> PlanReply:
         """Sets first moments. Raises LeaseLost when the term is over."""
-        codes, now = await self.link.run(plan_call(self.keys, term, items))
+        codes, now = await self.link.run(plan_call(self.keys, term, items, self.bounds))
         return PlanReply([int(c) for c in codes.decode()], int(now))
 
     async def fire(self, term: Term, items: Sequence[FireItem]) -> FireReply:
         """Pushes messages and moves entries on. Raises LeaseLost when the term is over."""
-        codes, now, seq = await self.link.run(fire_call(self.keys, term, items))
+        codes, now, seq = await self.link.run(fire_call(self.keys, term, items, self.bounds))
         return FireReply([int(c) for c in codes.decode()], int(now), int(seq))
 
     async def check(self, bound: int) -> Check:
         """Numbers that the leader compares once a second with what it believes."""
-        due = self.keys.key("due")
-        staged, negative, oldest, astray, seq, now = await self.link.request(
+        due, blocked = self.keys.key("due"), self.keys.key("blocked")
+        hashes = [("HLEN", self.keys.key(kind)) for kind in ("rev", "def", "out", "file")]
+        staged, negative, oldest, astray, seq, now, *counts = await self.link.request(
             ("ZCOUNT", due, 0, bound),
             ("ZCOUNT", due, "-inf", "(0"),
             ("ZRANGEBYSCORE", due, 0, "+inf", "WITHSCORES", "LIMIT", 0, 1),
             ("ZRANGEBYSCORE", due, SCORE_END, "+inf", "LIMIT", 0, MOST_ASTRAY),
             ("HGET", self.keys.key("lease"), "seq"),
             ("TIME",),
+            *hashes,
+            ("ZCARD", due),
+            ("ZCARD", blocked),
         )
+        revisions, definitions, out, from_files, in_due, in_blocked = counts
+        sizes = Sizes(revisions, definitions, in_due, out, in_blocked, from_files)
         moment, clock = score(oldest[1]) if oldest else None, int(now[0]) * 1000 + int(now[1]) // 1000
-        return Check(staged, negative, moment, whole(seq) or 0, clock, [_text(name) for name in astray])
+        return Check(
+            staged,
+            negative,
+            moment,
+            None if seq is None else whole(seq) or 0,
+            clock,
+            [_text(name) for name in astray],
+            sizes,
+        )
 
     async def close(self) -> None:
         """Closes the connection."""
         await self.link.close()
 
 
-def plan_call(keys: Keys, term: Term, items: Sequence[PlanItem]) -> Call:
+def plan_call(keys: Keys, term: Term, items: Sequence[PlanItem], bounds: HistoryBounds = USUAL) -> Call:
     """The call that plans some entries."""
-    args: list[Arg] = [term.epoch, term.owner, FORMAT, SKIP_ROWS, len(items)]
+    args: list[Arg] = [term.epoch, term.owner, FORMAT, bounds.skips_rows, len(items)]
     args += [item.name for item in items]
     args += [item.rev for item in items]
     args += [item.score for item in items]
@@ -111,12 +149,13 @@ def plan_call(keys: Keys, term: Term, items: Sequence[PlanItem]) -> Call:
     return call("plan", keys, args)
 
 
-def fire_call(keys: Keys, term: Term, items: Sequence[FireItem]) -> Call:
+def fire_call(keys: Keys, term: Term, items: Sequence[FireItem], bounds: HistoryBounds = USUAL) -> Call:
     """The call that fires some entries: at most 100, 1,000 messages, 256 kB."""
     queues: dict[str, int] = {}
     usual: dict[tuple[str, int], str] = {}
     messages = [message for item in items for message in item.messages]
-    args: list[Arg] = [term.epoch, term.owner, FORMAT, HISTORY_ROWS, SKIP_ROWS, len(items), len(messages)]
+    args: list[Arg] = [term.epoch, term.owner, FORMAT, bounds.fires_rows, bounds.skips_rows]
+    args += [len(items), len(messages)]
     args += [item.name for item in items]
     args += [item.rev for item in items]
     args += [item.expected for item in items]
@@ -159,12 +198,17 @@ def _text(raw: bytes) -> str:
     return raw.decode("utf-8", "surrogateescape")
 
 
-def _stored(names: Sequence[str], scores: Sequence[bytes | None], columns: Sequence[Any]) -> list[Stored]:
-    return [
-        Stored(name, s.decode(), _text(r), d, _last_slot(la), whole(j) or 0, _left(le))
-        for name, s, r, d, la, j, le in zip(names, scores, *columns, strict=True)
-        if s is not None and r is not None
-    ]
+def _stored(
+    names: Sequence[str], scores: Sequence[bytes | None], columns: Sequence[Any]
+) -> tuple[list[Stored], list[str]]:
+    """Those that are entries with a score, and the names that were edited between the reads."""
+    rows, torn = [], []
+    for name, s, rev, d, la, j, le, rev_after in zip(names, scores, *columns, strict=True):
+        if rev != rev_after:
+            torn.append(name)
+        elif s is not None and rev is not None:
+            rows.append(Stored(name, s.decode(), _text(rev), d, _last_slot(la), whole(j) or 0, _left(le)))
+    return rows, torn
 
 
 def _last_slot(raw: bytes | None) -> int:

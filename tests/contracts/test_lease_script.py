@@ -25,7 +25,7 @@ def held_by_another(store: Store, **fields: str | int) -> None:
 
 def test_an_empty_namespace_is_granted_and_says_what_it_is(store: Store) -> None:
     before = store.now()
-    granted, epoch, owner, until, now, rn, seq, inc, host = store.acquire("me")
+    granted, epoch, owner, until, now, rn, seq, inc, host, _ = store.acquire("me")
     assert (granted, owner, rn, seq, inc, host) == (1, "me", "1", "0", "inc", "here")
     assert before <= int(now) <= store.now()
     assert int(until) == int(now) + TTL
@@ -56,7 +56,7 @@ def test_of_five_concurrent_candidates_one_is_elected(store: Store, clean_redis:
 def test_a_held_lease_is_not_granted_and_tells_who_holds_it(store: Store) -> None:
     term = store.lead("first", host="there")
     with store.unchanged():
-        granted, epoch, owner, until, _, rn, _, inc, host = store.acquire("second", incarnation="other")
+        granted, epoch, owner, until, _, rn, _, inc, host, _ = store.acquire("second", incarnation="other")
     assert (granted, epoch, owner, until) == (0, str(term.epoch), "first", str(term.until))
     assert (rn, inc, host) == ("1", "inc", "there")
 

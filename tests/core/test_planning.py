@@ -7,7 +7,7 @@ import pytest
 from beatd.core.entry import Entry, entry_from_spec
 from beatd.core.fire import Skip
 from beatd.core.instant import LAST_MS
-from beatd.core.planning import First, first_moment, moment_of, owed_moment, plan_item
+from beatd.core.planning import First, first_moment, moment_of, moved_item, owed_moment, plan_item, stray_item
 from beatd.core.timetable import PlanItem, Stored
 
 S = 1_000
@@ -120,3 +120,45 @@ def test_a_score_that_no_script_writes_is_planned_from_now(score: str) -> None:
 )
 def test_a_score_that_is_not_negative_is_a_moment(score: str, moment: int | None) -> None:
     assert moment_of(score) == moment
+
+
+def stored(score: int, last_slot: int = 0, jitter: int = 0) -> Stored:
+    return Stored("nightly", str(score), "n.f", b"{}", last_slot, jitter, None)
+
+
+def test_a_moment_that_stands_for_a_slot_is_left_alone() -> None:
+    assert stray_item(entry(), stored(T0 + 7, jitter=7)) is None
+    assert stray_item(entry(), stored(-T0)) is None
+
+
+def test_a_moment_that_stands_for_no_slot_is_planned_again_from_just_before_it() -> None:
+    found = stray_item(entry(), stored(T0 + 1))
+    assert found == PlanItem("nightly", "n.f", str(T0 + 1), str(T0 + M))
+
+
+def test_a_moment_after_all_slots_ends_the_entry() -> None:
+    found = stray_item(entry(end="2027-01-15T08:00:00Z"), stored(T0 + 1))
+    assert found is not None
+    assert found.verdict == "F"
+
+
+@pytest.mark.parametrize("moment", [T0 + 5 * M, T0 + 90_001])
+def test_a_coming_moment_that_others_precede_is_moved(moment: int) -> None:
+    found = moved_item(entry(), stored(moment), now=T0 + 1)
+    assert found == PlanItem("nightly", "n.f", str(moment), str(T0 + M))
+
+
+@pytest.mark.parametrize("moment", [T0 + M, T0, T0 - 5])  # the next slot, and what is due already
+def test_where_the_next_slot_is_the_stored_one_nothing_moves(moment: int) -> None:
+    assert moved_item(entry(), stored(moment), now=T0) is None
+
+
+def test_moving_never_goes_back_before_the_last_fire() -> None:
+    found = moved_item(entry(), stored(T0 + 5 * M, last_slot=T0 + 2 * M), now=T0)
+    assert found is not None
+    assert found.verdict == str(T0 + 3 * M)
+
+
+def test_what_was_settled_before_a_loss_counts_from_there() -> None:
+    assert first_moment(entry(), T0 + 10 * M, 0, 0, None, settled=T0) == First(T0 + M)
+    assert first_moment(entry(), T0, 0, 0, None, settled=T0 + 10 * M) == First(T0 + M)

@@ -7,6 +7,7 @@ import asyncio
 import contextlib
 import hashlib
 import itertools
+import json
 import random
 from collections import deque
 from collections.abc import Iterator, Sequence
@@ -66,11 +67,12 @@ class Scenario:
     faults: tuple[str, ...]  # methods of trouble.Chaos; often named is often met
     sizes: dict[tuple[Any, str], int]
     message_size: int
+    zone_data: tuple[str, ...]  # versions, one for each instance by chance
 
     @property
     def calm_after(self) -> float:
         """Seconds after the last disturbance from which on all must be well."""
-        return 1.5 * self.ttl + 4.0
+        return (1.5 if len(self.zone_data) == 1 else 4.5) * self.ttl + 4.0  # older zone data wait for newer ones
 
 
 def scenario(seed: int) -> Scenario:
@@ -106,6 +108,7 @@ def scenario(seed: int) -> Scenario:
             (ticker, "MOST_ENTRIES"): batch,
         },
         message_size=r.choice([400, 400, 100_000]),
+        zone_data=("2026a", "2026b") if not quiet and r.random() < 0.1 else ("2026a",),
     )
     return replace(found, faults=(*LOUD, *["flush"] * 3)) if not quiet and r.random() < 0.05 else found
 
@@ -149,7 +152,8 @@ class Instance:
             clock,
             events,
             instance=name,
-            record=lambda term: "{}",
+            zone_data=(zone_data := r.choice(world.scenario.zone_data)),
+            record=lambda term: json.dumps({"tzdata": zone_data, "seen": clock.now_ms()}),
             new_id=lambda: next(ids),
             random_source=random.Random(r.random()),
         )
@@ -161,6 +165,7 @@ class Instance:
             Definitions(KEYS.namespace, lambda task, queue, options: plain_template(queue, options, size)),
             FileEntries(stores.open_files, files, events, instance=name, new_id=lambda: next(ids), allow_shrink=False),
             version="sim",
+            zone_data=zone_data,
             new_tag=lambda: next(ids),
             random_source=random.Random(r.random()),
         )

@@ -19,7 +19,7 @@ from tests.sim.redis import Data, Hash, Server, Stream, Words, ZSet, copied
 from tests.sim.replies import Failure, Reply
 
 KINDS: Final = ("due", "rev", "out", "blocked", "lease", "jit", "last", "left", "def", "hold")
-SCRIPTS: Final = ("acquire", "renew", "release", "put", "remove", "plan", "fire")
+SCRIPTS: Final = ("acquire", "renew", "release", "put", "remove", "plan", "fire", "repair", "trim")
 MOST_WALKED: Final = 3_000  # slots of one span that are looked at one by one
 Fail = Callable[[str], None]
 Skipped = tuple[str, int, int, int]  # reason, count, first, last
@@ -41,10 +41,12 @@ class History:
     fired: dict[tuple[str, int], int] = field(default_factory=dict)  # (entry, slot) -> TIME
     lives: dict[str, list[Life]] = field(default_factory=dict)
     tainted: set[str] = field(default_factory=set)  # entries that somebody changed past the scripts
+    moved_from: dict[str, int] = field(default_factory=dict)  # entry -> the slot that its last move began at
+    wiped: dict[str, int | None] = field(default_factory=dict)  # file entries -> settled up to, when all was lost
 
     def copy(self) -> "History":
         lives = {name: list(of_name) for name, of_name in self.lives.items()}
-        return History(dict(self.fired), lives, set(self.tainted))
+        return History(dict(self.fired), lives, set(self.tainted), dict(self.moved_from), dict(self.wiped))
 
 
 @dataclass(slots=True)
@@ -101,6 +103,8 @@ class Ledger:
             self._put(seen.state, now, args, reply)
         elif seen.script == "remove":
             self._remove(seen.state, now, args, reply)
+        elif seen.script == "repair":
+            self._repair(args, reply)
         self._fenced(seen, args, reply)
         self._one_place(now)
         if seen.whole is not None:
@@ -118,6 +122,16 @@ class Ledger:
         """TIME."""
         return self._server.now_us() // 1000
 
+    def settled_of_files(self) -> dict[str, int | None]:
+        """File entry -> the instant up to which it is settled; None where it has no more runs."""
+        state, found = self.state(), dict(self.history.wiped)  # not gone on with yet since it was lost before
+        for raw in state["rev"]:
+            name, score = raw.decode(errors="replace"), state["due"].get(raw, state["blocked"].get(raw))
+            if name.startswith("file-") and name not in found:
+                jitter = _whole(state["jit"].get(raw))
+                found[name] = None if score is None else int(score) - jitter - 1 if score >= 0 else int(-score)
+        return found
+
     # Every script
 
     def _refused(self, seen: Before, now: Mapping[str, Any], reply: Failure) -> None:
@@ -129,7 +143,7 @@ class Ledger:
 
     def _fenced(self, seen: Before, args: Words, reply: Reply) -> None:
         """I4."""
-        if seen.script in ("fire", "plan", "renew", "release") and not isinstance(reply, Failure):
+        if seen.script in ("fire", "plan", "repair", "trim", "renew", "release") and not isinstance(reply, Failure):
             lease = seen.state["lease"]
             if (lease.get(b"epoch"), lease.get(b"owner")) != (args[0], args[1]):
                 self._fail(f"I4: {seen.script} of {args[0]!r} was accepted under {lease}")
@@ -208,6 +222,7 @@ class Ledger:
                 self._fail(f"{name} was fired with a definition that can't be read")
             return
         jitter = _whole(seen["jit"].get(raw))
+        self.history.moved_from[name] = expected - jitter
         slots = [self._message(name, entry, message, jitter, time, tainted) for message in messages]
         skips = _skips(terms.split(b"|")[5])
         if not tainted:
@@ -294,6 +309,13 @@ class Ledger:
             if expires is not None and time - slot > expires * 1000:
                 self._fail(f"{name}: {slot} fired {late} ms late, its message has expired")
 
+    # repair
+
+    def _repair(self, args: Words, reply: Reply) -> None:
+        for name, code in zip(args[4:], reply[0].decode(), strict=True):
+            if code != "0" and name.decode(errors="replace") not in self.history.tainted:
+                self._fail(f"{name!r} had to be repaired ({code}), and nobody but our scripts wrote it")
+
     # plan
 
     def _plan(self, seen: Any, now: Any, args: Words, reply: Reply) -> None:
@@ -312,7 +334,7 @@ class Ledger:
             if code != "0" and names[i] not in done and seen["due"].get(names[i]) != now["due"].get(names[i]):
                 self._fail(f"plan moved {names[i]!r} with code {code}")
 
-    def _planned(  # noqa: C901  # one branch a verdict
+    def _planned(  # noqa: C901, PLR0912  # one branch a verdict
         self, seen: Any, now: Any, raw: bytes, score: bytes, verdict: bytes, skips: bytes
     ) -> None:
         name = raw.decode(errors="replace")
@@ -329,6 +351,8 @@ class Ledger:
             return  # it stands where it is to stand already
         if entry is None or verdict == b"I":
             self._fail(f"{name} was planned as {verdict!r}")
+            return
+        if self._taken_up(name, entry, verdict, _whole(seen["jit"].get(raw))):
             return
         t, last, jitter = int(-float(score)), _last(seen["last"].get(raw)), _whole(seen["jit"].get(raw))
         since = max(t - (jitter + entry.policy.grace_ms + 1 if entry.schedule.kind == "at" else 0), last)
@@ -347,6 +371,22 @@ class Ledger:
             self._fail(f"{name} was planned for {verdict!r} from {t}; its first slot is {slot} + {jitter}")
         elif slot <= t:
             self._start_again(name, slot - 1)  # a one-time entry just past
+
+    def _taken_up(self, name: str, entry: Entry, verdict: bytes, jitter: int) -> bool:
+        """Whether a file entry goes on where it was before all was lost: not a slot earlier, nor one later."""
+        if name not in self.history.wiped:
+            return False
+        settled = self.history.wiped.pop(name)
+        if settled is None:  # it had no more runs
+            return False
+        slot = entry.schedule.next_ms(settled)
+        # What its last move settled may be settled again, in the new history: the answer may have been lost.
+        taken_up = int(verdict) - jitter if verdict.isdigit() else -1
+        last = settled + 1 if slot is None else slot
+        if not is_slot(entry, taken_up) or not min(self.history.moved_from.get(name, last), last) <= taken_up <= last:
+            return False
+        self._start_again(name, taken_up - 1)
+        return True
 
     # Edits
 

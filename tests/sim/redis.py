@@ -207,6 +207,21 @@ def _hscan(s: Server, w: Words) -> Reply:
     return [b"0", _hgetall(s, w[:1])]
 
 
+def _hexists(s: Server, w: Words) -> Reply:
+    return int(w[1] in s._typed(w[0], Hash))
+
+
+def _zscan(s: Server, w: Words) -> Reply:
+    """Small sets are given whole, as hashes are."""
+    rows = s._typed(w[0], ZSet).ordered()
+    return [b"0", [part for name, score in rows for part in (name, _score_text(score))]]
+
+
+def _memory(s: Server, w: Words) -> Reply:
+    """MEMORY USAGE, in the only respect that counts: it grows with what is stored. None where nothing is."""
+    return 1000 * len(s._typed(w[1], Stream).rows) if w[1] in s.data else None
+
+
 def _zadd(s: Server, w: Words) -> Reply:
     only_existing = w[1].upper() == b"XX"
     pairs = w[2 if only_existing else 1 :]
@@ -351,12 +366,13 @@ def _run(s: Server, text: bytes, w: Words) -> Reply:
 
 
 _COMMANDS: Final[dict[bytes, Callable[[Server, Words], Reply]]] = {
-    b"DEL": _del, b"EVAL": _eval, b"EVALSHA": _evalsha, b"FLUSHALL": _flushall, b"HDEL": _hdel, b"HGET": _hget,
-    b"HGETALL": _hgetall, b"HLEN": _hlen, b"HMGET": _hmget, b"HSCAN": _hscan, b"HSET": _hset, b"INFO":
-    _server_words, b"LPUSH": _lpush, b"LRANGE": _lrange, b"PING": _ping, b"PUBLISH": _publish, b"SET": _set,
-    b"TIME": _time, b"TYPE": _type, b"XADD": _xadd, b"XLEN": _xlen, b"XREAD": _xread, b"XREVRANGE": _xrevrange,
-    b"ZADD": _zadd, b"ZCARD": _zcard, b"ZCOUNT": _zcount, b"ZMSCORE": _zmscore, b"ZRANGE": _zrange,
-    b"ZRANGEBYSCORE": _zrangebyscore, b"ZREM": _zrem, b"ZSCORE": _zscore,
+    b"DEL": _del, b"EVAL": _eval, b"EVALSHA": _evalsha, b"FLUSHALL": _flushall, b"HDEL": _hdel, b"HEXISTS": _hexists,
+    b"HGET": _hget, b"HGETALL": _hgetall, b"HLEN": _hlen, b"HMGET": _hmget, b"HSCAN": _hscan, b"HSET": _hset,
+    b"INFO": _server_words, b"LPUSH": _lpush, b"LRANGE": _lrange, b"MEMORY": _memory, b"PING": _ping,
+    b"PUBLISH": _publish, b"SET": _set, b"TIME": _time, b"TYPE": _type, b"XADD": _xadd, b"XLEN": _xlen,
+    b"XREAD": _xread, b"XREVRANGE": _xrevrange, b"ZADD": _zadd, b"ZCARD": _zcard, b"ZCOUNT": _zcount,
+    b"ZMSCORE": _zmscore, b"ZRANGE": _zrange, b"ZRANGEBYSCORE": _zrangebyscore, b"ZREM": _zrem, b"ZSCAN": _zscan,
+    b"ZSCORE": _zscore,
 }  # fmt: skip
 
 _FLOAT: Final = re.compile(rb"[+-]?(\d+\.?\d*([eE][+-]?\d+)?|\.\d+([eE][+-]?\d+)?|inf(inity)?)", re.IGNORECASE)

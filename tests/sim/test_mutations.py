@@ -11,6 +11,7 @@ import pytest
 import beatd.daemon.leader
 import beatd.store.scripts
 import tests.sim.ledger
+from beatd.daemon.checker import Checker
 from beatd.daemon.planner import Planner
 from beatd.daemon.session import Session
 from beatd.daemon.ticker import Ticker
@@ -140,9 +141,9 @@ def _keep_window(patch: pytest.MonkeyPatch) -> None:
 FENCE = "if not lease[1] or lease[1] ~= epoch or owner == '' or lease[2] ~= owner then"
 AFTER_LAST = "if moment and moment - (jitters and number(jitters[i]) or 0) <= last_slot(lasts[i]) then return 1 end"
 LEADER: Any = beatd.daemon.leader
-NET = ("if differs and differed:", "if False:")
+NET = ("if differs and self._window_differed:", "if False:")
 SEQ = ("session.seq is not None and check.seq != session.seq", "False")
-NO_NET = python(LEADER, "_check", *NET)
+NO_NET = python(Checker, "_compare_window", *NET)
 
 QUICK = [
     Mutation(
@@ -243,7 +244,7 @@ SLOW = [
     Mutation(
         "a rollback starts the window over",
         several(
-            python(LEADER, "_check", *NET, *SEQ),
+            python(Checker, "_compare_window", *NET, *SEQ),
             python(Session, "count_batch", "self.seq is not None and seq < self.seq + accepted", "False"),
         ),
         _quiet,

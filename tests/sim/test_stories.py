@@ -1,17 +1,21 @@
 """Single stories in virtual time, for what random worlds come to too rarely."""
 
 from dataclasses import replace
+from itertools import pairwise
 from typing import Any
 
 import pytest
 
-import beatd.daemon.leader
+import beatd.daemon.checker
+import tests.sim.trouble
 from beatd.core.edit import put_item
 from beatd.core.entry import entry_from_spec
 from beatd.core.instant import instant_text
+from beatd.daemon.files import LoadedFiles
 from beatd.daemon.ticker import Ticker
 from beatd.store.entries import put_call
 from tests.sim.cluster import KEYS, Scenario, World, scenario
+from tests.sim.ledger import History
 
 PEACE = replace(
     scenario(10), entries=1, instances=1, edit_every=1e6, fault_every=1e9, foreign=False, faulty=False, file_entries=0
@@ -33,8 +37,13 @@ def _storm() -> Scenario:
     return replace(PEACE, seconds=16.0, slowest=0.04, sizes=sizes, message_size=400)
 
 
-def _score_after_it_was_set_back() -> tuple[float, int]:
+async def _nobody(world: World) -> None:
+    """In place of the one who meddles at random: what is done by hand is done by the story."""
+
+
+def _score_after_it_was_set_back(monkeypatch: pytest.MonkeyPatch) -> tuple[float, int]:
     """An entry of every ten seconds, whose moment somebody sets back by hand: its score 4 s later, and TIME then."""
+    monkeypatch.setattr(tests.sim.trouble, "meddle", _nobody)
     world = World(replace(PEACE, seconds=17.0, foreign=True, sizes={}))
     start, key = world.now_ms() + 19_000, KEYS.key("due").encode()
     world.ledger.history.tainted.update(["steady", "e0"])
@@ -50,14 +59,14 @@ def _score_after_it_was_set_back() -> tuple[float, int]:
     return found[0]
 
 
-def test_a_moment_that_somebody_sets_back_is_acted_on_within_seconds() -> None:
-    score, now = _score_after_it_was_set_back()
+def test_a_moment_that_somebody_sets_back_is_acted_on_within_seconds(monkeypatch: pytest.MonkeyPatch) -> None:
+    score, now = _score_after_it_was_set_back(monkeypatch)
     assert score > now
 
 
 def test_without_a_look_at_the_oldest_moment_it_would_wait(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(beatd.daemon.leader, "_passed_over", lambda session, check: False)
-    score, now = _score_after_it_was_set_back()
+    monkeypatch.setattr(beatd.daemon.checker, "_passed_over", lambda session, check: False)
+    score, now = _score_after_it_was_set_back(monkeypatch)
     assert score < now
 
 
@@ -99,3 +108,24 @@ def test_without_batches_for_what_just_fell_due_a_storm_makes_others_late(monkey
     monkeypatch.setattr(Ticker, "_take", take)
     steady, _ = _lateness_in_a_storm()
     assert steady > 1000
+
+
+@pytest.mark.parametrize("lost_at", [9.0, 9.35, 9.9])
+def test_after_a_loss_of_all_data_entries_of_files_go_on_without_a_gap(lost_at: float) -> None:
+    world = World(replace(PEACE, seconds=20.0, file_entries=1))
+    spec = {"task": "t", "args": [0], "every": "700ms", "fast": True, "catchup": "all", "owner": "file"}
+    world.files = LoadedFiles([entry_from_spec("file-0", spec)], "files-1")
+    before: dict[tuple[str, int], int] = {}
+
+    def lose_all() -> None:
+        before.update(world.ledger.history.fired)
+        world.ledger.history = History(wiped=world.ledger.settled_of_files())
+        world.server.data.clear()
+        world.disturbed()
+
+    world.loop.call_later(lost_at, lose_all)
+    assert world.run().failure is None
+    slots = sorted(slot for name, slot in {**before, **world.ledger.history.fired} if name == "file-0")
+    assert before
+    assert len(slots) > len(before) + 10
+    assert {b - a for a, b in pairwise(slots)} == {700}

@@ -250,8 +250,10 @@ class Chaos:
     async def flush(self) -> None:
         world = self._world
         world.note("redis", "flushed")
+        world.ledger.history = History(
+            moved_from=world.ledger.history.moved_from, wiped=world.ledger.settled_of_files()
+        )
         world.server.data.clear()
-        world.ledger.history = History()
 
 
 async def meddle(world: World) -> None:
@@ -306,7 +308,7 @@ class Impostor:
             return None
         term = Term(int(lease[b"epoch"]), lease[b"owner"].decode(), 0, 0, 0, "")
         raw = r.choice(known)
-        entry, score = compiled(raw.decode(), state["def"].get(raw)), state["due"][raw]
+        entry, score = compiled(raw.decode(errors="surrogateescape"), state["def"].get(raw)), state["due"][raw]
         if entry is None or raw.decode() in world.ledger.history.tainted:
             return None
         rev, jitter = state["rev"][raw].decode(), int(state["jit"].get(raw, 0))

@@ -99,7 +99,7 @@ class Store:
 
     def lead(self, owner: str = "me", **changes: Any) -> Term:
         """The term of a candidacy that must be granted."""
-        granted, epoch, _, until, now, _, seq, inc, _ = self.acquire(owner, **changes)
+        granted, epoch, _, until, now, _, seq, inc, *_ = self.acquire(owner, **changes)
         assert granted == 1
         return Term(int(epoch), owner, int(until), int(now), int(seq), inc)
 

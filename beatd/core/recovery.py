@@ -1,0 +1,43 @@
+"""What a leader remembers of the timetable, for the day Redis comes back empty."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+
+@dataclass(frozen=True, slots=True)
+class Memory:
+    """What was settled when a stretch of leadership ended. Instants in UTC ms.
+
+    incarnation: of the dataset. Every moment up to `bound` was fired or skipped, but for the names in `moments`: theirs
+    was still to come. entries: how many there were, and how many of them belonged to files.
+    """
+
+    incarnation: str
+    bound: int
+    moments: Mapping[str, int]
+    entries: int = 0
+    from_files: int = 0
+
+    @property
+    def not_in_files(self) -> int:
+        """How many entries nothing but Redis knew."""
+        return max(0, self.entries - self.from_files)
+
+
+@dataclass(slots=True)
+class Recovery:
+    """Takes each entry up where it was left, once."""
+
+    memory: Memory
+    _taken_up: set[str] = field(default_factory=set)
+
+    def settled(self, name: str, jitter: int) -> int | None:
+        """The instant after which this entry's slots count; None once it was planned."""
+        if name in self._taken_up:
+            return None
+        moment = self.memory.moments.get(name)
+        return self.memory.bound - jitter if moment is None else moment - jitter - 1
+
+    def taken_up(self, name: str) -> None:
+        """The entry is planned."""
+        self._taken_up.add(name)

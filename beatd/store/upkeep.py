@@ -1,0 +1,119 @@
+"""What the leader looks after beside the timetable: names that lie astray, what was removed long ago, histories.
+
+Over a connection of its own, in pages: none of it may make a fire late.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Final
+
+from beatd.core.census import rows_within
+from beatd.core.term import Term
+from beatd.errors import AccessDenied
+from beatd.store.entries import object_of, remove_call
+from beatd.store.keys import FORMAT, Keys
+from beatd.store.link import Command, Link
+from beatd.store.scripts import Arg, call
+from beatd.store.spoilt import whole
+from beatd.store.timetable import HistoryBounds
+
+PAGE: Final = 500
+FILE_ENTRIES_MS: Final = 7 * 86_400_000  # a removed entry is remembered so long
+OTHERS_MS: Final = 3_600_000
+
+
+@dataclass(frozen=True, slots=True)
+class RedisUpkeep:
+    """The housekeeping of one namespace. Every method raises Unreachable without an answer."""
+
+    link: Link
+    keys: Keys
+    who: str
+    bounds: HistoryBounds
+
+    async def names(self, kind: str, cursor: str) -> tuple[str, list[str]]:
+        """One page of the names in a hash or sorted set, in no order, and the next cursor; '0' begins and ends."""
+        scan = "ZSCAN" if kind in {"due", "blocked"} else "HSCAN"
+        cursor_after, flat = await self._page(scan, kind, cursor)
+        return cursor_after, [_text(name) for name in flat[::2]]
+
+    async def finished(self, cursor: str) -> tuple[str, list[tuple[str, int]]]:
+        """One page of the entries that have no more runs, with the instant at which that was seen (UTC ms)."""
+        cursor_after, flat = await self._page("HSCAN", "out", cursor)
+        found = []
+        for name, text in zip(flat[::2], flat[1::2], strict=True):
+            finished = object_of(text).get("finished")
+            at = whole(str(finished.get("at")).encode()) if isinstance(finished, dict) else None
+            if at is not None:
+                found.append((_text(name), at))
+        return cursor_after, found
+
+    async def definitions(self, names: Sequence[str]) -> list[tuple[str | None, bytes | None, bool]]:
+        """Revision, definition, and whether a file owns it, of each name."""
+        columns = await self.link.request(*[("HMGET", self.keys.key(kind), *names) for kind in ("rev", "def", "file")])
+        return [
+            (None if rev is None else _text(rev), text, f is not None) for rev, text, f in zip(*columns, strict=True)
+        ]
+
+    async def repair(self, term: Term, names: Sequence[str]) -> list[int]:
+        """Looks at entries in all places and mends what can't be; a code each. Raises LeaseLost."""
+        args: list[Arg] = [term.epoch, term.owner, FORMAT, len(names), *names]
+        codes, _ = await self.link.run(call("repair", self.keys, args))
+        return [int(code) for code in codes.decode()]
+
+    async def trim(self, term: Term, names: Sequence[str]) -> int:
+        """Forgets of these removed entries those whose time is over; how many. Raises LeaseLost."""
+        args: list[Arg] = [term.epoch, term.owner, FORMAT, FILE_ENTRIES_MS, OTHERS_MS, len(names), *names]
+        codes, _ = await self.link.run(call("trim", self.keys, args))
+        return int(codes.decode().count("1"))
+
+    async def remove(self, names: Sequence[str], revs: Sequence[str]) -> bool:
+        """Removes entries that are still at these revisions; False when one is not, and then nothing is removed."""
+        codes, _ = await self.link.run(remove_call(self.keys, names, self.who, revs))
+        return b"2" not in codes
+
+    async def forget_instances(self, before: int) -> int:
+        """Takes instances off the list that were last seen before an instant (UTC ms), and what can't be read."""
+        flat = (await self.link.request(("HGETALL", self.keys.key("inst"))))[0]
+        old = [name for name, text in zip(flat[::2], flat[1::2], strict=True) if _seen(text) < before]
+        if old:
+            await self.link.request(("HDEL", self.keys.key("inst"), *old))
+        return len(old)
+
+    async def bound_histories(self) -> None:
+        """Measures the histories, so that the next rows keep them within their bytes."""
+        fires, skips = self.keys.key("hist"), self.keys.key("skip")
+        try:
+            fire_rows, fire_bytes, skip_rows, skip_bytes = await self.link.request(
+                ("XLEN", fires), ("MEMORY", "USAGE", fires), ("XLEN", skips), ("MEMORY", "USAGE", skips)
+            )
+        except AccessDenied:  # a user without the right to ask: a fixed number of rows has to do
+            return
+        self.bounds.fires_rows = rows_within(fire_rows, fire_bytes or 0, self.bounds.fires_bytes)
+        self.bounds.skips_rows = rows_within(skip_rows, skip_bytes or 0, self.bounds.skips_bytes)
+
+    async def zone_data(self) -> str | None:
+        """The version of the zone data that the timetable was planned with."""
+        value = (await self.link.request(("HGET", self.keys.key("meta"), "tzdata")))[0]
+        return None if value is None else _text(value)
+
+    async def note_zone_data(self, version: str) -> None:
+        """Writes that version down."""
+        await self.link.request(("HSET", self.keys.key("meta"), "tzdata", version))
+
+    async def close(self) -> None:
+        """Closes the connection."""
+        await self.link.close()
+
+    async def _page(self, scan: str, kind: str, cursor: str) -> tuple[str, list[bytes]]:
+        words: Command = (scan, self.keys.key(kind), cursor, "COUNT", PAGE)
+        after, flat = (await self.link.request(words))[0]
+        return after.decode(), flat
+
+
+def _seen(record: bytes) -> int:
+    return whole(str(object_of(record).get("seen")).encode()) or 0
+
+
+def _text(raw: bytes) -> str:
+    return raw.decode("utf-8", "surrogateescape")
