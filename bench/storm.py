@@ -48,6 +48,8 @@ class Storm:
     quiet_late_ms: tuple[float, float]  # median and worst
     staging_late_ms: tuple[float, float]
     storm_late_ms: tuple[float, float]
+    lag_ms: int  # the loop's worst in the minute of the storm, as the daemon tells it
+    epoch: int  # 1 while the lease was never lost
 
 
 def measure(sizes: Sequence[int] = SIZES) -> dict[str, Any]:
@@ -90,7 +92,9 @@ def _storm(entries: int) -> Storm:
             staging, serving = _cpu_seconds(pid) - cpu, cpu_seconds(server)
             _wait(lambda: redis.llen("celery") >= entries, "fired")
             firing, serving = _cpu_seconds(pid) - cpu - staging, cpu_seconds(server) - serving
-            _sleep_until(client, client.now_ms() + 1_000)
+            _sleep_until(client, client.now_ms() + 3_000)  # the record of an instance is written every 2 s
+            lag = max(json.loads(record)["lag_ms"] for record in redis.hvals(keys.key("inst")))
+            epoch = int(redis.hget(keys.key("lease"), "epoch") or 0)
             fires = list(_fires(redis.xrange(keys.key("hist"))))
     ats = [at for name, _, at in fires if name.startswith("storm-")]
     assert len(ats) == entries, f"{len(ats)} fires of {entries} entries"
@@ -108,6 +112,8 @@ def _storm(entries: int) -> Storm:
         quiet_late_ms=_late(beats, begin - QUIET_S * 1000, begin),
         staging_late_ms=_late(beats, begin, slot),
         storm_late_ms=_late(beats, slot, max(ats) + 100),
+        lag_ms=lag,
+        epoch=epoch,
     )
 
 

@@ -23,6 +23,8 @@ from beatd.daemon.definitions import Definitions
 from beatd.daemon.elector import Elector
 from beatd.daemon.events import LogEvents
 from beatd.daemon.files import FileEntries, LoadedFiles
+from beatd.daemon.garbage import collect_when_quiet, keep_full_collections_back
+from beatd.daemon.lag import LoopLag
 from beatd.daemon.leader import Leader
 from beatd.daemon.together import run_together
 from beatd.errors import BeatdError
@@ -63,6 +65,7 @@ async def run_daemon(settings: Settings, url: str, keeper: Keeper | None, *, all
     instance = Instance(socket.gethostname(), os.getpid())
     keys, timing, clock = Keys(settings.namespace), LeaseTiming(settings.lease_ttl), ServerClock()
     events = LogEvents(clock.monotonic)
+    lag = LoopLag(clock.monotonic, events)
     who = audit("beatd run", user_name(), instance.host)
     address = RedisAddress(url, timing.timeout)
     bounds = HistoryBounds(settings.history_fires, settings.history_skips)
@@ -74,7 +77,7 @@ async def run_daemon(settings: Settings, url: str, keeper: Keeper | None, *, all
         events,
         instance=instance.name,
         zone_data=data_version(),
-        record=_record(instance, clock),
+        record=_record(instance, clock, lag),
         new_id=_new_id,
         random_source=random.Random(),  # noqa: S311  # spreads retries; nothing secret
     )
@@ -99,9 +102,17 @@ async def run_daemon(settings: Settings, url: str, keeper: Keeper | None, *, all
         random_source=random.Random(),  # noqa: S311  # as above
     )
     events.emit("started", version=__version__, instance=instance.name, namespace=settings.namespace)
+    keep_full_collections_back()
     with _signals() as ended:
         try:
-            await run_together(elector.run(), leader.run(), _tend(keeper, events), _until(ended))
+            await run_together(
+                elector.run(),
+                leader.run(),
+                lag.run(),
+                collect_when_quiet(lambda: leader.staged),
+                _tend(keeper, events),
+                _until(ended),
+            )
         finally:
             await elector.resign()  # also when a defect ends us: a standby should not have to wait for the TTL
     events.flush()
@@ -115,7 +126,7 @@ def _loaded(settings: Settings) -> LoadedFiles | None:
     return LoadedFiles(settings.entries, files_hash(settings.files))
 
 
-def _record(instance: Instance, clock: ServerClock) -> Callable[[Term | None], str]:
+def _record(instance: Instance, clock: ServerClock, lag: LoopLag) -> Callable[[Term | None], str]:
     def record(term: Term | None) -> str:
         role = "standby" if term is None else "leader"
         content = {
@@ -125,7 +136,7 @@ def _record(instance: Instance, clock: ServerClock) -> Callable[[Term | None], s
             "role": role,
             "tzdata": data_version(),
         }
-        return json.dumps({**content, "seen": clock.now_ms()})
+        return json.dumps({**content, "seen": clock.now_ms(), "lag_ms": round(lag.worst_ms)})
 
     return record
 

@@ -12,6 +12,7 @@ MOST_LINES_A_SECOND: Final = 50
 WARNINGS: Final = frozenset(
     {"lease_lost", "lease_refused", "redis_down", "entry_invalid", "config_refused", "clock_stepped", "backlog"}
 )
+DETAILS: Final = frozenset({"loop_lagged"})
 LOG: Final = logging.getLogger("beatd")
 
 
@@ -26,7 +27,7 @@ class LogEvents:
 
     def emit(self, event: str, **fields: object) -> None:
         """Logs one event."""
-        level = logging.WARNING if event in WARNINGS else logging.INFO
+        level = logging.WARNING if event in WARNINGS else logging.DEBUG if event in DETAILS else logging.INFO
         shown = " ".join(f"{key}={_shown(value)}" for key, value in fields.items() if value is not None)
         LOG.log(level, "%s %s", event, shown, extra={"event": event, "fields": fields})
 

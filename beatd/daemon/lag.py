@@ -28,8 +28,8 @@ class LoopLag:
     @property
     def worst_ms(self) -> float:
         """The worst lag of the last minute, in milliseconds."""
-        since = self._monotonic() - WINDOW_S
-        return max((worst for begin, worst in self._slices if begin >= since), default=0.0) * 1000
+        since = self._monotonic() - WINDOW_S - WINDOW_S / SLICES
+        return max((worst for begin, worst in self._slices if begin > since), default=0.0) * 1000
 
     async def run(self) -> None:
         """Samples for ever."""
@@ -44,7 +44,7 @@ class LoopLag:
         now = self._monotonic()
         if not self._slices or now - self._slices[-1][0] >= WINDOW_S / SLICES:
             self._slices.append((now, lag))
-            if len(self._slices) > SLICES + 1:
+            while len(self._slices) > SLICES + 1:
                 self._slices.popleft()
         elif lag > self._slices[-1][1]:
             self._slices[-1] = self._slices[-1][0], lag
