@@ -30,6 +30,7 @@ class Cron(Rule):
     __slots__ = ("_both", "_hash_id", "_known", "_seed", "interval_like", "text", "times", "zone")
 
     kind: ClassVar[str] = "cron"
+    named_bytes: ClassVar[int] = 900
 
     def __init__(self, text: str, zone: Zone, both: bool, hash_id: str | None, seed: str | None) -> None:
         parsed = parse_cron(text, seed)

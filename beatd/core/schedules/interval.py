@@ -28,6 +28,7 @@ class Interval(Rule):
     in_utc: bool = True
 
     kind: ClassVar[str] = "every"
+    named_bytes: ClassVar[int] = 130
 
     def renamed(self, name: str) -> Rule:
         return replace(self, phase_ms=name_hash(name) % self.every_ms, anchor_assumed=False) if self.named else self

@@ -20,6 +20,7 @@ class Rule(ABC):
     __slots__ = ()
 
     kind: ClassVar[str]
+    named_bytes: ClassVar[int] = 0  # of memory that a rule takes which is one entry's, for its name has a say
 
     @property
     def anchor_assumed(self) -> bool:
