@@ -51,6 +51,9 @@ def ls(common: Common, output: str, limit: int) -> None:
             ],
         )
     )
+    for row in rows:
+        if (why := _why(row)) is not None:
+            note(f"{row.name} is invalid: {why}")
 
 
 @click.command("set")
@@ -239,6 +242,7 @@ def _shown(row: Row, now: int) -> dict[str, Any]:
     return {
         "name": row.name,
         "state": row.state_at(now),
+        "why": _why(row),
         "schedule": None if entry is None else _schedule_text(entry),
         "words": None if entry is None else entry.schedule.words(),
         "timezone": None if entry is None else entry.schedule.timezone,
@@ -251,6 +255,12 @@ def _shown(row: Row, now: int) -> dict[str, Any]:
         "task": None if entry is None else entry.task,
         "queue": None if entry is None else entry.queue,
     }
+
+
+def _why(row: Row) -> str | None:
+    """Why an entry is invalid, as the leader that found it said."""
+    invalid = row.out.get("invalid")
+    return str(invalid["why"]) if isinstance(invalid, dict) and "why" in invalid else None
 
 
 def _schedule_text(entry: Entry) -> str:

@@ -15,6 +15,8 @@ from beatd import __version__
 from beatd.errors import BeatdError, ConfigInvalid, ScheduleInvalid, Unreachable
 
 if TYPE_CHECKING:  # imported when needed: a command loads only what it uses
+    from pathlib import Path
+
     from beatd.config.settings import Settings
 
 COMMANDS: Final = {
@@ -125,11 +127,19 @@ class Common:
 
         ``entries`` False: the settings alone, whatever is wrong with entries.
         """
-        from beatd.config.load import find_files
         from beatd.config.settings import load_settings
 
-        given = {"redis": self.redis, "namespace": self.namespace, **flags}
-        return load_settings(find_files(self.config, os.environ), given, os.environ, entries=entries)
+        return load_settings(self.files(), self.flags(**flags), os.environ, entries=entries)
+
+    def files(self) -> "list[Path]":
+        """The files that count."""
+        from beatd.config.load import find_files
+
+        return find_files(self.config, os.environ)
+
+    def flags(self, **more: str | None) -> dict[str, str | None]:
+        """The settings that were given as flags."""
+        return {"redis": self.redis, "namespace": self.namespace, **more}
 
 
 def common_options(function: Callable[..., Any]) -> Callable[..., Any]:

@@ -1,14 +1,15 @@
 """A blocking client of the store, for commands."""
 
 from collections.abc import Iterator, Mapping, Sequence
+from contextlib import suppress
 from types import TracebackType
 from typing import Any, Final, Self
 
 import redis
 
 from beatd.core.edit import PutItem
-from beatd.errors import NotFound
-from beatd.store.connect import RedisAddress, open_client
+from beatd.errors import BeatdError, NotFound
+from beatd.store.connect import RedisAddress, open_client, user_of
 from beatd.store.entries import (
     Pause,
     Row,
@@ -26,8 +27,11 @@ from beatd.store.entries import (
     rows_of,
 )
 from beatd.store.keys import Keys
-from beatd.store.refusals import understand
+from beatd.store.lease import applied_command, applied_of
+from beatd.store.refusals import PermissionMissing, understand
+from beatd.store.rights import Rights
 from beatd.store.scripts import Arg, Call
+from beatd.store.silence import look_closer, worth_a_look
 from beatd.store.spoilt import object_of, score, whole
 
 PAGE: Final = 500
@@ -38,7 +42,9 @@ class Client:
 
     def __init__(self, url: str, namespace: str) -> None:
         self._keys = Keys(namespace)
-        self._redis = open_client(RedisAddress(url))
+        self._address = RedisAddress(url)
+        self._rights = Rights(self._keys, user=user_of(url))
+        self._redis = open_client(self._address)
 
     def __enter__(self) -> Self:
         return self
@@ -111,9 +117,9 @@ class Client:
     def status(self) -> dict[str, Any]:
         """Lease, instances and counts, as read at one time."""
         key = self._keys.key
-        lease, instances, rev, out, blocked, seconds = self._many(
+        lease, instances, rev, out, blocked, seconds, applied = self._many(
             [["HGETALL", key("lease")], ["HGETALL", key("inst")], ["HLEN", key("rev")], ["HLEN", key("out")],
-             ["ZCARD", key("blocked")], ["TIME"]]
+             ["ZCARD", key("blocked")], ["TIME"], applied_command(self._keys)]
         )  # fmt: skip
         now = int(seconds[0]) * 1000 + int(seconds[1]) // 1000
         due = self._one("ZRANGEBYSCORE", key("due"), 0, now, "WITHSCORES", "LIMIT", 0, 1)
@@ -121,6 +127,7 @@ class Client:
             "lease": {k.decode(): v.decode(errors="replace") for k, v in _pairs(lease)},
             "instances": {k.decode(errors="replace"): object_of(v) for k, v in _pairs(instances)},
             "entries": {"total": rev, "out": out, "blocked": blocked},
+            "applied": applied_of(applied),
             "oldest_due": score(due[1]) if due else None,
             "now": now,
         }
@@ -131,7 +138,7 @@ class Client:
         except redis.exceptions.NoScriptError:
             return self._one(*call.command(sha=False, shebang=False))
         except (redis.RedisError, OSError) as error:
-            raise understand(error) from error
+            raise self._refusal(error) from error
 
     def _one(self, *words: Arg) -> Any:
         return self._many([words])[0]
@@ -143,8 +150,19 @@ class Client:
                 pipe.execute_command(*map(_word, words))
             replies: list[Any] = pipe.execute()
         except (redis.RedisError, OSError) as error:
-            raise understand(error) from error
+            raise self._refusal(error) from error
         return replies
+
+    def _refusal(self, error: Exception) -> BeatdError:
+        """The error as one of ours; where a right is missing or nobody answers, with what was found out about it."""
+        place = f"Redis at {self._address}"
+        found = understand(error, place)
+        if isinstance(found, PermissionMissing):
+            answer = None
+            with suppress(redis.RedisError, OSError):
+                answer = self._redis.execute_command(*map(_word, self._rights.question()))
+            return self._rights.denial(self._rights.missing(answer), place, str(error))
+        return look_closer(self._address, place, found) if worth_a_look(error, self._address) else found
 
 
 def _word(word: Arg) -> bytes | int:

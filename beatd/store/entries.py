@@ -8,6 +8,8 @@ from dataclasses import dataclass
 from typing import Any, Final
 
 from beatd.core.edit import ANY, PutItem
+from beatd.core.registration import Applied
+from beatd.core.term import Term
 from beatd.errors import NotFound, Refused
 from beatd.store.keys import FORMAT, Keys
 from beatd.store.scripts import Arg, Call, call
@@ -29,8 +31,11 @@ class Pause:
     until: int | None = None
 
 
-def put_call(keys: Keys, items: Sequence[PutItem], who: str) -> Call:
-    """One put: at most 500 entries and 1 MB, all or nothing, with the names that they replace."""
+def put_call(keys: Keys, items: Sequence[PutItem], who: str, term: Term | None = None) -> Call:
+    """One put: at most 500 entries and 1 MB, all or nothing, with the names that they replace.
+
+    term: that of the leader, for entries of files; under another one the put is refused.
+    """
     args: list[Arg] = [FORMAT, who, LOG_ROWS, SKIP_ROWS, len(items)]
     args += [item.name for item in items]
     args += [item.rev for item in items]
@@ -41,15 +46,26 @@ def put_call(keys: Keys, items: Sequence[PutItem], who: str) -> Call:
     args += ["1" if item.enabled else "0" for item in items]
     args += [item.file_hash for item in items]
     replaced = [item.replaces for item in items if item.replaces]
-    if replaced:
+    if replaced or term is not None:
         args += [len(replaced), *replaced, *[ANY] * len(replaced)]
-    return call("put", keys, args)
+    return call("put", keys, [*args, *_fence(term)])
 
 
-def remove_call(keys: Keys, names: Sequence[str], who: str, expected: Sequence[str] | None = None) -> Call:
-    """One removal: at most 500 entries, all or nothing."""
+def remove_call(
+    keys: Keys, names: Sequence[str], who: str, expected: Sequence[str] | None = None, term: Term | None = None
+) -> Call:
+    """One removal: at most 500 entries, all or nothing. term: as in put_call."""
     args: list[Arg] = [FORMAT, who, LOG_ROWS, len(names), *names, *(expected or [ANY] * len(names))]
-    return call("remove", keys, args)
+    return call("remove", keys, [*args, *_fence(term)])
+
+
+def _fence(term: Term | None) -> Sequence[Arg]:
+    return () if term is None else (term.epoch, term.owner)
+
+
+def applied_call(keys: Keys, term: Term, applied: Applied) -> Call:
+    """Writes down whose files are stored; with an empty hash that nobody's are in full."""
+    return call("applied", keys, [term.epoch, term.owner, FORMAT, applied.hash, applied.at, applied.by])
 
 
 def pause_call(keys: Keys, names: Sequence[str], nonce: str, who: str, pause: Pause) -> Call:

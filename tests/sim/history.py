@@ -38,6 +38,8 @@ class History:
     paused: dict[str, int | None] = field(default_factory=dict)  # until when, None for ever
     swallowed: dict[str, int] = field(default_factory=dict)  # up to which instant a pause took what there was
     last_edit: dict[str, str] = field(default_factory=dict)
+    applied: tuple[str, int] = ("", 0)  # the files that were stored last in full, and when they were registered
+    begun: tuple[bytes, bytes] | None = None  # whose difference was the first since then
 
     def copy(self) -> "History":
         lives = {name: list(of_name) for name, of_name in self.lives.items()}
@@ -50,6 +52,8 @@ class History:
             paused=dict(self.paused),
             swallowed=dict(self.swallowed),
             last_edit=dict(self.last_edit),
+            applied=self.applied,
+            begun=self.begun,
         )
 
     def end_life(self, name: str, until: int) -> None:

@@ -18,10 +18,10 @@ from tests.sim.moves import Fires, Plans
 from tests.sim.redis import Data, Hash, Server, Stream, Words, ZSet, copied
 from tests.sim.replies import Failure, Reply
 
-KINDS: Final = ("due", "rev", "out", "blocked", "lease", "jit", "last", "left", "def", "hold")
+KINDS: Final = ("due", "rev", "out", "blocked", "lease", "jit", "last", "left", "def", "hold", "meta")
 SCRIPTS: Final = (
     *("acquire", "renew", "release", "put", "remove", "pause", "resume", "reset"),
-    *("plan", "fire", "repair", "trim"),
+    *("plan", "fire", "applied", "repair", "trim"),
 )
 
 
@@ -134,6 +134,8 @@ class Ledger:
             self._plans.plan(state, now, args, reply)
         elif script == "remove":
             self._edits.remove(state, now, args, reply)
+        elif script == "applied":
+            self._applied(args)
         elif script == "repair":
             self._plans.repair(args, reply)
         elif script in ("put", "pause", "resume", "reset"):
@@ -148,10 +150,23 @@ class Ledger:
 
     def _fenced(self, seen: Before, args: Words, reply: Reply) -> None:
         """I4."""
-        if seen.script in ("fire", "plan", "repair", "trim", "renew", "release") and not isinstance(reply, Failure):
+        fence = _fence(seen.script, args)
+        if fence and not isinstance(reply, Failure):
             lease = seen.state["lease"]
-            if (lease.get(b"epoch"), lease.get(b"owner")) != (args[0], args[1]):
-                self.book.fail(f"I4: {seen.script} of {args[0]!r} was accepted under {lease}")
+            if (lease.get(b"epoch"), lease.get(b"owner")) != fence:
+                self.book.fail(f"I4: {seen.script} of {fence[0]!r} was accepted under {lease}")
+
+    def _applied(self, args: Words) -> None:
+        """Files give way only to such as were registered later; unless they had been stored in part, by another one."""
+        history, fence, files, at = self.history, (args[0], args[1]), args[3].decode(), int(args[4])
+        before, before_at = history.applied
+        if not files:
+            history.begun = history.begun or fence
+            return
+        clean = before and history.begun in (None, fence) and before_at <= self.now_ms()
+        if clean and files != before and at <= before_at:
+            self.book.fail(f"files {files} of {at} replaced {before} of {before_at}")
+        history.applied, history.begun = (files, at), None
 
     def _one_place(self, now: Mapping[str, Mapping[bytes, Any]]) -> None:
         """I11."""
@@ -213,3 +228,13 @@ class Ledger:
                 raw, _, skips = part.partition(b"\x1f")
                 found.setdefault(raw.decode(errors="replace"), []).extend((s[2], s[3]) for s in skips_of(skips))
         return found
+
+
+def _fence(script: str, args: Words) -> tuple[bytes, bytes] | None:
+    """Epoch and owner with which a call claims to be the leader's."""
+    if script in ("put", "remove"):  # the leader's with entries of files
+        size = 6 + 8 * int(args[4]) if script == "put" else 4 + 2 * int(args[3])
+        if script == "put" and len(args) >= size:
+            size += 2 * int(args[size - 1])
+        return (args[-2], args[-1]) if len(args) == size + 2 else None
+    return (args[0], args[1]) if script in ("fire", "plan", "repair", "trim", "renew", "release", "applied") else None

@@ -50,7 +50,7 @@ class Calls:
         """The words of some commands to be sent one after another."""
         r = self.random
         kinds = [self.put] * 5 + [self.plan] * 5 + [self.fire] * 8 + [self.remove] * 2 + [self.lease] * 3
-        kinds += [self.pause] * 3 + [self.resume] * 2 + [self.reset]
+        kinds += [self.pause] * 3 + [self.resume] * 2 + [self.reset] + [self.applied]
         kinds += [self.raw] * 2 + [self.read] * 2 + [self.clock] * 4
         return [[_raw(word) for word in words] for words in r.choice(kinds)()]
 
@@ -82,6 +82,8 @@ class Calls:
         if r.random() < 0.3:
             old = r.choice([*NAMES, "gone"])
             args += [1, old, r.choice(["*", "*", self.field("rev", old)])]
+        if r.random() < 0.3:
+            args += ([] if len(args) > 5 + 8 * len(names) else [0]) + self.holder()
         return [self.script("put", args)]
 
     def pause(self) -> list[list[Any]]:
@@ -110,7 +112,12 @@ class Calls:
     def remove(self) -> list[list[Any]]:
         names = self.names()
         expected = [self.random.choice(["*", "*", self.field("rev", name)]) for name in names]
-        return [self.script("remove", [FORMAT, "{}", 1000, len(names), *names, *expected])]
+        fence = self.holder() if self.random.random() < 0.3 else []
+        return [self.script("remove", [FORMAT, "{}", 1000, len(names), *names, *expected, *fence])]
+
+    def applied(self) -> list[list[Any]]:
+        files, at = self.random.choice(["", "h1", "h2"]), self.random.choice([self.now, 0, "x"])
+        return [self.script("applied", [*self.holder(), FORMAT, files, at, "i"])]
 
     def plan(self) -> list[list[Any]]:
         r, names = self.random, self.names()

@@ -235,6 +235,15 @@ class Chaos:
         await asyncio.sleep(self._random.choice([0.0, 0.3, 2.0]))
         self._world.start_instance()
 
+    async def reload(self) -> None:
+        """Somebody changes the files of one instance: to what nobody had yet, or to what another one has."""
+        world, r, victim = self._world, self._random, self._someone()
+        if victim is None or world.files is None:
+            return
+        files = world.new_files() if r.random() < 0.6 else r.choice(list(world.all_files.values()))
+        world.note(victim.name, "reloads", files.hash)
+        victim.reload(files)
+
     async def freeze(self) -> None:
         world, victim = self._world, self._someone()
         if victim is not None:
@@ -345,7 +354,7 @@ async def meddle(world: World) -> None:
         )
         world.ledger.history.tainted.update(f"e{n}" for n in range(world.scenario.entries))
         world.ledger.history.tainted.update(["stranger", b"\xffname".decode(errors="replace")])
-        world.ledger.history.tainted.update(f"file-{n}" for n in range(world.scenario.file_entries))
+        world.ledger.history.tainted.update(world.file_names)
         world.note("foreign", "does", command)
         world.server.execute(command)
 
@@ -371,7 +380,9 @@ class Impostor:
         world, r = self._world, self._random
         state = world.ledger.state()
         lease = state["lease"]
-        known = [raw for raw in sorted(state["due"]) if raw in state["rev"]]
+        known = [
+            raw for raw in sorted(state["due"]) if raw in state["rev"] and raw.isascii()
+        ]  # \xffname is meddled with
         if not lease.get(b"owner") or not known:
             return None
         term = Term(int(lease[b"epoch"]), lease[b"owner"].decode(), 0, 0, 0, "")

@@ -9,6 +9,14 @@ local function check_format(format)
   end
 end
 
+-- Only the leader writes entries of files: its epoch and owner stand behind all else, after that place. Without them it
+-- is anybody's edit.
+local function check_leader(place, format)
+  if #ARGV == place then return end
+  if not whole(ARGV[place + 1]) then return refuse('MALFORMED', "a leader's edit ends with its epoch and its owner") end
+  return fence(redis.call('HMGET', K_lease, 'epoch', 'owner', 'format'), ARGV[place + 1], ARGV[place + 2], format)
+end
+
 -- Whether all arguments together are more than an edit may carry.
 local function too_large()
   local bytes = 0

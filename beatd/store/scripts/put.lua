@@ -9,20 +9,24 @@
 --         definition (opaque), jitter in ms, runs left ('keep', '' none, or a number), enabled ('1' or '0'),
 --         hash of the definition for an entry owned by a file, else '';
 --       then, for renames, what else goes in the same step: a number m and two columns of m values each:
---         name, expected revision ('*' any). Items and removals together are at most 500.
+--         name, expected revision ('*' any). Items and removals together are at most 500;
+--       then, for entries of files, epoch and owner of the leader that writes them (m stands there always, then).
 -- Reply {one digit an item, then one a removal, TIME}. 0 done, 1 done before by this very revision (a removal: by a
 --       call all of whose items were done before; or there is no such entry), 2 the stored revision is not the
 --       expected one (then nothing at all was written), 5 malformed (likewise).
 local FORMAT, WHO, LOG_ROWS, SKIP_ROWS, N = ARGV[1], ARGV[2], whole(ARGV[3]), whole(ARGV[4]), whole(ARGV[5])
-local M = N and #ARGV > 5 + 8 * N and whole(ARGV[6 + 8 * N]) or 0
-if not N or N < 1 or N + M > 500 or #ARGV ~= 5 + 8 * N + (M > 0 and 1 + 2 * M or 0) or not LOG_ROWS
-  or not SKIP_ROWS then
+local M, ALL = 0, 5 + 8 * (N or 0)
+if #ARGV > ALL then
+  M = whole(ARGV[ALL + 1])
+  ALL = ALL + 1 + 2 * (M or 0)
+end
+if not N or N < 1 or not M or N + M > 500 or (#ARGV ~= ALL and #ARGV ~= ALL + 2) or not LOG_ROWS or not SKIP_ROWS then
   return refuse('MALFORMED', 'put takes two numbers of rows and 1 to 500 items')
 end
 local NAME, REV, EXPECTED, DEF, JITTER, LEFT, ENABLED, FILE =
   5, 5 + N, 5 + 2 * N, 5 + 3 * N, 5 + 4 * N, 5 + 5 * N, 5 + 6 * N, 5 + 7 * N
 local GOES, GOES_EXPECTED = 6 + 8 * N, 6 + 8 * N + M
-local bad = twice(NAME, N, GOES, M) or too_large() or wrong_type() or check_format(FORMAT)
+local bad = twice(NAME, N, GOES, M) or too_large() or wrong_type() or check_format(FORMAT) or check_leader(ALL, FORMAT)
 if bad then return bad end
 
 -- Control characters part the rows of the history.

@@ -4,15 +4,16 @@
 -- Removes entries. After the reply nothing of their old definitions enters a queue. All or nothing, as put.
 --
 -- ARGV  format, who (JSON text for the audit), rows kept in log, number of items n; then two columns of n values each:
---         name, expected revision ('*' any).
+--         name, expected revision ('*' any); then, for entries of files, epoch and owner of the leader that does it.
 -- Reply {one digit an item, TIME}. 0 done, 1 there is no such entry, 2 the stored revision is not the expected one
 --       (then nothing at all was written).
 local FORMAT, WHO, LOG_ROWS, N = ARGV[1], ARGV[2], whole(ARGV[3]), whole(ARGV[4])
-if not N or N < 1 or N > 500 or #ARGV ~= 4 + 2 * N or not LOG_ROWS then
+local ALL = 4 + 2 * (N or 0)
+if not N or N < 1 or N > 500 or (#ARGV ~= ALL and #ARGV ~= ALL + 2) or not LOG_ROWS then
   return refuse('MALFORMED', 'remove takes a number of rows and 1 to 500 items')
 end
 local NAME, EXPECTED = 4, 4 + N
-local bad = twice(NAME, N) or too_large() or wrong_type() or check_format(FORMAT)
+local bad = twice(NAME, N) or too_large() or wrong_type() or check_format(FORMAT) or check_leader(ALL, FORMAT)
 if bad then return bad end
 
 local codes, revs, refused = judge_removals(NAME, EXPECTED, N)
