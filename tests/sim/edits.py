@@ -63,7 +63,7 @@ class Edits:
             if until is None:
                 self._taken_out(name, raw, seen, now, since, time)
             else:
-                self._held(name, raw, seen, now, since, until)
+                self._held(name, raw, seen, now, since, until, self._others(raw, seen, time))
 
     def resume(self, seen: State, now: State, args: Words, reply: Any, time: int) -> None:
         """One call of resume."""
@@ -246,12 +246,15 @@ class Edits:
         if settled(float(out.get("owed", 0)), whole(now["jit"].get(raw))) != since:
             self._book.fail(f"{name} owed its slots after {since} when it was paused, and {out} is kept")
 
-    def _held(self, name: str, raw: bytes, seen: State, now: State, since: int, until: int) -> None:
+    def _held(
+        self, name: str, raw: bytes, seen: State, now: State, since: int, until: int, reasons: Sequence[str]
+    ) -> None:
         hold = object_of(now["hold"].get(raw))
         if instant(hold.get("until")) != until or "paused" in self._out(raw, now):
             self._book.fail(f"{name} was paused until {until}; kept is {hold}, {self._out(raw, now)}")
-        if raw in now["out"]:
-            return  # for another reason
+        if reasons:
+            self._stays_out("pause", name, raw, now, reasons)
+            return
         if instant(hold.get("since")) != since:
             self._book.fail(f"{name} owed its slots after {since} when it was paused until {until}; kept is {hold}")
         self._marked("pause", name, raw, now, max(until - 1, since, last_fire(seen["last"].get(raw))))
