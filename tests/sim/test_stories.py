@@ -16,6 +16,7 @@ from beatd.core.entry import entry_from_spec
 from beatd.core.entry_set import EntrySet
 from beatd.core.instant import instant_text
 from beatd.core.registration import Applied, Registered
+from beatd.daemon.checker import Checker
 from beatd.daemon.ticker import Ticker
 from beatd.store.adapters import RedisFileEntries
 from beatd.store.entries import put_call
@@ -247,3 +248,25 @@ def test_after_a_loss_of_all_data_entries_of_files_go_on_without_a_gap(lost_at: 
     assert before
     assert len(slots) > len(before) + 10
     assert {b - a for a, b in pairwise(slots)} == {700}
+
+
+def _places_after_it_was_taken_out(monkeypatch: pytest.MonkeyPatch) -> bool:
+    """Whether an entry that somebody takes out of the timetable by hand is back in it some seconds later."""
+    monkeypatch.setattr(tests.sim.trouble, "meddle", _nobody)
+    world = World(replace(PEACE, seconds=18.0, foreign=True, sizes={}))
+    world.ledger.history.tainted.update(["steady", "e0"])
+    _store(world, {"steady": {"every": "10s"}})
+    found: list[bool] = []
+    world.loop.call_later(10.0, world.server.execute, [b"ZREM", KEYS.key("due").encode(), b"steady"])
+    world.loop.call_later(15.0, lambda: found.append(b"steady" in world.ledger.state()["due"]))
+    world.run()
+    return found[0]
+
+
+def test_an_entry_that_somebody_takes_out_of_the_timetable_comes_back(monkeypatch: pytest.MonkeyPatch) -> None:
+    assert _places_after_it_was_taken_out(monkeypatch)
+
+
+def test_without_a_look_at_the_numbers_of_all_places_it_would_be_gone(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(Checker, "_compare_sizes", lambda checker, check: None)
+    assert not _places_after_it_was_taken_out(monkeypatch)
