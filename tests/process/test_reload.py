@@ -118,6 +118,20 @@ def test_sighup_of_a_terminal_that_was_closed_ends_it(server: RedisServer, start
     assert daemon.events("leader_released")
 
 
+def test_an_entry_that_is_renamed_comes_and_goes_in_one_step(
+    server: RedisServer, client: redis.Redis, start_daemon: StartDaemon
+) -> None:
+    daemon = start_daemon(server.url, config={"schedules": {"old": FAST, "stays": SLOW}})
+    applied(daemon)
+    daemon.write({"schedules": {"stays": SLOW, "new": FAST}})
+    daemon.send(signal.SIGHUP)
+    daemon.wait_for("config_reloaded", entries="2", put="1", renamed="1")
+    assert stored(client) == {"stays", "new"}
+    rows: Any = client.xrevrange(f"{T}:log", count=2)
+    assert [(fields[b"op"], fields[b"name"]) for _, fields in rows] == [(b"remove", b"old"), (b"put", b"new")]
+    assert len({row_id.split(b"-")[0] for row_id, _ in rows}) == 1  # the same millisecond: one call
+
+
 def test_included_files_count_when_they_are_changed_added_or_taken_away(
     server: RedisServer, client: redis.Redis, start_daemon: StartDaemon, tmp_path: Path
 ) -> None:
