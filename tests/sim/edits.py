@@ -39,15 +39,15 @@ class Edits:
             if refused or code == "1":
                 self._unchanged("put", raw, seen, now)
             else:
-                self._removed(raw, seen, now)
+                self._removed(raw, seen, now, time)
                 self._history.last_edit[raw.decode()] = "renamed"
 
-    def remove(self, seen: State, now: State, args: Words, reply: Any) -> None:
+    def remove(self, seen: State, now: State, args: Words, reply: Any, time: int) -> None:
         """One call of remove."""
         codes, n = reply[0].decode(), int(args[3])
         for i, raw in enumerate(args[4 : 4 + n]):
             if codes[i] == "0":
-                self._removed(raw, seen, now)
+                self._removed(raw, seen, now, time)
 
     def pause(self, seen: State, now: State, args: Words, reply: Any, time: int) -> None:
         """One call of pause."""
@@ -218,13 +218,13 @@ class Edits:
             if not tainted and new < 0 and -new > max(time, last, held, 1) and not stood:
                 self._book.fail(f"{name}: put plans from {-new}, later than now")
 
-    def _removed(self, raw: bytes, seen: State, now: State) -> None:
+    def _removed(self, raw: bytes, seen: State, now: State, time: int) -> None:
         name = raw.decode()
         if any(raw in now[kind] for kind in ("due", "rev", "def", "out", "blocked", "jit", "left", "hold")):
             self._book.fail(f"{name} was removed and something of it stays")
         since = settled(seen["due"].get(raw, seen["blocked"].get(raw)), whole(seen["jit"].get(raw)))
         if since is not None and name not in self._history.tainted:
-            self._history.end_life(name, since)
+            self._history.end_life(name, max(time, since))  # what it owed up to now is to stand in a row
         self._history.forget(name)
         self._history.last_edit[name] = "removed"
 
