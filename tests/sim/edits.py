@@ -227,7 +227,7 @@ class Edits:
             self._book.fail(f"{name} was removed and something of it stays")
         since = settled(seen["due"].get(raw, seen["blocked"].get(raw)), whole(seen["jit"].get(raw)))
         if since is not None and name not in self._history.tainted:
-            self._history.end_life(name, since)
+            self._history.end_life(name, max(time, since))  # what it owed up to now is to stand in a row
         self._history.removed(name, time, from_file=raw in seen["file"])
         self._history.last_edit[name] = "removed"
 

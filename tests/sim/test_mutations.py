@@ -179,6 +179,9 @@ QUICK = [
         "an unplanned entry's slots given up get a row",
         lua("put", "mark(-owed, fired, hold), not same_schedule", "mark(-owed, fired, hold), false"),
     ),
+    Mutation(
+        "what a removed entry owed gets a row", lua("remove", "if owed and not out.finished then", "if false then")
+    ),
     Mutation("a removed entry leaves the timetable", lua("remove", "redis.call('ZREM', K_due, name)", "")),
     Mutation(
         "plan compares the revision",
