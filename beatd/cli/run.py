@@ -4,8 +4,6 @@ import asyncio
 import logging
 import signal
 import sys
-from collections.abc import Coroutine
-from typing import Any
 
 import click
 
@@ -13,6 +11,7 @@ from beatd.cli.main import Common, common_options
 from beatd.config.problems import report
 from beatd.config.settings import Settings, mask_secret
 from beatd.daemon.daemon import END_SIGNALS, run_daemon
+from beatd.daemon.lag import LoopLag
 from beatd.errors import ConfigInvalid
 from beatd.store.connect import mask_url
 from beatd.store.embedded import Keeper
@@ -38,12 +37,12 @@ def run(common: Common, lease_ttl: str | None, broker: str | None, log_level: st
     _say(f"schedules: {', '.join(str(file.path) for file in settings.files) or 'no file; entries stored in Redis'}")
     if settings.redis:
         _say(f"Redis: {mask_url(settings.redis)}, namespace {settings.namespace}")
-        return _run(run_daemon(settings, settings.redis, None, allow_shrink=allow_shrink))
+        return _run(settings, settings.redis, None, allow_shrink=allow_shrink)
     keeper = Keeper(settings.folder)
     try:
         server = keeper.start()
         _say(server.notice())
-        return _run(run_daemon(settings, server.url, keeper, allow_shrink=allow_shrink))
+        return _run(settings, server.url, keeper, allow_shrink=allow_shrink)
     finally:
         keeper.stop()
 
@@ -58,10 +57,12 @@ def _refuse_other_broker(settings: Settings) -> None:
         )
 
 
-def _run(daemon: Coroutine[Any, Any, int]) -> int:
+def _run(settings: Settings, url: str, keeper: Keeper | None, *, allow_shrink: bool) -> int:
     """Runs the daemon. Signals wait until it has its handlers: one amid the making of a loop leaves debris."""
     signal.pthread_sigmask(signal.SIG_BLOCK, END_SIGNALS)
-    return asyncio.run(daemon)
+    lag = LoopLag()
+    with asyncio.Runner(loop_factory=lag.new_loop) as runner:
+        return runner.run(run_daemon(settings, url, keeper, lag, allow_shrink=allow_shrink))
 
 
 def _say(text: str) -> None:

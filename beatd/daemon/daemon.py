@@ -60,12 +60,17 @@ class Instance:
         return f"gen{self.pid}@{self.host}"
 
 
-async def run_daemon(settings: Settings, url: str, keeper: Keeper | None, *, allow_shrink: bool = False) -> int:
-    """Runs until a signal ends it; hands the lease over. Gives the exit code: 0 after SIGTERM, 130 after SIGINT."""
+async def run_daemon(
+    settings: Settings, url: str, keeper: Keeper | None, lag: LoopLag, *, allow_shrink: bool = False
+) -> int:
+    """Runs until a signal ends it; hands the lease over. Gives the exit code: 0 after SIGTERM, 130 after SIGINT.
+
+    ``lag``: of the loop that this runs on.
+    """
     instance = Instance(socket.gethostname(), os.getpid())
     keys, timing, clock = Keys(settings.namespace), LeaseTiming(settings.lease_ttl), ServerClock()
     events = LogEvents(clock.monotonic)
-    lag = LoopLag(clock.monotonic, events)
+    lag.tell = lambda seconds: events.emit("loop_lagged", lag_ms=round(seconds * 1000))
     who = audit("beatd run", user_name(), instance.host)
     address = RedisAddress(url, timing.timeout)
     bounds = HistoryBounds(settings.history_fires, settings.history_skips)
@@ -108,7 +113,6 @@ async def run_daemon(settings: Settings, url: str, keeper: Keeper | None, *, all
             await run_together(
                 elector.run(),
                 leader.run(),
-                lag.run(),
                 collect_when_quiet(lambda: leader.staged),
                 _tend(keeper, events),
                 _until(ended),
