@@ -1,7 +1,7 @@
 # Plain `make` explains itself. Everything is installed into .venv, and again when pyproject.toml changes.
 .DEFAULT_GOAL := help
 .NOTPARALLEL:
-.PHONY: help install run worker test check sim demo bench clean
+.PHONY: help install run worker test check sim soak demo bench clean
 
 # The Python to build .venv with: 3.11 to 3.13; left empty, the first such one on PATH.
 PYTHON ?=
@@ -10,10 +10,14 @@ ARGS ?=
 
 BIN := .venv/bin
 VENV := PYTHON="$(PYTHON)" sh scripts/venv.sh
+PEERS := BEATD_VENV=.venv-peers $(VENV)
 FAST := not nightly and not live and not process and not sim
 # How many simulated worlds, and from which on: make sim SEEDS=20000 FIRST=1000
 SEEDS ?= 2000
 FIRST ?= 0
+# How long each run of the soak lasts, and its seeds: make soak LASTING=600 RUNS="7"
+LASTING ?= 60
+RUNS ?= 1 2 3 4 5
 
 help:  ## Show this list
 	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-8s %s\n", $$1, $$2 }' Makefile
@@ -38,18 +42,26 @@ check: .venv/.test  ## Format, lint, types, import directions and fast tests: un
 sim: .venv/.test  ## Live through many simulated worlds (SEEDS=20000 FIRST=0): daemons, faults, virtual time
 	$(BIN)/python -m tests.sim --seeds $(SEEDS) --first $(FIRST)
 
+soak: .venv/.test  ## Kill, stop and cut off a fleet for ten minutes, then count (LASTING=60 RUNS="1 2 3")
+	$(BIN)/python -m tests.process.soak --seconds $(LASTING) --seeds $(RUNS)
+
 demo: .venv/.test  ## Watch a leader die and its standby go on, with a real worker
 	$(BIN)/python scripts/demo.py
 
-bench: .venv/.test  ## Measure on this machine every number that the README gives
+bench: .venv/.test .venv-peers/.done  ## Measure on this machine every number that the README gives
 	$(BIN)/python -m bench
 
 clean:  ## Remove what was installed, built and cached; .beatd (your data) stays
-	rm -rf .venv .mypy_cache .ruff_cache .pytest_cache .hypothesis build dist
+	rm -rf .venv .venv-peers .mypy_cache .ruff_cache .pytest_cache .hypothesis build dist
 	find . -type d -name __pycache__ -prune -exec rm -rf {} +
 
 .venv/bin/python:
 	@$(VENV) create
+
+.venv-peers/.done: bench/peers/requirements.txt
+	@$(PEERS) create
+	@$(PEERS) require bench/peers/requirements.txt
+	@touch $@
 
 .venv/.run: .venv/bin/python pyproject.toml
 	@$(VENV) install embedded,fast

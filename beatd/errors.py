@@ -67,6 +67,12 @@ class Unreachable(BeatdError):
     code = "unreachable"
 
 
+class WritesRefused(Unreachable):
+    """The server as a whole refuses to write: no memory, disk or replicas. Another instance would meet the same."""
+
+    code = "writes_refused"
+
+
 class AccessDenied(Unreachable):
     """Redis answered, and said no: wrong password, missing right, TLS expected, database refused. Tell a human."""
 

@@ -1,6 +1,7 @@
 """What every test may ask for: real servers, a clean one, an environment without the developer's settings."""
 
 import os
+import signal
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -17,6 +18,11 @@ settings.register_profile("home", deadline=None)
 settings.register_profile("ci", deadline=None, derandomize=True, print_blob=True)
 settings.register_profile("nightly", deadline=None, max_examples=5_000)
 settings.load_profile("ci" if os.environ.get("CI") == "true" else "home")
+
+
+def pytest_configure() -> None:
+    """Daemons begin with what they inherit: a shell that runs tests in the background has SIGINT ignored."""
+    signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:

@@ -34,11 +34,11 @@ PREVIEWED: Final = 3
 @click.option("--limit", type=click.IntRange(1), default=1000, show_default=True, help="Show at most so many.")
 def ls(common: Common, output: str, limit: int) -> None:
     """List entries with their next and last runs."""
-    with _client(common) as client:
+    with open_client(common) as client:
         now = client.now_ms()
         rows = list(itertools.islice(client.rows(), limit))
     rows.sort(key=lambda row: (row.moment is None, row.moment or 0, row.name))
-    shown = [_shown(row) for row in rows]
+    shown = [_shown(row, now) for row in rows]
     if output == "json":
         print_json(shown)
         return
@@ -46,11 +46,14 @@ def ls(common: Common, output: str, limit: int) -> None:
         table(
             ("NAME", "SCHEDULE", "NEXT", "LEFT", "LAST", "STATE"),
             [
-                (r["name"], r["schedule"], r["next"], _left(row, now), r["last"], r["state"])
+                (r["name"], r["schedule"], r["next"], _left(row, now), r["last"], _state_text(r))
                 for r, row in zip(shown, rows, strict=True)
             ],
         )
     )
+    for row in rows:
+        if (why := _why(row)) is not None:
+            note(f"{row.name} is invalid: {why}")
 
 
 @click.command("set")
@@ -83,7 +86,7 @@ def set_entry(common: Common, name: str, schedule: dict[str, Any], *, yes: bool,
     Shows the next three slots before it writes, and asks on a terminal. Without a terminal it writes at once.
     """
     given = {**schedule, **_given(fields)}
-    with _client(common) as client:
+    with open_client(common) as client:
         before = client.find(name)
         spec = _patched(before, given)
         entry = entry_from_spec(name, spec)
@@ -91,13 +94,14 @@ def set_entry(common: Common, name: str, schedule: dict[str, Any], *, yes: bool,
         if "at" in schedule:
             _refuse_past(entry, now)
         if schedule:
-            _preview(entry, now, "paused" if before is not None and before.state == "paused" else "scheduled")
+            paused = before is not None and before.state_at(now) == "paused"
+            _preview(entry, now, "paused" if paused else "scheduled")
         if not yes and sys.stdin.isatty() and sys.stderr.isatty():
             click.confirm(f"{'Create' if before is None else 'Change'} {name}?", default=True, abort=True, err=True)
-        old = None if before is None else _entry_of(before)
+        old = None if before is None else entry_of(before)
         left = runs_left(old, entry, client.runs_left(name))
         expected = ABSENT if before is None else before.rev
-        client.put([put_item(entry, uuid.uuid4().hex, expected=expected, left=left)], _who("beatd set"))
+        client.put([put_item(entry, uuid.uuid4().hex, expected=expected, left=left)], who_edits("beatd set"))
     click.echo(f"{name}: {'created' if before is None else 'changed'}", err=True)
 
 
@@ -111,15 +115,16 @@ def rm(common: Common, names: tuple[str, ...], *, yes: bool) -> None:
         if not sys.stdin.isatty():
             raise click.UsageError("rm asks before it removes; where nobody can answer, say --yes")
         click.confirm(f"Remove {', '.join(names)}?", abort=True, err=True)
-    with _client(common) as client:
+    with open_client(common) as client:
         for name in names:
             row = client.get(name)
             _check_owner(row)
-        client.remove(list(dict.fromkeys(names)), _who("beatd rm"))
+        client.remove(list(dict.fromkeys(names)), who_edits("beatd rm"))
     click.echo(f"removed {len(set(names))}", err=True)
 
 
-def _client(common: Common) -> Client:
+def open_client(common: Common) -> Client:
+    """The store that the options, the files and the variables name."""
     settings = common.settings(entries=False)
     return Client(redis_url(settings), settings.namespace)
 
@@ -177,7 +182,7 @@ def _check_owner(row: Row) -> None:
     if row.file_hash is not None:
         raise Refused(
             f"{row.name!r} belongs to a file (schedules.yaml): its definition is changed there",
-            hint="edit the file and start the daemon again: it applies the difference",
+            hint="edit the file: the daemon applies it within seconds",
         )
 
 
@@ -198,11 +203,13 @@ def _json(flag: str, text: str) -> Any:
         raise EntryInvalid(f"{flag}: not JSON: {error}", hint=f"quote it for the shell: {flag} '[1, \"a\"]'") from error
 
 
-def _who(client: str) -> str:
+def who_edits(client: str) -> str:
+    """Who makes an edit from this command line, for the audit."""
     return audit(client, user_name(), socket.gethostname())
 
 
-def _entry_of(row: Row) -> Entry | None:
+def entry_of(row: Row) -> Entry | None:
+    """The entry of a row, None where its definition can't be read."""
     try:
         return entry_from_definition(row.name, row.definition)
     except BeatdError:
@@ -213,24 +220,47 @@ def _left(row: Row, now: int) -> str | None:
     return None if row.moment is None or row.moment < 0 else distance(row.moment - now)
 
 
-def _shown(row: Row) -> dict[str, Any]:
-    entry = _entry_of(row)
+def _state_text(shown: dict[str, Any]) -> str:
+    """`paused until 2026-12-01T00:00:00Z by ann@web-1: a deploy`; any other state is one word."""
+    pause = shown["paused"]
+    if shown["state"] != "paused" or pause is None:
+        return str(shown["state"])
+    until = f" until {pause['until']}" if pause.get("until") else ""
+    by = f" by {pause['who']}" if pause["who"] else ""
+    return f"paused{until}{by}{': ' if pause['note'] else ''}{pause['note']}"
+
+
+def _pause(row: Row, now: int) -> dict[str, Any] | None:
+    found = row.pause_at(now)
+    return found and {key: value if isinstance(value, str) else instant(value) for key, value in found.items()}
+
+
+def _shown(row: Row, now: int) -> dict[str, Any]:
+    entry = entry_of(row)
     planned = row.moment is not None and row.moment >= 0
     last = row.last.split("|", 1)[0]
     return {
         "name": row.name,
-        "state": row.state,
+        "state": row.state_at(now),
+        "why": _why(row),
         "schedule": None if entry is None else _schedule_text(entry),
         "words": None if entry is None else entry.schedule.words(),
         "timezone": None if entry is None else entry.schedule.timezone,
         "next": instant(row.moment) if planned else None,
         "last": instant(int(last)) if last.isdigit() and last != "0" else None,
+        "paused": _pause(row, now),
         "owner": None if entry is None else entry.owner,
         "revision": row.rev,
         "tags": [] if entry is None else list(entry.tags),
         "task": None if entry is None else entry.task,
         "queue": None if entry is None else entry.queue,
     }
+
+
+def _why(row: Row) -> str | None:
+    """Why an entry is invalid, as the leader that found it said."""
+    invalid = row.out.get("invalid")
+    return str(invalid["why"]) if isinstance(invalid, dict) and "why" in invalid else None
 
 
 def _schedule_text(entry: Entry) -> str:

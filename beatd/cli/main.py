@@ -15,6 +15,8 @@ from beatd import __version__
 from beatd.errors import BeatdError, ConfigInvalid, ScheduleInvalid, Unreachable
 
 if TYPE_CHECKING:  # imported when needed: a command loads only what it uses
+    from pathlib import Path
+
     from beatd.config.settings import Settings
 
 COMMANDS: Final = {
@@ -22,6 +24,9 @@ COMMANDS: Final = {
     "ls": "beatd.cli.entries:ls",
     "set": "beatd.cli.entries:set_entry",
     "rm": "beatd.cli.entries:rm",
+    "pause": "beatd.cli.pause:pause",
+    "resume": "beatd.cli.pause:resume",
+    "reset": "beatd.cli.pause:reset",
     "next": "beatd.cli.next:next_slots",
     "explain": "beatd.cli.explain:explain",
     "status": "beatd.cli.status:status",
@@ -61,8 +66,20 @@ class _Commands(click.Group):
         return super().resolve_command(ctx, args)
 
 
+def _tell_version(ctx: click.Context, option: click.Parameter, asked: bool) -> None:  # click's form
+    if asked and not ctx.resilient_parsing:
+        from beatd.core.zone import data_version
+
+        if folder := os.environ.get("BEATD_TZPATH"):
+            _take_zone_data(folder)
+        click.echo(f"beatd {__version__} (zone data {data_version() or 'of no known version'})")
+        ctx.exit()
+
+
 @click.group(cls=_Commands, context_settings={"help_option_names": ["-h", "--help"]})
-@click.version_option(__version__, message="beatd %(version)s")
+@click.option(
+    "--version", is_flag=True, is_eager=True, expose_value=False, callback=_tell_version, help="Show versions."
+)
 def cli() -> None:
     """beatd puts periodic tasks on worker queues: exactly one enqueue per entry and slot.
 
@@ -122,11 +139,19 @@ class Common:
 
         ``entries`` False: the settings alone, whatever is wrong with entries.
         """
-        from beatd.config.load import find_files
         from beatd.config.settings import load_settings
 
-        given = {"redis": self.redis, "namespace": self.namespace, **flags}
-        return load_settings(find_files(self.config, os.environ), given, os.environ, entries=entries)
+        return load_settings(self.files(), self.flags(**flags), os.environ, entries=entries)
+
+    def files(self) -> "list[Path]":
+        """The files that count."""
+        from beatd.config.load import find_files
+
+        return find_files(self.config, os.environ)
+
+    def flags(self, **more: str | None) -> dict[str, str | None]:
+        """The settings that were given as flags."""
+        return {"redis": self.redis, "namespace": self.namespace, **more}
 
 
 def common_options(function: Callable[..., Any]) -> Callable[..., Any]:

@@ -2,19 +2,22 @@
 
 import asyncio
 import logging
+import os
 import signal
 import sys
 
 import click
 
 from beatd.cli.main import Common, common_options
+from beatd.config.on_disk import ConfigOnDisk
 from beatd.config.problems import report
-from beatd.config.settings import Settings, mask_secret
-from beatd.daemon.daemon import END_SIGNALS, run_daemon
+from beatd.config.settings import Settings, load_settings, mask_secret
+from beatd.core.entry_set import EntrySet
+from beatd.daemon.daemon import SIGNALS, Start, run_daemon
 from beatd.daemon.lag import LoopLag
 from beatd.errors import ConfigInvalid
 from beatd.store.connect import mask_url
-from beatd.store.embedded import Keeper
+from beatd.store.embedded import Keeper, find_running
 
 
 @click.command()
@@ -23,28 +26,55 @@ from beatd.store.embedded import Keeper
 @click.option("--allow-shrink", is_flag=True, help="Let the file take away more than half of the entries at once.")
 @click.option("--broker", metavar="URL", help="Where the queues are [BEATD_BROKER_URL; redis, the same Redis].")
 @click.option("--log-level", metavar="LEVEL", help="debug, info, warning or error [BEATD_LOG_LEVEL; info].")
-def run(common: Common, lease_ttl: str | None, broker: str | None, log_level: str | None, *, allow_shrink: bool) -> int:
+@click.option("--once", is_flag=True, help="Become leader, fire what is due, and end: 0; 1 when another one leads.")
+@click.option("--dry-run", is_flag=True, help="Print what would be fired; take no lease, write nothing.")
+@click.option("--strict", is_flag=True, help="Don't start on a Redis that may forget: eviction, or no persistence.")
+def run(
+    common: Common,
+    lease_ttl: str | None,
+    broker: str | None,
+    log_level: str | None,
+    *,
+    dry_run: bool,
+    **asked: bool,
+) -> int:
     """Run the daemon. Start it on as many hosts as you like: one leads, the others stand by.
 
     Entries come from schedules.yaml (-c, BEATD_CONFIG, ./schedules.yaml, /etc/beatd/schedules.yaml) and from Redis.
     Without any Redis configured, a private one is started beside the file.
     """
-    settings = common.settings(lease_ttl=lease_ttl, broker=broker, log_level=log_level)
+    files, flags = common.files(), common.flags(lease_ttl=lease_ttl, broker=broker, log_level=log_level)
+    settings = load_settings(files, flags, os.environ)
     _refuse_other_broker(settings)
     _log_to_stderr(settings.log_level)
     if settings.warnings:
         click.echo(report(settings.warnings), err=True)
     _say(f"schedules: {', '.join(str(file.path) for file in settings.files) or 'no file; entries stored in Redis'}")
+    if dry_run:
+        return _dry_run(settings, once=asked["once"])
+    entries = EntrySet.of(settings.entries) if settings.files else None
+    queues = tuple(dict.fromkeys(["celery", *(entry.queue for entry in settings.entries)]))
+    settings, disk = settings.without_entries(), ConfigOnDisk(files, flags, os.environ)
     if settings.redis:
         _say(f"Redis: {mask_url(settings.redis)}, namespace {settings.namespace}")
-        return _run(settings, settings.redis, None, allow_shrink=allow_shrink)
+        return _run(Start(settings, entries, disk, settings.redis, None, queues, **asked))
     keeper = Keeper(settings.folder)
     try:
         server = keeper.start()
         _say(server.notice())
-        return _run(settings, server.url, keeper, allow_shrink=allow_shrink)
+        return _run(Start(settings, entries, disk, server.url, keeper, queues, **asked))
     finally:
         keeper.stop()
+
+
+def _dry_run(settings: Settings, *, once: bool) -> int:
+    """On the Redis that is configured, or the private server if it runs; without either by the files alone."""
+    from beatd.cli.dry_run import dry_run
+
+    if settings.redis:
+        return dry_run(settings, settings.redis, once=once)
+    server = find_running(settings.folder)
+    return dry_run(settings, None if server is None else server.url, once=once)
 
 
 def _refuse_other_broker(settings: Settings) -> None:
@@ -57,12 +87,12 @@ def _refuse_other_broker(settings: Settings) -> None:
         )
 
 
-def _run(settings: Settings, url: str, keeper: Keeper | None, *, allow_shrink: bool) -> int:
+def _run(start: Start) -> int:
     """Runs the daemon. Signals wait until it has its handlers: one amid the making of a loop leaves debris."""
-    signal.pthread_sigmask(signal.SIG_BLOCK, END_SIGNALS)
+    signal.pthread_sigmask(signal.SIG_BLOCK, SIGNALS)
     lag = LoopLag()
     with asyncio.Runner(loop_factory=lag.new_loop) as runner:
-        return runner.run(run_daemon(settings, url, keeper, lag, allow_shrink=allow_shrink))
+        return runner.run(run_daemon(start, lag))
 
 
 def _say(text: str) -> None:

@@ -176,7 +176,7 @@ def _in_redis(name: str, given: dict[str, Any], settings: "Settings") -> Asked:
     with Client(url, settings.namespace) as client:
         row = client.find(name)
         if row is not None:
-            return _changed(entry_from_definition(name, row.definition), given, row.state)
+            return _changed(entry_from_definition(name, row.definition), given, row.state_at(client.now_ms()))
         known += [row.name for row in itertools.islice(client.rows(), MOST_NAMES)]
     raise _unknown(name, known, [*places, "Redis"])
 

@@ -2,7 +2,6 @@
 
 import gc
 import glob
-import hashlib
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -21,8 +20,9 @@ from beatd.config.parse import NOTHING_MEANT, parse
 from beatd.config.plain import NOT_GIVEN, Broken, Plain
 from beatd.config.problems import Problem, Problems
 from beatd.config.remarks import Remarks
-from beatd.config.source import STDIN, Source, Unreadable, read_source
+from beatd.config.source import STDIN, Source, Unreadable, digest_of, is_file, matching_files, read_source
 from beatd.core.entry import Entry
+from beatd.core.watching import NOT_READ, Watched
 from beatd.core.zone import zone_named
 from beatd.errors import ScheduleInvalid
 from beatd.formats import find_formats
@@ -51,14 +51,6 @@ class ConfigFile:
     settings: Mapping[str, Said]
     entries: Sequence[Entry]
 
-    @property
-    def digest(self) -> str:
-        """A hash of the entries' definitions: equal for files that mean the same."""
-        found = hashlib.sha256()
-        for entry in sorted(self.entries, key=lambda entry: entry.name):
-            found.update(f"{entry.name}\n{entry.to_definition()}\n".encode(errors="surrogatepass"))
-        return found.hexdigest()
-
 
 @dataclass(frozen=True, slots=True)
 class Loaded:
@@ -66,6 +58,7 @@ class Loaded:
 
     files: Sequence[ConfigFile]
     problems: Sequence[Problem]
+    watched: Watched = field(default_factory=Watched)
 
 
 def find_files(given: Sequence[str], env: Mapping[str, str]) -> list[Path]:
@@ -87,7 +80,7 @@ def load_files(
         loader = _Loader(env, entries=entries, now_ms=time.time_ns() // 1_000_000 if now_ms is None else now_ms)
         for path in paths:
             loader.load(path, None, Inherited())
-        return Loaded(loader.files, list(loader.problems))
+        return Loaded(loader.files, list(loader.problems), loader.watched)
 
 
 @dataclass(frozen=True, slots=True)
@@ -111,18 +104,28 @@ class _Loader:
         self._remarks = Remarks(now_ms)
         self._names: dict[str, Scalar] = {}
         self._read: set[Path] = set()
+        self._digests: dict[str, str | None] = {}
+        self._patterns: list[tuple[str, str]] = []
+
+    @property
+    def watched(self) -> Watched:
+        """All that was looked at."""
+        return Watched(self._digests, self._patterns)
 
     def load(self, path: Path, asked: Node | None, inherited: Inherited) -> None:
         """Reads a file and those it includes. ``asked`` is the include that names it."""
         real = path if path == STDIN else path.resolve()
         if self._refused(real, path, asked, inherited):
+            self._digests.setdefault(str(path), NOT_READ)
             return
         self._read.add(real)
         try:
             source = read_source(path)
         except Unreadable as error:
+            self._looked_at(path, error.digest)
             self.problems.add(error.problem)
             return
+        self._looked_at(path, source.digest)
         root = parse(source, self.problems)
         if isinstance(root, MappingNode) and not root.items:
             self.problems.add(root.problem("E006", "nothing is in it", NOTHING_MEANT))
@@ -131,6 +134,11 @@ class _Loader:
         elif root is not None and not isinstance(root, Unusable):
             hint = "begin with schedules: and put the entries below it, indented"
             self.problems.add(root.problem("E007", "a mapping with the key `schedules` is accepted here", hint))
+
+    def _looked_at(self, path: Path, digest: str | None) -> None:
+        """Notes what was found at a path. A pipe, or a folder, can't be looked at a second time."""
+        if path != STDIN:
+            self._digests[str(path)] = digest_of(path, lambda: digest)
 
     def _refused(self, real: Path, path: Path, asked: Node | None, inherited: Inherited) -> bool:
         """Whether a file was read before: a loop, or a file that is named twice."""
@@ -276,13 +284,13 @@ class _Loader:
                 self.problems.add(item.problem("E042", "include: the name of a file is accepted"))
             return []
         if not glob.has_magic(name):
-            if not (folder / name).is_file():
+            if not is_file(folder / name):
+                self._looked_at(folder / name, None)
                 self.problems.add(item.problem("E042", f"{folder / name} is not there"))
                 return []
             return [folder / name]
-        # Path.glob refuses an absolute pattern.
-        found = sorted(glob.glob(name, root_dir=folder, recursive=True))  # noqa: PTH207
-        return [folder / one for one in found if (folder / one).is_file()]
+        self._patterns.append((str(folder), name))
+        return matching_files(folder, name)
 
 
 def _top_hint(name: str) -> str:

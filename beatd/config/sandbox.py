@@ -16,12 +16,13 @@ from pathlib import Path
 from typing import Any, Final, cast
 
 from beatd.config.problems import Problem
-from beatd.core.entry import Entry, entry_from_definition
+from beatd.core.entry_set import EntrySet
+from beatd.core.watching import Watched
 from beatd.errors import ConfigInvalid
 
 CHILD: Final = "beatd.config.sandboxed"
 LONGEST_LINE: Final = 1024 * 1024  # a definition has at most 128 kB, in JSON at most six times that
-ENTRIES_A_STEP: Final = 50
+LINES_A_STEP: Final = 50  # less than a millisecond
 MOST_LINES: Final = 2_000_000
 TELL: Final = 500  # characters of what a dying child said
 
@@ -40,13 +41,13 @@ DEFAULT_LIMITS: Final = Limits()
 
 @dataclass(frozen=True, slots=True)
 class Read:
-    """What was read. ``hash`` is that of all entries, equal for files that mean the same."""
+    """What was read; without settings and entries where there are errors. ``watched``: all that was looked at."""
 
     files: Sequence[str]
-    hash: str
     settings: Mapping[str, Any]
-    entries: Sequence[Entry]
+    entries: EntrySet
     problems: Sequence[Problem]
+    watched: Watched
 
 
 async def read_apart(
@@ -58,20 +59,12 @@ async def read_apart(
     """Reads files as load_settings does, in a process of their own, and takes the result over some entries at a time.
 
     Errors are among ``problems``, and then there are no settings and no entries. Raises ConfigInvalid when the process
-    passed a bound or died.
+    passed a bound or died, or could not be started.
     """
-    process = await asyncio.create_subprocess_exec(
-        sys.executable,
-        "-P",
-        "-m",
-        CHILD,
-        stdin=asyncio.subprocess.PIPE,
-        stdout=asyncio.subprocess.PIPE,
-        stderr=asyncio.subprocess.PIPE,
-        env={**env, "PYTHONPATH": _search_path(env)},
-        limit=LONGEST_LINE,
-        start_new_session=True,  # Ctrl-C is the daemon's business
-    )
+    try:
+        process = await _start(env)
+    except OSError as error:
+        raise ConfigInvalid(f"no process to read the files in: {error.strerror}") from error
     request = {
         "paths": [str(path) for path in paths],
         "flags": dict(flags),
@@ -87,6 +80,21 @@ async def read_apart(
         with contextlib.suppress(ProcessLookupError):
             process.kill()
         await process.wait()
+
+
+async def _start(env: Mapping[str, str]) -> asyncio.subprocess.Process:
+    return await asyncio.create_subprocess_exec(
+        sys.executable,
+        "-P",
+        "-m",
+        CHILD,
+        stdin=asyncio.subprocess.PIPE,
+        stdout=asyncio.subprocess.PIPE,
+        stderr=asyncio.subprocess.PIPE,
+        env={**env, "PYTHONPATH": _search_path(env)},
+        limit=LONGEST_LINE,
+        start_new_session=True,  # Ctrl-C is the daemon's business
+    )
 
 
 _Pipes = tuple[asyncio.StreamWriter, asyncio.StreamReader, asyncio.StreamReader]
@@ -118,17 +126,28 @@ async def _conversation(process: asyncio.subprocess.Process, request: str) -> Re
 
 async def _result(stream: asyncio.StreamReader) -> Read | None:
     """What the child says, one JSON value a line; None when it stopped in the middle."""
-    entries: list[Entry] = []
+    definitions: dict[str, str] = {}
+    hashes: dict[str, str] = {}
+    digests: dict[str, str | None] = {}
+    patterns: list[tuple[str, str]] = []
     problems: list[Problem] = []
+    lines = 0
     async for said in _lines(stream):
-        if "entry" in said:
-            entries.append(entry_from_definition(said["entry"], said["definition"]))
-            if len(entries) % ENTRIES_A_STEP == 0:
-                await asyncio.sleep(0)
-        elif "problem" in said:
-            problems.append(Problem(**said["problem"]))
-        else:
-            return Read(said["files"], said["hash"], said["settings"], entries, problems)
+        lines += 1
+        if lines % LINES_A_STEP == 0:
+            await asyncio.sleep(0)
+        match said:
+            case {"entry": name, "definition": definition, "hash": found}:
+                definitions[name], hashes[name] = definition, found
+            case {"path": path, "digest": digest}:
+                digests[path] = digest
+            case {"folder": folder, "pattern": pattern}:
+                patterns.append((folder, pattern))
+            case {"problem": problem}:
+                problems.append(Problem(**problem))
+            case _:
+                entries = EntrySet(definitions, hashes, said["hash"])
+                return Read(said["files"], said["settings"], entries, problems, Watched(digests, patterns))
     return None
 
 

@@ -5,11 +5,14 @@ import os
 import resource
 import sys
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
+
+NICENESS: Final = 5
 
 
 def main() -> None:
     """Sets its own bounds first, then reads."""
+    os.nice(NICENESS)  # firing comes first
     request = json.load(sys.stdin)
     _bound(resource.RLIMIT_AS, request["memory"])
     _bound(
@@ -30,18 +33,23 @@ def _bound(what: int, limit: int, more: int = 0) -> None:
 
 def _read(request: dict[str, Any]) -> "list[dict[str, Any]]":
     from beatd.config.problems import errors_of  # noqa: PLC0415  # as below
-    from beatd.config.settings import SETTINGS, check_settings, files_hash  # noqa: PLC0415  # within the bounds
+    from beatd.config.settings import SETTINGS, read_settings  # noqa: PLC0415  # within the bounds
+    from beatd.core.entry_set import EntrySet  # noqa: PLC0415  # as above
 
-    settings, problems = check_settings([Path(path) for path in request["paths"]], request["flags"], os.environ)
+    paths = [Path(path) for path in request["paths"]]
+    settings, problems, watched = read_settings(paths, request["flags"], os.environ)
     said: list[dict[str, Any]] = [{"problem": problem.fields()} for problem in problems]
+    said += [{"path": path, "digest": digest} for path, digest in watched.digests.items()]
+    said += [{"folder": folder, "pattern": pattern} for folder, pattern in watched.patterns]
     if settings is None or errors_of(problems):
         return [*said, {"files": [], "hash": "", "settings": {}}]
-    said += [{"entry": entry.name, "definition": entry.to_definition()} for entry in settings.entries]
-    values = {setting.name: getattr(settings, setting.name) for setting in SETTINGS}
-    return [
-        *said,
-        {"files": [file.name for file in settings.files], "hash": files_hash(settings.files), "settings": values},
+    entries = EntrySet.of(settings.entries)
+    said += [
+        {"entry": name, "definition": definition, "hash": entries.hashes[name]}
+        for name, definition in entries.definitions.items()
     ]
+    values = {setting.name: getattr(settings, setting.name) for setting in SETTINGS}
+    return [*said, {"files": [file.name for file in settings.files], "hash": entries.hash, "settings": values}]
 
 
 if __name__ == "__main__":

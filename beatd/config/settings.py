@@ -2,7 +2,7 @@
 
 import re
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, Final, NamedTuple
 
@@ -11,6 +11,7 @@ from beatd.config.problems import ConfigProblems, Problem, Problems, errors_of
 from beatd.core.duration import parse_duration
 from beatd.core.entry import Entry
 from beatd.core.shown import shown
+from beatd.core.watching import Watched
 from beatd.core.zone import folder_data, use_zone_data, zone_named
 from beatd.errors import ConfigInvalid, ScheduleInvalid
 
@@ -73,21 +74,21 @@ class Settings:
     files: Sequence[ConfigFile]
     origins: Mapping[str, Origin] = field(default_factory=dict)
     warnings: Sequence[Problem] = ()
+    watched: Watched = field(default_factory=Watched)
 
     @property
     def entries(self) -> list[Entry]:
         """The entries of all files."""
         return [entry for file in self.files for entry in file.entries]
 
+    def without_entries(self) -> "Settings":
+        """The settings alone: tens of thousands of entries cost a garbage collector dearly."""
+        return replace(self, files=[replace(file, entries=()) for file in self.files])
+
     @property
     def folder(self) -> Path:
         """Where the private server lives: beside the first file, else here."""
         return self.files[0].path.resolve().parent if self.files else Path.cwd()
-
-
-def files_hash(files: Iterable[ConfigFile]) -> str:
-    """The hash of all entries of all files: what was applied, whatever the files look like."""
-    return "".join(file.digest[:16] for file in files)
 
 
 def load_settings(
@@ -107,13 +108,21 @@ def check_settings(
     paths: Sequence[Path], flags: Mapping[str, str | None], env: Mapping[str, str], *, entries: bool = True
 ) -> tuple[Settings | None, list[Problem]]:
     """As load_settings, and every problem and warning instead of an error."""
+    settings, problems, _ = read_settings(paths, flags, env, entries=entries)
+    return settings, problems
+
+
+def read_settings(
+    paths: Sequence[Path], flags: Mapping[str, str | None], env: Mapping[str, str], *, entries: bool = True
+) -> tuple[Settings | None, list[Problem], Watched]:
+    """As check_settings, and all files that were looked at."""
     zones = use_zones(env)
     loaded = load_files(paths, env, entries=entries)
     settings, decided = decide(loaded, flags, env)
     problems = Problems()
     for problem in (*loaded.problems, *zones, *decided):
         problems.add(problem)
-    return settings, list(problems)
+    return settings, list(problems), loaded.watched
 
 
 def use_zones(env: Mapping[str, str]) -> list[Problem]:
@@ -141,7 +150,7 @@ def decide(
     if len(problems):
         return None, list(problems)
     warnings = [problem for problem in loaded.problems if problem.severity == "warning"]
-    return Settings(files=loaded.files, origins=origins, warnings=warnings, **values), []
+    return Settings(files=loaded.files, origins=origins, warnings=warnings, watched=loaded.watched, **values), []
 
 
 def _decided(

@@ -1,13 +1,19 @@
 """A file as checked text: UTF-8, of bounded size, without characters that no text file has."""
 
+import glob
+import hashlib
+import os
 import re
+import stat
 import sys
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
 from typing import Final
 
 from beatd.config.problems import Problem, problem_at
+from beatd.core.watching import NOT_READ
 
 LARGEST_FILE: Final = 16 * 1024 * 1024
 STDIN: Final = Path("-")
@@ -24,6 +30,7 @@ class Source:
     name: str
     path: Path
     text: str = field(repr=False)
+    digest: str | None = None
 
     @cached_property
     def lines(self) -> list[str]:
@@ -37,17 +44,58 @@ class Source:
 
 
 class Unreadable(Exception):  # not an error of the program: carries the problem to the one place that tells
-    """A file that gives no text at all."""
+    """A file that gives no text at all. ``digest`` is that of its content, None where there was none to be had."""
 
-    def __init__(self, problem: Problem) -> None:
+    def __init__(self, problem: Problem, digest: str | None = None) -> None:
         super().__init__(problem.message)
         self.problem = problem
+        self.digest = digest
 
 
 def read_source(path: Path) -> Source:
     """Reads a file, or standard input for ``-``. Raises Unreadable."""
     name = "<stdin>" if path == STDIN else str(path)
-    return Source(name, path, _text(name, _bytes(name, path)))
+    raw = _bytes(name, path)
+    digest = content_digest(raw)
+    try:
+        return Source(name, path, _text(name, raw), digest)
+    except Unreadable as error:
+        error.digest = digest
+        raise
+
+
+def content_digest(raw: bytes) -> str:
+    """The hash by which a changed file is told from the one that was read; of at most LARGEST_FILE + 1 bytes."""
+    return hashlib.sha256(raw).hexdigest()[:32]
+
+
+def stat_of(path: Path) -> os.stat_result | None:
+    """What the system says of a path, or None where it says nothing."""
+    try:
+        return path.stat()
+    except (OSError, ValueError):
+        return None
+
+
+def is_file(path: Path) -> bool:
+    """Whether there is a regular file. Path.is_file raises in a folder that we may not enter."""
+    found = stat_of(path)
+    return found is not None and stat.S_ISREG(found.st_mode)
+
+
+def digest_of(path: Path, read: Callable[[], str | None]) -> str | None:
+    """The hash of a path's content as ``read`` gives it; NOT_READ for a folder or a pipe, None where nothing is."""
+    found = stat_of(path)
+    if found is not None and not stat.S_ISREG(found.st_mode):
+        return NOT_READ
+    return None if found is None else read()
+
+
+def matching_files(folder: Path, pattern: str) -> list[Path]:
+    """The files that an include with a pattern means, in their order."""
+    # Path.glob refuses an absolute pattern.
+    found = sorted(glob.glob(pattern, root_dir=folder, recursive=True))  # noqa: PTH207
+    return [folder / one for one in found if is_file(folder / one)]
 
 
 def _bytes(name: str, path: Path) -> bytes:
@@ -63,7 +111,7 @@ def _bytes(name: str, path: Path) -> bytes:
     if len(raw) > LARGEST_FILE:
         limit = LARGEST_FILE // 1024 // 1024
         hint = "spread the entries over several files: include takes them all"
-        raise Unreadable(Problem(name, None, None, "E002", f"has more than {limit} MB", hint))
+        raise Unreadable(Problem(name, None, None, "E002", f"has more than {limit} MB", hint), content_digest(raw))
     return raw
 
 

@@ -15,7 +15,8 @@ class PutItem:
     """One entry as the put script takes it.
 
     expected: the revision this edit is based on, ANY, or ABSENT for a name that must be free. left: runs left, KEEP, or
-    '' where they are not counted. file_hash: hash of the definition for entries owned by files, else ''.
+    '' where they are not counted. file_hash: hash of the definition for entries owned by files, else ''. replaces: the
+    name under which this entry was stored so far, removed in the same step; '' where it has not been renamed.
     """
 
     name: str
@@ -26,13 +27,17 @@ class PutItem:
     left: str
     enabled: bool
     file_hash: str = ""
+    replaces: str = ""
 
 
-def put_item(entry: Entry, nonce: str, *, expected: str = ANY, left: str = KEEP, file_hash: str = "") -> PutItem:
+def put_item(
+    entry: Entry, nonce: str, *, expected: str = ANY, left: str = KEEP, file_hash: str = "", replaces: str = ""
+) -> PutItem:
     """The put of an entry under a fresh nonce (never reused, not even for the same content)."""
     rev = f"{nonce}.{entry.fingerprint}"
     jitter = jitter_of(entry.name, entry.policy.jitter_ms)
-    return PutItem(entry.name, rev, expected, entry.to_definition(), jitter, left, entry.enabled, file_hash)
+    definition = entry.to_definition()
+    return PutItem(entry.name, rev, expected, definition, jitter, left, entry.enabled, file_hash, replaces)
 
 
 def runs_left(before: Entry | None, after: Entry, stored: int | None) -> str:

@@ -34,14 +34,22 @@ class Timed(Protocol):
 
 
 def first_moment(
-    entry: Timed, since: int, last_slot: int, jitter: int, left: int | None, settled: int | None = None
+    entry: Timed,
+    since: int,
+    last_slot: int,
+    jitter: int,
+    left: int | None,
+    held: int = 0,
+    *,
+    settled: int | None = None,
 ) -> First:
-    """The moment of the first slot strictly after `since` and after the last fire, by the entry's schedule.
+    """The moment of the first slot strictly after `since`, the last fire and the pause (`held`), by the schedule.
 
     settled: where something is known to have been settled up to an earlier instant than `since`, it counts from there.
 
     An entry that runs once is looked for as far back as it would still be on time (lateness counts from its moment,
-    the grace is inclusive), so that an instant just past still fires; one that lies further back is a skip (`past`).
+    the grace is inclusive), so that an instant just past still fires; one that lies further back, or up to the end of
+    a pause, is a skip (`past`).
     """
     if left == 0:
         return First(None)
@@ -49,7 +57,7 @@ def first_moment(
     start = since - jitter - entry.policy.grace_ms - 1 if once else since
     if settled is not None:
         start = min(start, settled)
-    slot = entry.schedule.next_ms(max(start, last_slot))
+    slot = entry.schedule.next_ms(max(start, last_slot, held))
     if slot is not None:
         return First(slot + jitter)
     missed = entry.schedule.next_ms(last_slot) if once else None
@@ -60,11 +68,12 @@ def plan_item(entry: Timed, stored: Stored, now: int, settled: int | None = None
     """What to tell the plan script about an entry whose score is no moment: -t says "plan from instant t".
 
     A score that none of our scripts writes (a fraction, an infinity) is planned from `now`, and a moment at or before
-    the last fire from just after that: nothing fires twice, whoever wrote the score. `settled` as in first_moment.
+    the last fire from just after that: nothing fires twice, nor inside a pause, whoever wrote the score. `settled` as
+    in first_moment.
     """
     mark = whole_score(stored.score)
     since = now if mark is None else -mark if mark < 0 else stored.last_slot
-    first = first_moment(entry, since, stored.last_slot, stored.jitter, stored.left, settled)
+    first = first_moment(entry, since, stored.last_slot, stored.jitter, stored.left, stored.held, settled=settled)
     verdict = "F" if first.moment is None else str(first.moment)
     return PlanItem(stored.name, stored.rev, stored.score, verdict, "", first.skips)
 
@@ -78,7 +87,7 @@ def stray_item(entry: Timed, stored: Stored) -> PlanItem | None:
     if moment is None or entry.schedule.next_ms(moment - stored.jitter - 1) == moment - stored.jitter:
         return None
     since = moment - stored.jitter - 1
-    first = first_moment(entry, since, stored.last_slot, stored.jitter, stored.left, settled=since)
+    first = first_moment(entry, since, stored.last_slot, stored.jitter, stored.left, stored.held, settled=since)
     verdict = "F" if first.moment is None else str(first.moment)
     return PlanItem(stored.name, stored.rev, stored.score, verdict, "", first.skips)
 
@@ -86,12 +95,13 @@ def stray_item(entry: Timed, stored: Stored) -> PlanItem | None:
 def moved_item(entry: Timed, stored: Stored, now: int) -> PlanItem | None:
     """Plans anew an entry whose next slot is another one by the zone data of today; None where it is not.
 
-    What is due already stays: whoever stages it asks whether it is a slot at all.
+    A slot that has come already stays, though its jitter may not be over: whoever stages it asks whether it is one at
+    all. Inside a pause nothing is planned.
     """
     moment = owed_moment(stored)
-    if moment is None or moment <= now or stored.left == 0:
+    if moment is None or moment - stored.jitter <= now or stored.left == 0:
         return None
-    slot = entry.schedule.next_ms(max(now, stored.last_slot))
+    slot = entry.schedule.next_ms(max(now, stored.last_slot, stored.held))
     if slot is None or slot + stored.jitter == moment:
         return None
     return PlanItem(stored.name, stored.rev, stored.score, str(slot + stored.jitter))

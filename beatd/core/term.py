@@ -64,6 +64,11 @@ class LeaseTiming:
         return min(1.0, self.ttl / 6)
 
     @property
+    def patience(self) -> float:
+        """A leader that renews but can't fire for so long gives the lease to another."""
+        return max(5.0, 2 * self.ttl)
+
+    @property
     def timeout(self) -> float:
         """No answer of Redis may take longer."""
         return min(1.0, self.ttl / 4)

@@ -26,7 +26,8 @@ class Code(IntEnum):
 class Stored(NamedTuple):
     """One entry of the timetable as stored: exact score, revision, definition, last fired slot, jitter, runs left.
 
-    left: None where runs are not counted, UNREADABLE where another client spoilt the number.
+    left: None where runs are not counted, UNREADABLE where another client spoilt the number. held: the instant up to
+    which a pause keeps slots from being planned, 0 without one.
     """
 
     name: str
@@ -36,6 +37,7 @@ class Stored(NamedTuple):
     last_slot: int
     jitter: int
     left: int | None
+    held: int = 0
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,11 +1,11 @@
 """The checker: once a second, does Redis agree with what this leader believes?"""
 
 import asyncio
+from collections.abc import Callable
 from typing import Final
 
 from beatd.core.timetable import Check
 from beatd.daemon.session import Session
-from beatd.daemon.trouble import Trouble
 from beatd.errors import LeaseLost
 
 CHECK_S: Final = 1.0
@@ -14,11 +14,14 @@ NOTHING: Final = (0, 0)
 
 
 class Checker:
-    """Compares numbers. What differs twice makes the window start over, or asks for a walk through all entries."""
+    """Compares numbers. What differs twice makes the window start over, or asks for a walk through all entries.
 
-    def __init__(self, session: Session, trouble: Trouble) -> None:
+    ``answered`` hears of every answer: the session works.
+    """
+
+    def __init__(self, session: Session, answered: Callable[[Check], None]) -> None:
         self._s = session
-        self._trouble = trouble
+        self._answered = answered
         self._stepped = session.clock.stepped
         self._window_differed = False
         self._amiss = self._walked_for = NOTHING
@@ -33,9 +36,7 @@ class Checker:
             sent = session.clock.monotonic()
             check = await session.timetable.check(window.bound)
             session.clock.observe(sent, check.now)
-            self._trouble.over()
-            if check.seq is None:  # before anything is believed of what is stored: it may be another dataset
-                raise LeaseLost("the record of the lease is gone: all data were lost, or somebody deleted it")
+            self._answered(led(check))
             self._compare_window(check, believed)
             self._compare_sizes(check)
             if check.astray:
@@ -47,7 +48,9 @@ class Checker:
         session, window = self._s, self._s.window
         if self._stepped != session.clock.stepped:
             self._stepped = session.clock.stepped
-            session.events.emit("clock_stepped")
+            by_ms = session.clock.step_ms
+            note = "slots that were fired wait until the clock has passed them" if by_ms < 0 else None
+            session.events.emit("clock_stepped", by_ms=by_ms, note=note)
             session.restart()
         elif check.seq is not None and session.seq is not None and check.seq != session.seq:
             # Answers come in order, so ours is up to date: the dataset went back to an older state.
@@ -77,6 +80,15 @@ class Checker:
         elif amiss == before and amiss != self._walked_for:
             self._walked_for = amiss
             self._s.walk_wanted.set()
+
+
+def led(check: Check) -> Check:
+    """Itself, where there is a lease. Raises LeaseLost: before anything is believed of what is stored, and before
+    files are applied to it, for it may be another dataset.
+    """
+    if check.seq is None:
+        raise LeaseLost("the record of the lease is gone: all data were lost, or somebody deleted it")
+    return check
 
 
 def _passed_over(session: Session, check: Check) -> bool:

@@ -25,10 +25,11 @@ def _boot_time() -> float:
 
 
 class ServerClock:
-    """Fits ports.Clock. ``stepped`` counts jumps of the server's clock of more than a second."""
+    """Fits ports.Clock. ``stepped`` counts jumps of the server of over a second; ``step_ms`` is the last one."""
 
     def __init__(self, monotonic: Callable[[], float] = _boot_time) -> None:
         self.stepped = 0
+        self.step_ms = 0
         self._monotonic = monotonic
         self._samples: deque[tuple[float, float]] = deque(maxlen=SAMPLES)  # bounds of the offset, ms
         self._offset = 0.0
@@ -51,10 +52,12 @@ class ServerClock:
         received = self.monotonic()
         low, high = server_ms - received * 1000, server_ms + 1 - sent * 1000
         if self._samples:
-            gap = max(low - min(h for _, h in self._samples), self._offset - high)
+            ahead, behind = low - min(h for _, h in self._samples), self._offset - high
+            gap = max(ahead, behind)
             if gap > 0:
                 self._samples.clear()  # the clock was set, or runs slower than ours: older samples are wrong by now
             if gap > STEP_MS:
                 self.stepped += 1
+                self.step_ms = round(ahead if ahead > behind else -behind)
         self._samples.append((low, high))
         self._offset = max(low for low, _ in self._samples)

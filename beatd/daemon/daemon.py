@@ -3,7 +3,6 @@
 import asyncio
 import contextlib
 import itertools
-import json
 import os
 import random
 import signal
@@ -15,30 +14,40 @@ from functools import partial
 from typing import Final
 
 from beatd import __version__
-from beatd.config.settings import Settings, files_hash
-from beatd.core.term import LeaseTiming, Term
+from beatd.config.on_disk import ConfigOnDisk, kept_settings
+from beatd.config.settings import SETTINGS, Settings
+from beatd.core.entry_set import EntrySet
+from beatd.core.term import LeaseTiming
 from beatd.core.zone import data_version
 from beatd.daemon.clock import ServerClock
 from beatd.daemon.definitions import Definitions
 from beatd.daemon.elector import Elector
 from beatd.daemon.events import LogEvents
-from beatd.daemon.files import FileEntries, LoadedFiles
+from beatd.daemon.files import FileEntries
 from beatd.daemon.garbage import collect_when_quiet, keep_full_collections_back
+from beatd.daemon.greeting import Greeting
 from beatd.daemon.lag import LoopLag
 from beatd.daemon.leader import Leader
-from beatd.daemon.together import run_together
+from beatd.daemon.own_files import LoadedFiles, OwnFiles
+from beatd.daemon.record import instance_record
+from beatd.daemon.together import run_together, wait_for_event
+from beatd.daemon.watch import FileWatch
 from beatd.errors import BeatdError
 from beatd.formats.celery import compile_template
 from beatd.store.adapters import RedisStores
-from beatd.store.connect import RedisAddress
+from beatd.store.connect import RedisAddress, user_of
 from beatd.store.embedded import Keeper
 from beatd.store.entries import audit, user_name
 from beatd.store.keys import Keys
 from beatd.store.link import Link
+from beatd.store.rights import Rights
+from beatd.store.survey import survey
 from beatd.store.timetable import HistoryBounds
 
 TEND_S: Final = 0.5
+CALM_S: Final = 0.05
 END_SIGNALS: Final = (signal.SIGTERM, signal.SIGINT)
+SIGNALS: Final = (*END_SIGNALS, signal.SIGHUP)
 SAME_SIGNAL_S: Final = 0.5  # a key held down, or a shell and its child that both pass it on
 
 
@@ -60,21 +69,48 @@ class Instance:
         return f"gen{self.pid}@{self.host}"
 
 
-async def run_daemon(
-    settings: Settings, url: str, keeper: Keeper | None, lag: LoopLag, *, allow_shrink: bool = False
-) -> int:
+@dataclass(frozen=True, slots=True)
+class Start:
+    """What a daemon starts with. ``entries`` None: no file was given or found. ``url``: where Redis is.
+
+    ``queues``: those it may have to write into, as far as it knows. ``once``: until all is fired that is due.
+    """
+
+    settings: Settings
+    entries: EntrySet | None
+    disk: ConfigOnDisk
+    url: str
+    keeper: Keeper | None = None
+    queues: tuple[str, ...] = ()
+    allow_shrink: bool = False
+    strict: bool = False
+    once: bool = False
+
+
+async def run_daemon(start: Start, lag: LoopLag) -> int:
     """Runs until a signal ends it; hands the lease over. Gives the exit code: 0 after SIGTERM, 130 after SIGINT.
 
+    With ``once`` 0 when all is fired that is due; 1 when it can't lead within two TTL, or can't fire.
     ``lag``: of the loop that this runs on.
     """
+    settings = start.settings
     instance = Instance(socket.gethostname(), os.getpid())
     keys, timing, clock = Keys(settings.namespace), LeaseTiming(settings.lease_ttl), ServerClock()
     events = LogEvents(clock.monotonic)
     lag.tell = lambda seconds: events.emit("loop_lagged", lag_ms=round(seconds * 1000))
     who = audit("beatd run", user_name(), instance.host)
-    address = RedisAddress(url, timing.timeout)
+    address = RedisAddress(start.url, timing.timeout)
+    rights = Rights(keys, start.queues, user_of(start.url))
+    greeting = Greeting(events, place=f"Redis at {address}", strict=start.strict)
+
+    async def meet(link: Link) -> None:
+        greeting.met(await survey(link, rights))
+
     bounds = HistoryBounds(settings.history_fires, settings.history_skips)
-    stores = RedisStores(lambda: Link.open(address), keys, who, bounds)
+    stores = RedisStores(lambda: Link.open(address, rights, met=greeting.over), keys, who, bounds, meet)
+    loaded = None if start.entries is None else LoadedFiles(start.entries, clock.monotonic(), start.allow_shrink)
+    own = OwnFiles(loaded, instance.name, clock, events)
+    record = partial(instance_record, host=instance.host, pid=instance.pid, version=__version__)
     elector = Elector(
         stores,
         timing,
@@ -82,17 +118,21 @@ async def run_daemon(
         events,
         instance=instance.name,
         zone_data=data_version(),
-        record=_record(instance, clock, lag),
+        record=lambda term: record(term, own, clock, tzdata=data_version(), lag_ms=round(lag.worst_ms)),
+        saw_applied=own.saw,
         new_id=_new_id,
         random_source=random.Random(),  # noqa: S311  # spreads retries; nothing secret
     )
-    files = FileEntries(
-        stores.open_files,
-        _loaded(settings),
+    watch = FileWatch(
+        start.disk,
+        own,
+        clock,
         events,
-        instance=instance.name,
-        new_id=_new_id,
-        allow_shrink=allow_shrink,
+        watched=settings.watched,
+        settings=kept_settings({setting.name: getattr(settings, setting.name) for setting in SETTINGS}),
+        leads=lambda: elector.term is not None,
+        announce=elector.announce,
+        allow_shrink=start.allow_shrink,
     )
     leader = Leader(
         stores,
@@ -100,49 +140,30 @@ async def run_daemon(
         clock,
         events,
         Definitions(settings.namespace, partial(compile_template, origin=instance.origin)),
-        files,
+        FileEntries(stores.open_files, own, events, timing=timing, new_id=_new_id),
         version=__version__,
         zone_data=data_version(),
         new_tag=_tags(),
         random_source=random.Random(),  # noqa: S311  # as above
+        patience=timing.patience,
     )
     events.emit("started", version=__version__, instance=instance.name, namespace=settings.namespace)
     keep_full_collections_back()
-    with _signals() as ended:
+    with _signals(watch.ask) as ended:
         try:
-            await run_together(
-                elector.run(),
-                leader.run(),
-                collect_when_quiet(lambda: leader.staged),
-                _tend(keeper, events),
-                _until(ended),
-            )
+            services = [elector.run(), leader.run(), watch.run(), collect_when_quiet(lambda: leader.staged)]
+            services += [_tend(start.keeper, events), _until(ended)]
+            await run_together(*services, *([_until_calm(elector, leader, clock, timing)] if start.once else []))
         finally:
             await elector.resign()  # also when a defect ends us: a standby should not have to wait for the TTL
     events.flush()
+    if not ended.done():
+        events.emit(
+            "stopped", reason="all that was due is fired" if leader.calm.is_set() else "could not lead and fire"
+        )
+        return 0 if leader.calm.is_set() else 1
     events.emit("stopped", signal=ended.result().name)
     return 130 if ended.result() == signal.SIGINT else 0
-
-
-def _loaded(settings: Settings) -> LoadedFiles | None:
-    if not settings.files:
-        return None
-    return LoadedFiles(settings.entries, files_hash(settings.files))
-
-
-def _record(instance: Instance, clock: ServerClock, lag: LoopLag) -> Callable[[Term | None], str]:
-    def record(term: Term | None) -> str:
-        role = "standby" if term is None else "leader"
-        content = {
-            "host": instance.host,
-            "pid": instance.pid,
-            "version": __version__,
-            "role": role,
-            "tzdata": data_version(),
-        }
-        return json.dumps({**content, "seen": clock.now_ms(), "lag_ms": round(lag.worst_ms)})
-
-    return record
 
 
 def _new_id() -> str:
@@ -157,10 +178,13 @@ def _tags() -> Callable[[], str]:
 
 
 @contextlib.contextmanager
-def _signals() -> Iterator["asyncio.Future[signal.Signals]"]:
-    """The first SIGTERM or SIGINT as a future; a second one that is meant ends the process at once."""
+def _signals(reload: Callable[[], None]) -> Iterator["asyncio.Future[signal.Signals]"]:
+    """The first SIGTERM or SIGINT as a future; a second one that is meant ends the process at once. SIGHUP reloads,
+    unless it says that the terminal we were started in has gone: a daemon that nobody sees must not go on for ever.
+    """
     loop = asyncio.get_running_loop()
     ended: asyncio.Future[signal.Signals] = loop.create_future()
+    terminals = [fd for fd in (0, 1, 2) if os.isatty(fd)]
     first = 0.0
 
     def received(which: signal.Signals) -> None:
@@ -171,13 +195,20 @@ def _signals() -> Iterator["asyncio.Future[signal.Signals]"]:
         elif loop.time() - first > SAME_SIGNAL_S:
             os._exit(128 + which)
 
+    def hung_up() -> None:
+        if terminals and not any(map(os.isatty, terminals)):
+            received(signal.SIGTERM)
+        else:
+            reload()
+
     for which in END_SIGNALS:
         loop.add_signal_handler(which, received, which)
-    signal.pthread_sigmask(signal.SIG_UNBLOCK, END_SIGNALS)
+    loop.add_signal_handler(signal.SIGHUP, hung_up)
+    signal.pthread_sigmask(signal.SIG_UNBLOCK, SIGNALS)
     try:
         yield ended
     finally:
-        for which in END_SIGNALS:
+        for which in SIGNALS:
             loop.remove_signal_handler(which)
 
 
@@ -193,6 +224,17 @@ async def _tend(keeper: Keeper | None, events: LogEvents) -> None:
             if error.message != told:
                 told = error.message
                 events.emit("redis_down", error=error.message, hint=error.hint, service="private server")
+
+
+async def _until_calm(elector: Elector, leader: Leader, clock: ServerClock, timing: LeaseTiming) -> None:
+    """Until all is fired that is due; at most two TTL without the lease, or without a session that works."""
+    give_up = clock.monotonic() + 2 * timing.ttl
+    while not await wait_for_event(leader.calm, CALM_S):
+        if elector.term is not None and leader.failing_s() < 2 * timing.ttl:
+            give_up = clock.monotonic() + 2 * timing.ttl
+        elif clock.monotonic() > give_up:
+            return
+    leader.calm.set()
 
 
 async def _until(ended: "asyncio.Future[signal.Signals]") -> None:

@@ -1,6 +1,7 @@
 """The elector: keeps this instance a candidate for ever, and a leader as long as the lease says so.
 
-States: candidate -> leader (acquire granted) -> candidate (renewal refused, or trust ran out, or a fire was fenced).
+States: candidate -> leader (acquire granted) -> candidate (renewal refused, or trust ran out, or a fire was fenced, or
+it can't fire: then it gives the lease back and sits out for a while, so that another may try).
 Losing the lease never ends the process, and without a term there is no path that fires.
 """
 
@@ -8,12 +9,16 @@ import asyncio
 import random
 from collections.abc import Callable
 from contextlib import suppress
+from typing import Final
 
+from beatd.core.registration import Applied
 from beatd.core.term import Candidacy, Held, LeaseTiming, Term, trusted_until, wait_before_next_bid
 from beatd.daemon.ports import Clock, EventSink, LeasePort, ReleasePort, Stores
 from beatd.daemon.together import run_together, wait_for_event
 from beatd.daemon.trouble import Trouble
-from beatd.errors import AccessDenied, BeatdError, LeaseLost
+from beatd.errors import AccessDenied, BeatdError, ConfigInvalid, LeaseLost
+
+LONGEST_OUT_S: Final = 300.0
 
 
 class Elector:
@@ -29,6 +34,7 @@ class Elector:
         instance: str,
         zone_data: str,
         record: Callable[[Term | None], str],
+        saw_applied: Callable[[Applied], None],
         new_id: Callable[[], str],
         random_source: random.Random,
     ) -> None:
@@ -42,12 +48,16 @@ class Elector:
         self._instance = instance
         self._zone_data = zone_data
         self._record = record
+        self._saw_applied = saw_applied
         self._new_id = new_id
         self._random = random_source
         self._trusted_until = 0.0
         self._look = asyncio.Event()
         self._trouble = Trouble(events, random_source)
         self._met_redis = False
+        self._unfit: str | None = None
+        self._sits_out = timing.ttl
+        self._bids_from = 0.0  # monotonic
         self._yielded_to = ""
 
     def prolonged(self, term: Term, sent: float) -> None:
@@ -62,16 +72,31 @@ class Elector:
             self._become(None)
             self._look.set()
 
+    def announce(self) -> None:
+        """What this instance says of itself has changed."""
+        self._look.set()
+
+    def give_up(self, term: Term, why: str) -> None:
+        """This instance renews but can't fire. The lease goes back, and each time it sits out for longer."""
+        if self.term is term:
+            self._unfit = why
+            self._look.set()
+
+    def fit(self) -> None:
+        """This instance can fire."""
+        self._sits_out = self._timing.ttl
+
     async def run(self) -> None:
         """Runs for ever: connects, campaigns, renews; backs off while Redis is away.
 
-        Raises AccessDenied only before Redis has ever let it in: a wrong password at the start is for a human.
+        Raises AccessDenied, and ConfigInvalid for a server that is not safe, only before Redis has ever let it in: a
+        wrong password at the start is for a human.
         """
         while True:
             try:
                 await self._serve()
             except BeatdError as error:
-                if isinstance(error, AccessDenied) and not self._met_redis:
+                if isinstance(error, AccessDenied | ConfigInvalid) and not self._met_redis:
                     raise
                 await self._hold_out(self._trouble.met(error))
 
@@ -80,7 +105,7 @@ class Elector:
         term, self.term = self.term, None
         failed: BeatdError | None = None
         try:
-            lease = await self._stores.open_lease()
+            lease = await self._stores.open_lease(in_haste=True)
             try:
                 if term is not None:
                     await lease.release(term)
@@ -118,10 +143,29 @@ class Elector:
                 continue
             term = self.term
             await wait_for_event(self._look, self._timing.renewal * self._random.uniform(0.9, 1.0))
-            if self.term is term:
+            if self.term is not term:
+                continue
+            if self._unfit is not None:
+                await self._stand_down(lease, term, self._unfit)
+            else:
                 await self._renew(lease, term)
 
+    async def _stand_down(self, lease: LeasePort, term: Term, why: str) -> None:
+        try:
+            await lease.release(term)
+        except LeaseLost as error:
+            self.lost(term, error.message)
+            return
+        self._events.emit("leader_released", epoch=term.epoch, reason=why)
+        self._bids_from = self._clock.monotonic() + self._sits_out
+        self._sits_out = min(LONGEST_OUT_S, 2 * self._sits_out)
+        self._become(None)
+
     async def _bid(self, lease: LeasePort, watch: "_Watch") -> None:
+        if (out := self._bids_from - self._clock.monotonic()) > 0:
+            await self._announce(lease, None)
+            await asyncio.sleep(min(out, self._timing.renewal))
+            return
         sent = self._clock.monotonic()
         answer = await lease.acquire(
             Candidacy(
@@ -167,9 +211,9 @@ class Elector:
         await self._announce(lease, term)
 
     async def _announce(self, lease: LeasePort, term: Term | None) -> None:
-        """Kept only for people: a server without memory refuses it, and that is no reason to give anything up."""
+        """A server without memory refuses it, and that is no reason to give anything up."""
         with suppress(BeatdError):
-            await lease.announce(self._instance, self._record(term))
+            self._saw_applied(await lease.announce(self._instance, self._record(term)))
 
     async def _hold_out(self, seconds: float) -> None:
         """Waits before the next try; a term that is trusted no longer ends meanwhile."""
@@ -183,7 +227,7 @@ class Elector:
             await asyncio.sleep(left)
 
     def _become(self, term: Term | None) -> None:
-        self.term = term
+        self.term, self._unfit = term, None
         self.changed.set()
 
     def _answered(self) -> None:

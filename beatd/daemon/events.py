@@ -10,7 +10,10 @@ from beatd.core.instant import instant_text
 
 MOST_LINES_A_SECOND: Final = 50
 WARNINGS: Final = frozenset(
-    {"lease_lost", "lease_refused", "redis_down", "entry_invalid", "config_refused", "clock_stepped", "backlog"}
+    {
+        *("lease_lost", "lease_refused", "redis_down", "entry_invalid", "config_refused", "clock_stepped", "backlog"),
+        "risk_found",
+    }
 )
 DETAILS: Final = frozenset({"loop_lagged"})
 LOG: Final = logging.getLogger("beatd")

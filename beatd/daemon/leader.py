@@ -6,7 +6,8 @@ from collections.abc import Callable
 
 from beatd.core.recovery import Memory, Recovery
 from beatd.core.term import Term
-from beatd.daemon.checker import Checker
+from beatd.core.timetable import Check
+from beatd.daemon.checker import Checker, led
 from beatd.daemon.definitions import Definitions
 from beatd.daemon.elector import Elector
 from beatd.daemon.files import FileEntries
@@ -17,7 +18,7 @@ from beatd.daemon.ticker import Ticker
 from beatd.daemon.together import run_together, wait_for_event
 from beatd.daemon.trouble import Trouble
 from beatd.daemon.upkeep import Upkeep
-from beatd.errors import BeatdError, LeaseLost
+from beatd.errors import BeatdError, LeaseLost, Unreachable, WritesRefused
 
 
 class Leader:
@@ -36,7 +37,12 @@ class Leader:
         zone_data: str,
         new_tag: Callable[[], str],
         random_source: random.Random,
+        patience: float = 12.0,
     ) -> None:
+        self.calm = asyncio.Event()  # once in a term all is fired that was due when it began
+        self._failing_since: float | None = None  # monotonic
+        self._patience = patience
+        self._files_were_settled = files.settled  # at the last look
         self._stores = stores
         self._elector = elector
         self._clock = clock
@@ -70,9 +76,18 @@ class Leader:
         while self._elector.term is term:
             await wait_for_event(self._elector.changed, 1.0)
 
+    def failing_s(self) -> float:
+        """For how many seconds no session has worked; 0 while one does."""
+        return 0.0 if self._failing_since is None else self._clock.monotonic() - self._failing_since
+
     async def _lead(self, term: Term) -> None:
-        """Sessions until the lease is lost: no answer ends a session, and what it believed goes with it."""
+        """Sessions until the lease is lost: no answer ends a session, and what it believed goes with it.
+
+        Who can't fire for long gives the lease away. Not where the server refuses all writes, or our keys are spoilt:
+        every other instance would meet the same.
+        """
         trouble = Trouble(self._events, self._random, "leader")
+        self._failing_since = None
         while True:
             try:
                 await self._session(term, trouble)
@@ -80,7 +95,25 @@ class Leader:
                 self._elector.lost(term, error.message)
                 return
             except BeatdError as error:
-                await asyncio.sleep(trouble.met(error))
+                pause = trouble.met(error)
+                if self._failing_since is None:
+                    self._failing_since = self._clock.monotonic()
+                local = isinstance(error, Unreachable) and not isinstance(error, WritesRefused)
+                if local and self.failing_s() > self._patience:
+                    self._elector.give_up(term, f"it can't fire: {error.message}")
+                await asyncio.sleep(pause)
+
+    def _checked(self, session: Session, trouble: Trouble, check: Check) -> None:
+        """An answer to the checker: the session works. Is all fired by now that was due when this term began? Files
+        count as applied when they were before this was asked.
+        """
+        self._failing_since = None
+        self._elector.fit()
+        trouble.over()
+        fired = check.oldest is None or check.oldest > session.term.now
+        if fired and not check.unplanned and self._files_were_settled:
+            self.calm.set()
+        self._files_were_settled = self._files.settled
 
     async def _session(self, term: Term, trouble: Trouble) -> None:
         timetable = await self._stores.open_timetable()
@@ -88,7 +121,7 @@ class Leader:
             changes = await self._stores.open_changes()
             try:
                 session = Session(term, timetable, self._clock, self._definitions, self._events, self._files.holds)
-                session.sizes = (await timetable.check(-1)).sizes
+                session.sizes = led(await timetable.check(-1)).sizes
                 session.recovery = self._recover(session)
                 try:
                     self._session_now = session
@@ -109,9 +142,9 @@ class Leader:
             planner.run(),
             ticker.run(),
             _follow(changes, position, session),
-            Checker(session, trouble).run(),
+            Checker(session, lambda check: self._checked(session, trouble, check)).run(),
             Upkeep(session, self._stores.open_upkeep, self._zone_data).run(),
-            self._files.keep_applied(),
+            self._files.keep_applied(session.term),
         )
 
     def _remember(self, session: Session) -> None:

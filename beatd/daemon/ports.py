@@ -4,6 +4,7 @@ from collections.abc import Awaitable, Callable, Mapping, Sequence
 from typing import Any, Protocol
 
 from beatd.core.fire import FireItem, Template
+from beatd.core.registration import Applied
 from beatd.core.term import Candidacy, Held, Term
 from beatd.core.timetable import Check, FireReply, PlanItem, PlanReply, Stored
 
@@ -21,6 +22,10 @@ class Clock(Protocol):
     def stepped(self) -> int:
         """How often the clock of Redis was seen to jump."""
 
+    @property
+    def step_ms(self) -> int:
+        """How far it jumped the last time: positive is forward. 0 when it never did."""
+
     def observe(self, sent: float, server_ms: int) -> None:
         """Takes a sample: what Redis answered to a question asked at that monotonic instant."""
 
@@ -37,8 +42,8 @@ class LeasePort(Protocol):
     async def release(self, term: Term) -> None:
         """Ends a term and wakes the standbys; raises LeaseLost."""
 
-    async def announce(self, instance: str, record: str) -> None:
-        """Keeps this instance on the list of those alive."""
+    async def announce(self, instance: str, record: str) -> Applied:
+        """Keeps this instance on the list of those alive; gives whose files are applied."""
 
     async def retire(self, instance: str) -> None:
         """Takes this instance off that list."""
@@ -157,8 +162,10 @@ class EventSink(Protocol):
 class Stores(Protocol):
     """Opens connections; every call raises Unreachable or AccessDenied."""
 
-    async def open_lease(self) -> LeasePort:
-        """A connection of the elector's own, so that a storm never delays a renewal."""
+    async def open_lease(self, *, in_haste: bool = False) -> LeasePort:
+        """A connection of the elector's own, so that a storm never delays a renewal. Raises what speaks against the
+        server; in haste, to leave it, nobody looks at it.
+        """
 
     async def open_timetable(self) -> TimetablePort:
         """A connection for plan, fire and peek, in order."""

@@ -7,7 +7,6 @@ from datetime import UTC, datetime
 from functools import lru_cache
 from typing import Final
 
-
 REMEMBERED: Final = 64  # few: what lives long amid a storm's memory keeps it from going back to the system
 
 

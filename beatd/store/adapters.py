@@ -5,11 +5,13 @@ from dataclasses import dataclass, field
 from typing import Any, Final
 
 from beatd.core.edit import PutItem
-from beatd.store.entries import MOST_ITEMS, check_put, put_call, put_steps, remove_call
+from beatd.core.registration import Applied, Registry
+from beatd.core.term import Term
+from beatd.store.entries import MOST_ITEMS, applied_call, check_put, put_call, put_steps, remove_call
 from beatd.store.keys import Keys
-from beatd.store.lease import CHANNEL, RedisLease
+from beatd.store.lease import CHANNEL, RedisLease, applied_command, applied_of
 from beatd.store.link import Link
-from beatd.store.spoilt import whole
+from beatd.store.spoilt import object_of, whole
 from beatd.store.timetable import HistoryBounds, RedisTimetable
 from beatd.store.upkeep import RedisUpkeep
 
@@ -59,16 +61,21 @@ class RedisRelease:
 
 @dataclass(frozen=True, slots=True)
 class RedisFileEntries:
-    """What is stored of the entries that files own."""
+    """What is stored of the entries that files own, for the leader of a term: writing raises LeaseLost."""
 
     link: Link
     keys: Keys
     who: str
+    term: Term
 
-    async def applied(self) -> str | None:
-        """The hash of the files that were applied last."""
-        value = (await self.link.request(("HGET", self.keys.key("meta"), "file")))[0]
-        return None if value is None else _text(value)
+    async def registry(self) -> Registry:
+        """Who has which files, and whose are applied."""
+        key = self.keys.key
+        commands = (applied_command(self.keys), ("HGETALL", key("inst")), ("TIME",))
+        applied, records, (seconds, micros) = await self.link.request(*commands)
+        names = map(_text, records[::2])
+        now = int(seconds) * 1000 + int(micros) // 1000
+        return Registry(applied_of(applied), dict(zip(names, map(object_of, records[1::2]), strict=True)), now)
 
     async def count(self) -> int:
         """How many entries files own."""
@@ -99,17 +106,22 @@ class RedisFileEntries:
     async def put(self, items: Sequence[PutItem]) -> None:
         """Writes entries, in steps. Raises Refused on a conflict."""
         for step in put_steps(items):
-            codes, _ = await self.link.run(put_call(self.keys, step, self.who))
+            codes, _ = await self.link.run(put_call(self.keys, step, self.who, self.term))
             check_put(step, codes)
 
     async def remove(self, names: Sequence[str]) -> None:
         """Removes entries, in steps; those already gone don't matter."""
         for start in range(0, len(names), MOST_ITEMS):
-            await self.link.run(remove_call(self.keys, names[start : start + MOST_ITEMS], self.who))
+            part = names[start : start + MOST_ITEMS]
+            await self.link.run(remove_call(self.keys, part, self.who, term=self.term))
 
-    async def note_applied(self, files_hash: str, by: str) -> None:
-        """Writes down which files are applied."""
-        await self.link.request(("HSET", self.keys.key("meta"), "file", files_hash, "file_by", by))
+    async def note_begun(self) -> None:
+        """Writes down that nobody's files are applied in full."""
+        await self.note_applied(Applied())
+
+    async def note_applied(self, applied: Applied) -> None:
+        """Writes down whose files are applied."""
+        await self.link.run(applied_call(self.keys, self.term, applied))
 
     async def close(self) -> None:
         """Closes the connection."""
@@ -124,10 +136,18 @@ class RedisStores:
     keys: Keys
     who: str
     bounds: HistoryBounds = field(default_factory=HistoryBounds)
+    meet: Callable[[Link], Awaitable[None]] | None = None  # looks at the server before anything else is done with it
 
-    async def open_lease(self) -> RedisLease:
-        """The elector's own connection."""
-        return RedisLease(await self.open_link(), self.keys)
+    async def open_lease(self, *, in_haste: bool = False) -> RedisLease:
+        """The elector's own connection. Raises what speaks against the server, too; in haste nobody looks."""
+        link = await self.open_link()
+        if self.meet is not None and not in_haste:
+            try:
+                await self.meet(link)
+            except BaseException:
+                await link.close()
+                raise
+        return RedisLease(link, self.keys)
 
     async def open_timetable(self) -> RedisTimetable:
         """The connection of planner and ticker."""
@@ -151,9 +171,9 @@ class RedisStores:
             raise
         return RedisRelease(link)
 
-    async def open_files(self) -> RedisFileEntries:
-        """The connection over which file entries are applied."""
-        return RedisFileEntries(await self.open_link(), self.keys, self.who)
+    async def open_files(self, term: Term) -> RedisFileEntries:
+        """The connection over which the leader of a term applies file entries."""
+        return RedisFileEntries(await self.open_link(), self.keys, self.who, term)
 
 
 def _field(fields: list[Any], name: bytes) -> str:

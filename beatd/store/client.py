@@ -1,30 +1,38 @@
 """A blocking client of the store, for commands."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import suppress
 from types import TracebackType
 from typing import Any, Final, Self
 
 import redis
 
 from beatd.core.edit import PutItem
-from beatd.errors import NotFound
-from beatd.store.connect import RedisAddress, open_client
+from beatd.errors import BeatdError, NotFound
+from beatd.store.connect import RedisAddress, open_client, user_of
 from beatd.store.entries import (
+    Pause,
     Row,
+    check_pause,
     check_put,
     check_remove,
     names_command,
-    object_of,
+    pause_call,
     put_call,
     put_steps,
     remove_call,
+    reset_call,
+    resume_call,
     row_commands,
     rows_of,
 )
 from beatd.store.keys import Keys
-from beatd.store.refusals import understand
+from beatd.store.lease import applied_command, applied_of
+from beatd.store.refusals import PermissionMissing, understand
+from beatd.store.rights import Rights
 from beatd.store.scripts import Arg, Call
-from beatd.store.spoilt import score, whole
+from beatd.store.silence import look_closer, worth_a_look
+from beatd.store.spoilt import object_of, score, whole
 
 PAGE: Final = 500
 
@@ -34,7 +42,9 @@ class Client:
 
     def __init__(self, url: str, namespace: str) -> None:
         self._keys = Keys(namespace)
-        self._redis = open_client(RedisAddress(url))
+        self._address = RedisAddress(url)
+        self._rights = Rights(self._keys, user=user_of(url))
+        self._redis = open_client(self._address)
 
     def __enter__(self) -> Self:
         return self
@@ -88,12 +98,28 @@ class Client:
         codes, _ = self._run(remove_call(self._keys, names, who))
         check_remove(names, codes)
 
+    def pause(self, names: Sequence[str], nonce: str, who: str, pause: Pause) -> None:
+        """Pauses entries under a fresh nonce, all or nothing. Raises Refused or NotFound."""
+        codes, _ = self._run(pause_call(self._keys, names, nonce, who, pause))
+        check_pause(names, codes)
+
+    def resume(self, names: Sequence[str], nonce: str, who: str, *, catchup: bool) -> list[str]:
+        """Lifts pauses under a fresh nonce, all or nothing; the names of those that were paused. Raises NotFound."""
+        codes, _ = self._run(resume_call(self._keys, names, nonce, who, catchup=catchup))
+        check_pause(names, codes)
+        return [name for name, code in zip(names, codes.decode(), strict=True) if code == "0"]
+
+    def reset(self, runs: Mapping[str, int], nonce: str, who: str) -> None:
+        """Gives entries their runs anew under a fresh nonce, all or nothing. Raises Refused or NotFound."""
+        codes, _ = self._run(reset_call(self._keys, runs, nonce, who))
+        check_pause(list(runs), codes)
+
     def status(self) -> dict[str, Any]:
         """Lease, instances and counts, as read at one time."""
         key = self._keys.key
-        lease, instances, rev, out, blocked, seconds = self._many(
+        lease, instances, rev, out, blocked, seconds, applied = self._many(
             [["HGETALL", key("lease")], ["HGETALL", key("inst")], ["HLEN", key("rev")], ["HLEN", key("out")],
-             ["ZCARD", key("blocked")], ["TIME"]]
+             ["ZCARD", key("blocked")], ["TIME"], applied_command(self._keys)]
         )  # fmt: skip
         now = int(seconds[0]) * 1000 + int(seconds[1]) // 1000
         due = self._one("ZRANGEBYSCORE", key("due"), 0, now, "WITHSCORES", "LIMIT", 0, 1)
@@ -101,6 +127,7 @@ class Client:
             "lease": {k.decode(): v.decode(errors="replace") for k, v in _pairs(lease)},
             "instances": {k.decode(errors="replace"): object_of(v) for k, v in _pairs(instances)},
             "entries": {"total": rev, "out": out, "blocked": blocked},
+            "applied": applied_of(applied),
             "oldest_due": score(due[1]) if due else None,
             "now": now,
         }
@@ -111,7 +138,7 @@ class Client:
         except redis.exceptions.NoScriptError:
             return self._one(*call.command(sha=False, shebang=False))
         except (redis.RedisError, OSError) as error:
-            raise understand(error) from error
+            raise self._refusal(error) from error
 
     def _one(self, *words: Arg) -> Any:
         return self._many([words])[0]
@@ -123,8 +150,19 @@ class Client:
                 pipe.execute_command(*map(_word, words))
             replies: list[Any] = pipe.execute()
         except (redis.RedisError, OSError) as error:
-            raise understand(error) from error
+            raise self._refusal(error) from error
         return replies
+
+    def _refusal(self, error: Exception) -> BeatdError:
+        """The error as one of ours; where a right is missing or nobody answers, with what was found out about it."""
+        place = f"Redis at {self._address}"
+        found = understand(error, place)
+        if isinstance(found, PermissionMissing):
+            answer = None
+            with suppress(redis.RedisError, OSError):
+                answer = self._redis.execute_command(*map(_word, self._rights.question()))
+            return self._rights.denial(self._rights.missing(answer), place, str(error))
+        return look_closer(self._address, place, found) if worth_a_look(error, self._address) else found
 
 
 def _word(word: Arg) -> bytes | int:

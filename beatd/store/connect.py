@@ -67,6 +67,12 @@ def mask_url(url: str) -> str:
     return f"{found['scheme']}{who}{found['place']}{'?***' if found['query'] else ''}"
 
 
+def user_of(url: str) -> str:
+    """The user that a URL names, `default` where it names none."""
+    found = _parts(url)
+    return (found and found["secret"] and found["user"]) or "default"
+
+
 def _parts(url: str) -> "re.Match[str] | None":
     return next((found for pattern in _URLS if (found := pattern.fullmatch(url))), None)
 

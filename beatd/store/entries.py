@@ -3,25 +3,39 @@
 import getpass
 import json
 import os
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Final
 
 from beatd.core.edit import ANY, PutItem
+from beatd.core.registration import Applied
+from beatd.core.term import Term
 from beatd.errors import NotFound, Refused
 from beatd.store.keys import FORMAT, Keys
 from beatd.store.scripts import Arg, Call, call
-from beatd.store.spoilt import score, whole
+from beatd.store.spoilt import instant, object_of, score, whole
 from beatd.store.timetable import SKIP_ROWS
 
 LOG_ROWS: Final = 100_000
 MOST_ITEMS: Final = 500
-_ROW_HASHES: Final = ("rev", "def", "out", "jit", "last", "file")
+_ROW_HASHES: Final = ("rev", "def", "out", "jit", "last", "file", "hold")
 MOST_BYTES: Final = 1_000_000  # of the 1 MB that a call may carry; the rest is names of columns and the audit
 
 
-def put_call(keys: Keys, items: Sequence[PutItem], who: str) -> Call:
-    """One put: at most 500 entries and 1 MB, all or nothing."""
+@dataclass(frozen=True, slots=True)
+class Pause:
+    """Who pauses and why, and up to which instant (UTC ms; a slot at that instant fires), None for ever."""
+
+    who: str
+    note: str = ""
+    until: int | None = None
+
+
+def put_call(keys: Keys, items: Sequence[PutItem], who: str, term: Term | None = None) -> Call:
+    """One put: at most 500 entries and 1 MB, all or nothing, with the names that they replace.
+
+    term: that of the leader, for entries of files; under another one the put is refused.
+    """
     args: list[Arg] = [FORMAT, who, LOG_ROWS, SKIP_ROWS, len(items)]
     args += [item.name for item in items]
     args += [item.rev for item in items]
@@ -31,40 +45,76 @@ def put_call(keys: Keys, items: Sequence[PutItem], who: str) -> Call:
     args += [item.left for item in items]
     args += ["1" if item.enabled else "0" for item in items]
     args += [item.file_hash for item in items]
-    return call("put", keys, args)
+    replaced = [item.replaces for item in items if item.replaces]
+    if replaced or term is not None:
+        args += [len(replaced), *replaced, *[ANY] * len(replaced)]
+    return call("put", keys, [*args, *_fence(term)])
 
 
-def remove_call(keys: Keys, names: Sequence[str], who: str, expected: Sequence[str] | None = None) -> Call:
-    """One removal: at most 500 entries, all or nothing."""
+def remove_call(
+    keys: Keys, names: Sequence[str], who: str, expected: Sequence[str] | None = None, term: Term | None = None
+) -> Call:
+    """One removal: at most 500 entries, all or nothing. term: as in put_call."""
     args: list[Arg] = [FORMAT, who, LOG_ROWS, len(names), *names, *(expected or [ANY] * len(names))]
-    return call("remove", keys, args)
+    return call("remove", keys, [*args, *_fence(term)])
+
+
+def _fence(term: Term | None) -> Sequence[Arg]:
+    return () if term is None else (term.epoch, term.owner)
+
+
+def applied_call(keys: Keys, term: Term, applied: Applied) -> Call:
+    """Writes down whose files are stored; with an empty hash that nobody's are in full."""
+    return call("applied", keys, [term.epoch, term.owner, FORMAT, applied.hash, applied.at, applied.by])
+
+
+def pause_call(keys: Keys, names: Sequence[str], nonce: str, who: str, pause: Pause) -> Call:
+    """One pause: at most 500 entries, all or nothing, under a fresh nonce."""
+    until: Arg = "" if pause.until is None else pause.until
+    head: list[Arg] = [FORMAT, who, LOG_ROWS, SKIP_ROWS, pause.who, pause.note, until, len(names)]
+    return call("pause", keys, [*head, *names, *[nonce] * len(names)])
+
+
+def resume_call(keys: Keys, names: Sequence[str], nonce: str, who: str, *, catchup: bool) -> Call:
+    """The end of a pause: at most 500 entries, all or nothing, under a fresh nonce."""
+    head: list[Arg] = [FORMAT, who, LOG_ROWS, SKIP_ROWS, int(catchup), len(names)]
+    return call("resume", keys, [*head, *names, *[nonce] * len(names)])
+
+
+def reset_call(keys: Keys, runs: Mapping[str, int], nonce: str, who: str) -> Call:
+    """Runs left anew, name by name: at most 500 entries, all or nothing, under a fresh nonce."""
+    head: list[Arg] = [FORMAT, who, LOG_ROWS, SKIP_ROWS, len(runs)]
+    return call("reset", keys, [*head, *runs, *[nonce] * len(runs), *runs.values()])
 
 
 def put_steps(items: Sequence[PutItem]) -> Iterator[list[PutItem]]:
-    """Splits a large edit into calls of at most 500 entries and 1 MB."""
+    """Splits a large edit into calls of at most 500 names and 1 MB. A rename's two halves stay in one."""
     step: list[PutItem] = []
-    size = 0
+    size = names = 0
     for item in items:
-        weight = len(item.definition.encode()) + 4 * len(item.name) + 200
-        if step and (len(step) == MOST_ITEMS or size + weight > MOST_BYTES):
+        weight = len(item.definition.encode()) + 4 * len(item.name + item.replaces) + 200
+        count = 2 if item.replaces else 1
+        if step and (names + count > MOST_ITEMS or size + weight > MOST_BYTES):
             yield step
-            step, size = [], 0
+            step, size, names = [], 0, 0
         step.append(item)
         size += weight
+        names += count
     if step:
         yield step
 
 
 def check_put(items: Sequence[PutItem], codes: bytes) -> None:
     """Raises Refused when a put's reply says that nothing was written."""
-    for item, code in zip(items, codes.decode(), strict=True):
+    names = [*(item.name for item in items), *(item.replaces for item in items if item.replaces)]
+    for name, code in zip(names, codes.decode(), strict=True):
         if code == "2":
             raise Refused(
-                f"{item.name!r} is not what this edit was based on: somebody changed it meanwhile",
+                f"{name!r} is not what this edit was based on: somebody changed it meanwhile",
                 hint="look at the entry again (beatd ls) and repeat the edit",
             )
         if code == "5":
-            raise Refused(f"{item.name!r} can't be stored: its name or definition is malformed or too large")
+            raise Refused(f"{name!r} can't be stored: its name or definition is malformed or too large")
 
 
 def check_remove(names: Sequence[str], codes: bytes) -> None:
@@ -74,7 +124,24 @@ def check_remove(names: Sequence[str], codes: bytes) -> None:
             raise Refused(f"{name!r} is not what this edit was based on: somebody changed it meanwhile")
     missing = [name for name, code in zip(names, codes.decode(), strict=True) if code == "1"]
     if missing:
-        raise NotFound(f"there is no entry {missing[0]!r}", hint="beatd ls shows the names")
+        raise _not_found(missing[0])
+
+
+def check_pause(names: Sequence[str], codes: bytes) -> None:
+    """Raises Refused or NotFound when a reply to pause, resume or reset says that nothing was written."""
+    for name, code in zip(names, codes.decode(), strict=True):
+        if code == "2":
+            raise _not_found(name)
+        if code == "3":
+            raise Refused(f"{name!r} has no max_runs: its runs are not counted")
+        if code == "5":
+            raise Refused(
+                f"{name!r} was left as it is: the instant is past by the clock of Redis, or the call malformed"
+            )
+
+
+def _not_found(name: str) -> NotFound:
+    return NotFound(f"there is no entry {name!r}", hint="beatd ls shows the names")
 
 
 def user_name() -> str:
@@ -103,14 +170,31 @@ class Row:
     jitter: int
     last: str
     file_hash: str | None
+    hold: dict[str, Any]
 
-    @property
-    def state(self) -> str:
-        """Exactly one of the states, the most telling first (CONTRACT)."""
+    def state_at(self, now: int) -> str:
+        """Exactly one of the states at an instant of Redis (UTC ms), the most telling first (CONTRACT)."""
         for reason in ("invalid", "disabled", "paused", "finished"):
-            if reason in self.out:
+            if reason in self.out or (reason == "paused" and self.held_at(now)):
                 return reason
         return "blocked" if self.blocked else "scheduled"
+
+    def held_at(self, now: int) -> bool:
+        """Whether a pause with an end runs at an instant."""
+        until = instant(self.hold.get("until"))
+        return until is not None and now < until
+
+    def pause_at(self, now: int) -> dict[str, Any] | None:
+        """Who paused it and why, since when (`at`) or until when (`until`), in UTC ms; None where it is not paused."""
+        if "paused" in self.out:
+            found = self.out["paused"]
+            known = found if isinstance(found, dict) else {}
+            times = {"at": instant(known.get("at"))}
+        elif self.held_at(now):
+            known, times = self.hold, {"until": instant(self.hold.get("until"))}
+        else:
+            return None
+        return {"who": str(known.get("who") or ""), "note": str(known.get("note") or ""), **times}
 
 
 def names_command(keys: Keys, cursor: bytes, count: int) -> list[Arg]:
@@ -128,7 +212,7 @@ def row_commands(keys: Keys, names: Sequence[str]) -> list[list[Arg]]:
 def rows_of(names: Sequence[str], replies: Sequence[Any]) -> list[Row]:
     """Rows of the names that exist."""
     rows = []
-    for name, rev, definition, out, jit, last, file, due, blocked in zip(names, *replies, strict=True):
+    for name, rev, definition, out, jit, last, file, hold, due, blocked in zip(names, *replies, strict=True):
         if rev is None:
             continue
         rows.append(
@@ -142,15 +226,7 @@ def rows_of(names: Sequence[str], replies: Sequence[Any]) -> list[Row]:
                 jitter=whole(jit) or 0,
                 last=(last or b"").decode(errors="replace"),
                 file_hash=None if file is None else file.decode(errors="replace"),
+                hold=object_of(hold),
             )
         )
     return rows
-
-
-def object_of(text: bytes | None) -> dict[str, Any]:
-    """A JSON object of ours; empty where another client has put something else."""
-    try:
-        value = json.loads(text or b"{}")
-    except (ValueError, RecursionError):
-        return {}
-    return value if isinstance(value, dict) else {}

@@ -1,12 +1,15 @@
 """The lease: who may fire. A record without a TTL, judged by the server's clock, fenced by (epoch, owner)."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Final
 
+from beatd.core.registration import Applied
 from beatd.core.term import Candidacy, Held, Term
 from beatd.store.keys import FORMAT, SHARDS, Keys
 from beatd.store.link import Link
 from beatd.store.scripts import Arg, Call, call
+from beatd.store.spoilt import whole
 
 CHANNEL: Final = "ctl"
 
@@ -38,9 +41,10 @@ class RedisLease:
         args: list[Arg] = [term.epoch, term.owner, FORMAT, self.keys.key(CHANNEL)]
         await self.link.run(call("release", self.keys, args))
 
-    async def announce(self, instance: str, record: str) -> None:
-        """Says that this instance is alive, for `status`."""
-        await self.link.request(("HSET", self.keys.key("inst"), instance, record))
+    async def announce(self, instance: str, record: str) -> Applied:
+        """Says that this instance is alive, and what files it has; gives whose are applied."""
+        commands = (("HSET", self.keys.key("inst"), instance, record), applied_command(self.keys))
+        return applied_of((await self.link.request(*commands))[1])
 
     async def retire(self, instance: str) -> None:
         """Takes this instance off the list of those alive."""
@@ -57,3 +61,16 @@ def acquire_call(keys: Keys, candidacy: Candidacy) -> Call:
     stood_still = "1" if c.stood_still else "0"
     args: list[Arg] = [c.owner, c.ttl_ms, c.seen_rn, stood_still, FORMAT, c.host, c.incarnation, SHARDS, c.zone_data]
     return call("acquire", keys, args)
+
+
+def applied_command(keys: Keys) -> Sequence[Arg]:
+    """Asks whose files are applied."""
+    return ("HMGET", keys.key("meta"), "file", "file_at", "file_by")
+
+
+def applied_of(reply: Sequence[bytes | None]) -> Applied:
+    """What that command says."""
+    found, at, by = reply
+    return Applied(
+        (found or b"").decode(errors="replace"), whole(at) or 0, (by or b"").decode(errors="replace"), found == b""
+    )

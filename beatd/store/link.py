@@ -8,14 +8,17 @@ import asyncio
 from collections import deque
 from collections.abc import Sequence
 from contextlib import suppress
+from functools import partial
 from typing import Any
 
 from redis.exceptions import NoScriptError, RedisError, ResponseError
 
-from beatd.errors import Unreachable
+from beatd.errors import BeatdError, Unreachable
 from beatd.store.connect import RedisAddress, new_connection
-from beatd.store.refusals import understand
+from beatd.store.refusals import PermissionMissing, understand
+from beatd.store.rights import Rights, keys_in
 from beatd.store.scripts import Arg, Call
+from beatd.store.silence import look_closer, worth_a_look
 
 try:
     import hiredis
@@ -31,8 +34,9 @@ Reply = Any  # what RESP2 can say: bytes, int, None, lists of these
 class Link:
     """An open connection. Made by ``Link.open``; ends with ``close`` or with the first unanswered request."""
 
-    def __init__(self, address: RedisAddress) -> None:
+    def __init__(self, address: RedisAddress, rights: Rights | None = None) -> None:
         self._address = address
+        self._rights = rights
         self._connection = new_connection(address)
         self._sending = asyncio.Lock()
         self._waiting: deque[tuple[int, asyncio.Future[list[Reply]]]] = deque()
@@ -45,16 +49,25 @@ class Link:
         """Seconds within which an answer must come."""
         return self._address.timeout
 
+    @property
+    def place(self) -> str:
+        """Where it leads, as a sentence begins."""
+        return f"Redis at {self._address}"
+
     @classmethod
-    async def open(cls, address: RedisAddress) -> "Link":
-        """Connects and authenticates. Raises Unreachable or AccessDenied."""
-        link = cls(address)
+    async def open(cls, address: RedisAddress, rights: Rights | None = None, *, met: bool = False) -> "Link":
+        """Connects and authenticates. Raises Unreachable or AccessDenied.
+
+        With ``rights`` an error that tells of a missing right says which of these it is. ``met``: the server was
+        reached before, and no time is spent on finding out why it closes connections.
+        """
+        link = cls(address, rights)
         try:
             async with asyncio.timeout(address.timeout):
                 await link._connection.connect()
         except (RedisError, OSError, TimeoutError) as error:
             await link.close()
-            raise understand(error) from error
+            raise await link._why_not(error, met=met) from error
         link._reader = asyncio.create_task(link._read(), name="redis-reader")
         try:
             link._shebang = await link._knows_shebang()
@@ -83,11 +96,15 @@ class Link:
 
         No answer within that time (seconds; the address's timeout by default) closes the link and raises Unreachable.
         """
-        replies = await self._exchange(commands, within)
-        for reply in replies:
+        replies = await self.ask(*commands, within=within)
+        for reply, command in zip(replies, commands, strict=True):
             if isinstance(reply, Exception):
-                raise understand(reply) from reply
+                raise await self._refusal(reply, command) from reply
         return replies
+
+    async def ask(self, *commands: Command, within: float | None = None) -> list[Reply]:
+        """As request, with errors of the server among the replies."""
+        return await self._exchange(commands, within)
 
     async def heard(self, seconds: float) -> bool:
         """Whether a published message came in within the time; needs a SUBSCRIBE before. Raises Unreachable when the
@@ -103,17 +120,34 @@ class Link:
 
     async def run(self, call: Call) -> Reply:
         """Runs a script by its digest, by its text where the server does not know it yet. Raises our errors."""
-        reply = (await self._exchange([call.command(sha=True, shebang=self._shebang)]))[0]
+        command = call.command(sha=True, shebang=self._shebang)
+        reply = (await self._exchange([command]))[0]
         if isinstance(reply, NoScriptError):
             reply = (await self._exchange([call.command(sha=False, shebang=self._shebang)]))[0]
         if isinstance(reply, Exception):
-            raise understand(reply) from reply
+            raise await self._refusal(reply, command) from reply
         return reply
+
+    async def _refusal(self, reply: Exception, command: Command) -> BeatdError:
+        """An error reply as one of ours; where a right is missing, the server is asked which."""
+        error = understand(reply, self.place)
+        if self._rights is None or not isinstance(error, PermissionMissing):
+            return error
+        rights = self._rights.also(keys_in(command))
+        (answer,) = await self._exchange([rights.question()])
+        return rights.denial(rights.missing(None if isinstance(answer, Exception) else answer), self.place, str(reply))
+
+    async def _why_not(self, error: Exception, *, met: bool) -> BeatdError:
+        """Why no connection could be made. A server closes one that lacks TLS, and waits on one that has too much."""
+        found = understand(error, self.place)
+        if not worth_a_look(error, self._address):
+            return found
+        return await asyncio.to_thread(partial(look_closer, self._address, self.place, found, met=met))
 
     async def _exchange(self, commands: Sequence[Command], within: float | None = None) -> list[Reply]:
         """As request, with error replies among the replies."""
         if self._reader is None or self._reader.done():
-            raise Unreachable("the connection to Redis is closed")
+            raise Unreachable(f"{self.place} closed the connection")
         answered: asyncio.Future[list[Reply]] = asyncio.get_running_loop().create_future()
         try:
             async with asyncio.timeout(self._address.timeout if within is None else within):
@@ -121,19 +155,21 @@ class Link:
                     self._waiting.append((len(commands), answered))
                     await self._connection.send_packed_command(pack(commands), check_health=False)
                 replies = await answered
-        except TimeoutError as error:
+        except (RedisError, OSError, TimeoutError) as error:
             self._give_up()
-            raise Unreachable("Redis did not answer in time") from error
-        except (RedisError, OSError) as error:
-            self._give_up()
-            raise understand(error) from error
+            raise understand(error, self.place) from error
         return replies
 
     async def _knows_shebang(self) -> bool:
-        """Whether scripts may start with ``#!lua``: Redis 7 and later, by the version it answers with."""
+        """Whether scripts may start with ``#!lua``: Redis 7 and later, by the version it answers with.
+
+        Raises Unreachable where the server is too busy to answer.
+        """
         info = (await self._exchange([("INFO", "server")]))[0]
-        if isinstance(info, Exception):  # INFO may be denied; the plain scripts run everywhere
-            return False
+        if isinstance(info, Exception):
+            if isinstance(error := understand(info, self.place), PermissionMissing):
+                return False  # the plain scripts run everywhere
+            raise error
         version = _field(info, b"redis_version")
         return version.split(b".")[0].isdigit() and int(version.split(b".")[0]) >= 7
 
@@ -156,7 +192,7 @@ class Link:
                         answered.set_result(replies)
                     replies = []
         except (RedisError, OSError) as error:
-            self._fail(understand(error))
+            self._fail(understand(error, self.place))
 
     def _give_up(self) -> None:
         if self._reader is not None:

@@ -1,10 +1,18 @@
-"""What Redis answers when it says no, as an error named by what to do next."""
+"""What Redis answers when it says no, as an error named by what to do next, in a sentence that an operator understands.
 
-from typing import Final
+Each says where, what was found and what to do; docs/troubleshooting.md has them all.
+"""
+
+import re
+import socket
+import ssl
+from collections.abc import Iterator
+from typing import Final, NamedTuple
 
 import redis.exceptions as redis_errors
 
-from beatd.errors import AccessDenied, BeatdError, LeaseLost, Refused, Unreachable
+from beatd.core.server import OLDEST
+from beatd.errors import AccessDenied, BeatdError, LeaseLost, Refused, Unreachable, WritesRefused
 
 
 class NewerFormat(Refused):
@@ -19,38 +27,156 @@ class StoreSpoilt(Refused):
     code = "store_spoilt"
 
 
-# The first word of an error reply -> what it means. Words of Redis first, then those of our scripts.
-_BY_WORD: Final[dict[str, type[BeatdError]]] = {
-    **dict.fromkeys(("WRONGPASS", "NOAUTH", "NOPERM", "DENIED"), AccessDenied),
-    **dict.fromkeys(("LOADING", "BUSY", "MASTERDOWN", "CLUSTERDOWN", "TRYAGAIN", "READONLY"), Unreachable),
-    **dict.fromkeys(("OOM", "MISCONF", "NOREPLICAS"), Unreachable),
+class PermissionMissing(AccessDenied):
+    """The user may not do something that beatd needs to do; which, is found out by asking (`store/rights.py`)."""
+
+
+class _Meaning(NamedTuple):
+    """What a word says: the kind of error, the sentence between place and text, and the hint."""
+
+    kind: type[BeatdError]
+    says: str
+    hint: str | None = None
+
+
+_PRIMARY: Final = "point beatd at the primary; after a failover it finds the new one by connecting again"
+_WAITS: Final = "nothing was written, and what is due waits; beatd goes on by itself"
+_CLUSTER: Final = _Meaning(
+    AccessDenied, "is a Redis Cluster", "beatd and its queues need one server; use a Redis without cluster mode"
+)
+_MEANINGS: Final = {
+    "NOAUTH": _Meaning(AccessDenied, "wants a password", "write it into the URL: redis://user:password@host:port/0"),
+    "WRONGPASS": _Meaning(
+        AccessDenied,
+        "refuses the user or the password",
+        "check both in the URL, or BEATD_REDIS_URL; write / ? # @ as %2F %3F %23 %40",
+    ),
+    "NOPERM": _Meaning(PermissionMissing, "refuses a right", "ask its administrator for the rights that beatd needs"),
+    "DENIED": _Meaning(
+        AccessDenied, "is in protected mode", "set a password on the server, or bind it to this host only"
+    ),
+    "DB": _Meaning(AccessDenied, "has no such database", "the number after the last / of the URL; 0 is always there"),
+    "UNKNOWN": _Meaning(
+        AccessDenied, "does not know a command that beatd needs", f"beatd needs {OLDEST} or later: upgrade the server"
+    ),
+    "CLUSTER": _CLUSTER,
+    "MOVED": _CLUSTER,
+    "ASK": _CLUSTER,
+    "CROSSSLOT": _CLUSTER,
+    "CLUSTERDOWN": _CLUSTER,
+    "TRYAGAIN": _CLUSTER,
+    "CLIENTS": _Meaning(
+        Unreachable, "takes no more clients", "raise maxclients, or close idle connections; beatd tries again"
+    ),
+    "LOADING": _Meaning(Unreachable, "is still loading its data", "beatd goes on when it is done"),
+    "BUSY": _Meaning(
+        Unreachable, "is busy with somebody's long script", "SCRIPT KILL ends one that has not written yet"
+    ),
+    "MASTERDOWN": _Meaning(Unreachable, "is a replica that has lost its primary", _PRIMARY),
+    "READONLY": _Meaning(WritesRefused, "is a replica and refuses to write", _PRIMARY),
+    "OOM": _Meaning(
+        WritesRefused, "is at its maxmemory limit and refuses to write", f"free memory or raise the limit; {_WAITS}"
+    ),
+    "MISCONF": _Meaning(
+        WritesRefused, "can't persist and refuses to write", f"is its disk full? see its log; {_WAITS}"
+    ),
+    "NOREPLICAS": _Meaning(
+        WritesRefused, "has fewer replicas than min-replicas-to-write and refuses to write", f"mend them; {_WAITS}"
+    ),
+}
+# Words of our own scripts: their texts say it all.
+_OURS: Final[dict[str, type[BeatdError]]] = {
     "FENCED": LeaseLost,
     "FORMAT": NewerFormat,
     "SHARDS": NewerFormat,
     "BADTYPE": StoreSpoilt,
     "MALFORMED": StoreSpoilt,
 }
-_HINTS: Final = {
-    "OOM": "Redis is at its maxmemory limit: free memory or raise the limit; nothing was written",
-    "MISCONF": "Redis can't persist (disk full?): see its log; nothing was written",
-    "NOREPLICAS": "Redis has fewer replicas than min-replicas-to-write asks for; nothing was written",
-    "READONLY": "this server is a replica: point beatd at the primary, or at Sentinel",
-}
+# redis-py takes the word off the texts of these.
+_BY_CLASS: Final[tuple[tuple[type[Exception], str], ...]] = (
+    (redis_errors.NoPermissionError, "NOPERM"),
+    (redis_errors.AuthenticationError, "WRONGPASS"),
+    (redis_errors.BusyLoadingError, "LOADING"),
+    (redis_errors.ReadOnlyError, "READONLY"),
+    (redis_errors.OutOfMemoryError, "OOM"),
+    (redis_errors.MasterDownError, "MASTERDOWN"),
+    (redis_errors.ClusterCrossSlotError, "CROSSSLOT"),
+    (redis_errors.ClusterDownError, "CLUSTERDOWN"),
+    (redis_errors.TryAgainError, "TRYAGAIN"),
+    (redis_errors.AskError, "ASK"),
+)
+_BY_TEXT: Final = (
+    (re.compile("Authentication required"), "NOAUTH"),
+    (re.compile("DB index|Invalid Database"), "DB"),
+    (re.compile("max number of clients"), "CLIENTS"),
+    (re.compile("SELECT is not allowed in cluster mode"), "CLUSTER"),
+    # A right that is missing inside a script, in the words of 6.2, of 7 and of Valkey.
+    (re.compile("can't run this command or|can't access at least one of the keys"), "NOPERM"),
+    (re.compile("unknown command|[Uu]nknown Redis command|[Uu]nknown command called from"), "UNKNOWN"),
+)
+_IN_SCRIPT: Final = re.compile(r"-(OOM|MISCONF|NOREPLICAS|READONLY|NOPERM) ")  # 6.2 wraps what a script met
+_TAIL: Final = re.compile(r",? script: [0-9a-f]{40}, on @user_script:\d+\.?$")
+_CLOSED: Final = re.compile("Connection lost|closed by server|reset by peer|Broken pipe|while reading from")
 
 
-def understand(error: Exception) -> BeatdError:
-    """An error of redis-py or of the socket as one of ours; never raises."""
-    if isinstance(error, redis_errors.AuthenticationError | redis_errors.NoPermissionError):
-        return AccessDenied(f"Redis refuses access: {error}", hint="check the user, the password and its rights (ACL)")
-    if "DB index" in str(error) or "Invalid Database" in str(error):
-        return AccessDenied(f"Redis has no such database: {error}", hint="the number after the last / of the URL")
-    if isinstance(error, redis_errors.ReadOnlyError):
-        return Unreachable(f"Redis refuses to write: {error}", hint=_HINTS["READONLY"])
-    if isinstance(error, redis_errors.OutOfMemoryError):
-        return Unreachable(f"Redis refuses to write: {error}", hint=_HINTS["OOM"])
+def understand(error: Exception, place: str = "Redis") -> BeatdError:
+    """An error of redis-py or of the socket as one of ours; never raises. ``place`` begins the sentence."""
+    text = _TAIL.sub("", str(error))
+    word = _word(error, text)
+    if word in _OURS:
+        return _OURS[word](text.removeprefix(f"{word} "))
+    if (meaning := _MEANINGS.get(word)) is not None:
+        said = text.removeprefix(f"{word} ").split(". ", 1)[0]
+        return meaning.kind(f"{place} {meaning.says}: {said}", hint=meaning.hint)
     if isinstance(error, redis_errors.ResponseError):
-        word = str(error).split(" ", 1)[0]
-        kind = _BY_WORD.get(word, StoreSpoilt)
-        text = str(error).removeprefix(f"{word} ") if word in _BY_WORD else str(error)
-        return kind(text, hint=_HINTS.get(word))
-    return Unreachable(f"Redis does not answer: {str(error) or type(error).__name__}")
+        return StoreSpoilt(text)
+    return _no_answer(error, text, place)
+
+
+def _word(error: Exception, text: str) -> str:
+    for pattern, word in _BY_TEXT:
+        if pattern.search(text):
+            return word
+    for kind, word in _BY_CLASS:
+        if isinstance(error, kind):
+            return word
+    if not isinstance(error, redis_errors.ResponseError):
+        return ""
+    wrapped = _IN_SCRIPT.search(text)
+    return wrapped[1] if wrapped else text.split(" ", 1)[0]
+
+
+def _no_answer(error: Exception, text: str, place: str) -> BeatdError:
+    """What a socket tells: the name, the certificate, nobody there, or silence."""
+    causes = list(_causes(error))
+    if any(isinstance(cause, socket.gaierror) for cause in causes):
+        hint = "check the host in the URL, and the name server; beatd tries again"
+        return Unreachable(f"{place}: the host name does not resolve", hint=hint)
+    for cause in causes:
+        if isinstance(cause, ssl.SSLCertVerificationError):
+            hint = "name the CA that signed it in the URL: rediss://host:port/0?ssl_ca_certs=/path/ca.pem"
+            return AccessDenied(f"{place} shows a certificate that is not trusted: {cause.verify_message}", hint=hint)
+    if "CERTIFICATE_REQUIRED" in text:
+        hint = "add it to the URL: ?ssl_certfile=/path/client.pem&ssl_keyfile=/path/client.key"
+        return AccessDenied(f"{place} wants a certificate of the client", hint=hint)
+    if silent(error):
+        return Unreachable(f"{place} gave no answer in time", hint="is it frozen or overloaded? beatd tries again")
+    if closed(error):
+        return Unreachable(f"{place} closed the connection")
+    return Unreachable(f"{place} does not answer: {text or type(error).__name__}")
+
+
+def silent(error: Exception) -> bool:
+    """Whether somebody was there who gave no answer in time."""
+    return any(isinstance(cause, TimeoutError | redis_errors.TimeoutError) for cause in _causes(error))
+
+
+def closed(error: Exception) -> bool:
+    """Whether somebody was there who closed the connection."""
+    return _CLOSED.search(str(error)) is not None
+
+
+def _causes(error: BaseException | None) -> Iterator[BaseException]:
+    while error is not None:
+        yield error
+        error = error.__cause__ or error.__context__

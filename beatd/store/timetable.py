@@ -12,7 +12,7 @@ from beatd.core.timetable import UNREADABLE, Check, FireReply, PlanItem, PlanRep
 from beatd.store.keys import FORMAT, Keys
 from beatd.store.link import Link
 from beatd.store.scripts import Arg, Call, call
-from beatd.store.spoilt import score, whole
+from beatd.store.spoilt import held_to, score, whole
 
 SKIP_ROWS: Final = 50_000  # kept by those who don't know how large the rows are: any client that edits
 MOST_ASTRAY: Final = 100
@@ -92,7 +92,7 @@ class RedisTimetable:
         return [None if raw is None else raw.decode() for raw in replies]
 
     def _columns(self, names: Sequence[str]) -> list[Sequence[Arg]]:
-        return [("HMGET", self.keys.key(kind), *names) for kind in ("rev", "def", "last", "jit", "left", "rev")]
+        return [("HMGET", self.keys.key(kind), *names) for kind in ("rev", "def", "last", "jit", "left", "hold", "rev")]
 
     async def plan(self, term: Term, items: Sequence[PlanItem]) -> PlanReply:
         """Sets first moments. Raises LeaseLost when the term is over."""
@@ -203,11 +203,12 @@ def _stored(
 ) -> tuple[list[Stored], list[str]]:
     """Those that are entries with a score, and the names that were edited between the reads."""
     rows, torn = [], []
-    for name, s, rev, d, la, j, le, rev_after in zip(names, scores, *columns, strict=True):
+    for name, s, rev, d, la, j, le, held, rev_after in zip(names, scores, *columns, strict=True):
         if rev != rev_after:
             torn.append(name)
         elif s is not None and rev is not None:
-            rows.append(Stored(name, s.decode(), _text(rev), d, _last_slot(la), whole(j) or 0, _left(le)))
+            last, jitter = _last_slot(la), whole(j) or 0
+            rows.append(Stored(name, s.decode(), _text(rev), d, last, jitter, _left(le), held_to(held)))
     return rows, torn
 
 

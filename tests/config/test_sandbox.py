@@ -12,7 +12,8 @@ from pathlib import Path
 import pytest
 
 from beatd.config.sandbox import Limits, Read, read_apart
-from beatd.config.settings import SETTINGS, check_settings, files_hash
+from beatd.config.settings import SETTINGS, check_settings
+from beatd.core.entry_set import EntrySet
 from beatd.errors import ConfigInvalid
 
 HERE = Path(__file__).parent
@@ -70,10 +71,10 @@ async def test_what_is_read_apart_is_what_is_read_here(tmp_path: Path) -> None:
     here, problems = check_settings([first], {}, {"REDIS_URL": "redis://elsewhere"})
     assert here is not None
     apart = await read(first, REDIS_URL="redis://elsewhere")
-    assert list(apart.entries) == here.entries
+    assert apart.entries == EntrySet.of(here.entries)
+    assert apart.watched == here.watched
     assert list(apart.problems) == problems
     assert [problem.code for problem in problems] == ["W021"]
-    assert apart.hash == files_hash(here.files)
     assert list(apart.files) == [str(first), str(included)]
     values = {setting.name: getattr(here, setting.name) for setting in SETTINGS}
     assert apart.settings == {**values, "http": list(values["http"])}

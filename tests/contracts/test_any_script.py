@@ -24,7 +24,7 @@ from beatd.core.edit import ANY
 from beatd.core.fire import FireItem, Skip
 from beatd.core.term import Term
 from beatd.core.timetable import PlanItem
-from beatd.store.entries import put_call, remove_call
+from beatd.store.entries import Pause, pause_call, put_call, remove_call, reset_call, resume_call
 from beatd.store.scripts import Call, load_script
 from beatd.store.timetable import fire_call, plan_call
 from tests.support.store import REV, WHO, Store, put_item
@@ -135,6 +135,43 @@ class Scripts(RuleBasedStateMachine):
         codes = self.call_twice(remove_call(self.store.keys, chosen, WHO, [expected] * len(chosen)))
         if "2" in codes:
             assert self.store.everything() == before
+
+    @rule(chosen=names, ahead=st.sampled_from((None, None, 1, HOUR, -5)))
+    def pause(self, chosen: list[str], ahead: int | None) -> None:
+        until = None if ahead is None else self.store.now() + ahead
+        wanted = Pause("me", "why", until)
+        done = self.edit(pause_call(self.store.keys, chosen, f"n{self.fresh()}", WHO, wanted), chosen)
+        if done and until is None:
+            assert self.store.scores().keys().isdisjoint(chosen)
+
+    @rule(chosen=names, catchup=st.booleans())
+    def resume(self, chosen: list[str], catchup: bool) -> None:
+        self.edit(resume_call(self.store.keys, chosen, f"n{self.fresh()}", WHO, catchup=catchup), chosen)
+
+    @rule(chosen=names, runs=st.integers(0, 3))
+    def reset(self, chosen: list[str], runs: int) -> None:
+        counted = self.store.hash("left")
+        self.edit(reset_call(self.store.keys, dict.fromkeys(chosen, runs), f"n{self.fresh()}", WHO), chosen)
+        if runs and set(chosen) <= counted.keys() & self.store.hash("rev").keys():
+            assert {name: self.store.hash("left")[name] for name in chosen} == dict.fromkeys(chosen, str(runs))
+
+    @rule(chosen=names.filter(lambda chosen: len(chosen) > 1))
+    def rename(self, chosen: list[str]) -> None:
+        old, new = chosen[:2]
+        item = put_item(new, f"n{self.fresh()}.f1", replaces=old)
+        assert self.call_twice(put_call(self.store.keys, [item], WHO))[0] == "0"
+        assert old not in self.store.hash("rev")
+
+    def edit(self, wanted: Call, chosen: list[str]) -> bool:
+        """Whether it was done. What is refused for one name is refused for all, and leaves everything as it was."""
+        before = self.store.everything()
+        known = self.store.hash("rev")
+        codes = self.call_twice(wanted)
+        if not set(codes) <= {"0", "1"}:
+            assert self.store.everything() == before
+        for name, code in zip(chosen, codes, strict=True):
+            assert code == "5" or (code == "2") == (name not in known)
+        return set(codes) <= {"0", "1"}
 
     @rule(step=st.integers(-2, 9))
     def whatever_is_marked_is_planned(self, step: int) -> None:
@@ -304,13 +341,13 @@ def test_whatever_is_called_the_invariants_hold(store: Store) -> None:
     run_state_machine_as_test(lambda: Scripts(store), settings=bounded)  # type: ignore[arg-type]  # any maker of one
 
 
-@pytest.mark.parametrize("name", ["acquire", "renew", "release", "remove"])
+@pytest.mark.parametrize("name", ["acquire", "renew", "release", "remove", "pause"])
 def test_what_must_work_without_memory_says_so_where_it_can(name: str) -> None:
     script = load_script(name)
     assert script.text(shebang=True) == f"#!lua flags=allow-oom\n{script.text(shebang=False)}"
 
 
-@pytest.mark.parametrize("name", ["put", "plan", "fire"])
+@pytest.mark.parametrize("name", ["put", "plan", "fire", "resume", "reset"])
 def test_what_grows_never_ignores_the_memory_limit(name: str) -> None:
     script = load_script(name)
     assert script.text(shebang=True) == script.text(shebang=False)

@@ -340,26 +340,29 @@ def test_a_finished_entry_that_is_edited_gets_planned_again(store: Store, term: 
 def test_a_pause_with_an_end_holds_through_an_edit(store: Store, until: str) -> None:
     ends = store.now() + HOUR
     store.do("HSET", store.key("hold"), "a", f'{{"until":{until.format(ends)},"who":"me"}}')
-    for score in ("1000", str(ends - 1), str(ends), f"-{ends}", "-5"):
+    for score in ("1000", str(ends - 1), f"-{ends - 1}", "-5"):
         store.plant("a", score)
         for rev in ("n2.f1", "n3.f2"):
             put_at(store, put_item(rev=rev))
-            assert store.scores() == {"a": f"-{ends}"}, (score, rev)
+            assert store.scores() == {"a": f"-{ends - 1}"}, (score, rev)
 
 
-def test_a_moment_after_the_pause_stays(store: Store) -> None:
+@pytest.mark.parametrize("jitter", [0, 7])
+def test_a_slot_at_the_very_end_of_the_pause_stays(store: Store, jitter: int) -> None:
     ends = store.now() + HOUR
     store.do("HSET", store.key("hold"), "a", json.dumps({"until": ends}))
-    store.plant("a", ends + 1)
-    put_at(store, put_item(rev="n2.f1"))
-    assert store.scores() == {"a": str(ends + 1)}
+    store.plant("a", ends + jitter, jit=jitter)
+    put_at(store, put_item(rev="n2.f1", jitter=jitter))
+    assert store.scores() == {"a": str(ends + jitter)}
+    put_at(store, put_item(rev="n3.f2", jitter=jitter))
+    assert store.scores() == {"a": f"-{ends - 1}"}
 
 
-def test_a_pause_that_has_ended_holds_nothing(store: Store) -> None:
+def test_a_pause_that_has_ended_holds_nothing_after_it(store: Store) -> None:
     store.do("HSET", store.key("hold"), "a", json.dumps({"until": 5_000}))
-    store.plant("a", 1_000)
+    store.plant("a", 5_000)
     put_at(store, put_item(rev="n2.f1"))
-    assert store.scores() == {"a": "1000"}
+    assert store.scores() == {"a": "5000"}
 
 
 # Removed and back

@@ -12,7 +12,7 @@ import pytest
 from beatd.core.edit import PutItem
 from beatd.core.term import Candidacy, Term
 from beatd.core.timetable import PlanItem
-from beatd.store.entries import put_call, remove_call
+from beatd.store.entries import Pause, pause_call, put_call, remove_call, reset_call, resume_call
 from beatd.store.lease import acquire_call
 from beatd.store.scripts import Call
 from beatd.store.timetable import fire_call, plan_call
@@ -29,6 +29,8 @@ def own(start_redis: StartRedis) -> Iterator[Store]:
     store.plant("a", 1_000)
     store.plant("b", 1_000, left=3)
     store.plant("new", -500)
+    store.plant("held", 1_000)
+    store.pause("held")
     yield store
     store.client.close()
 
@@ -48,6 +50,9 @@ def growing(store: Store, term: Term) -> list[Call]:
         fire_call(keys, term, [skip_item("a")]),
         put_call(keys, edits, WHO),
         *(put_call(keys, [edit], WHO) for edit in edits),
+        put_call(keys, [put_item("c", replaces="a")], WHO),
+        resume_call(keys, ["held"], "r1", WHO, catchup=False),
+        reset_call(keys, {"b": 5}, "s1", WHO),
     ]
 
 
@@ -58,6 +63,8 @@ def everything(store: Store, term: Term) -> list[Call]:
         *growing(store, term),
         plan_call(keys, term, [PlanItem("new", REV, "-500", "1000")]),
         remove_call(keys, ["a", "b"], WHO),
+        pause_call(keys, ["a", "b"], "p1", WHO, Pause("me")),
+        pause_call(keys, ["a", "b"], "p2", WHO, Pause("me", until=store.now() + 60_000)),
         acquire_call(keys, Candidacy(term.owner, 9_000, "h", "i")),
         renew_call(keys, term),
         release_call(keys, term),
@@ -90,6 +97,20 @@ def test_entries_can_be_removed_without_memory(own: Store) -> None:
         assert own.remove(name) == "0"
         assert name not in own.hash("rev")
         assert name in own.hash("gone")
+        assert len(own.rows("log")) == before + 1
+
+
+@pytest.mark.parametrize("minutes", [None, 60])
+def test_entries_can_be_paused_without_memory(own: Store, minutes: int | None) -> None:
+    until = None if minutes is None else own.now() + minutes * 60_000
+    for name, flagged in (("a", False), ("b", own.flagged)):
+        own.flagged = flagged
+        own.do("CONFIG", "SET", "maxmemory", "0")
+        before = len(own.rows("log"))
+        fill(own)
+        assert own.pause(name, nonce=f"p-{name}", until=until) == "0"
+        assert own.scores().get(name) == (None if until is None else f"-{until - 1}")
+        assert name in own.hash("out" if until is None else "hold")
         assert len(own.rows("log")) == before + 1
 
 

@@ -122,8 +122,8 @@ def test_a_score_that_is_not_negative_is_a_moment(score: str, moment: int | None
     assert moment_of(score) == moment
 
 
-def stored(score: int, last_slot: int = 0, jitter: int = 0) -> Stored:
-    return Stored("nightly", str(score), "n.f", b"{}", last_slot, jitter, None)
+def stored(score: int, last_slot: int = 0, jitter: int = 0, held: int = 0) -> Stored:
+    return Stored("nightly", str(score), "n.f", b"{}", last_slot, jitter, None, held)
 
 
 def test_a_moment_that_stands_for_a_slot_is_left_alone() -> None:
@@ -162,3 +162,33 @@ def test_moving_never_goes_back_before_the_last_fire() -> None:
 def test_what_was_settled_before_a_loss_counts_from_there() -> None:
     assert first_moment(entry(), T0 + 10 * M, 0, 0, None, settled=T0) == First(T0 + M)
     assert first_moment(entry(), T0, 0, 0, None, settled=T0 + 10 * M) == First(T0 + M)
+
+
+def test_a_slot_that_has_come_stays_while_its_jitter_lasts() -> None:
+    assert moved_item(entry(), stored(T0 + 30 * S, jitter=30 * S), now=T0) is None
+
+
+def test_nothing_moves_into_a_pause() -> None:
+    assert moved_item(entry(), stored(T0 + 5 * M, held=T0 + 5 * M - 1), now=T0) is None
+    found = moved_item(entry(), stored(T0 + 9 * M, held=T0 + 5 * M - 1), now=T0)
+    assert found is not None
+    assert found.verdict == str(T0 + 5 * M)
+
+
+# A pause
+
+
+@pytest.mark.parametrize("held, moment", [(T0 + 5 * M - 1, T0 + 5 * M), (T0 + 5 * M, T0 + 6 * M), (T0 - M, T0 + M)])
+def test_nothing_is_planned_up_to_the_last_instant_of_a_pause(held: int, moment: int) -> None:
+    assert plan_item(entry(), stored(-T0, held=held), T0).verdict == str(moment)
+
+
+def test_a_score_that_no_script_writes_is_planned_after_the_pause() -> None:
+    row = Stored("nightly", "1.5", "n.f", b"{}", 0, 0, None, T0 + 5 * M - 1)
+    assert plan_item(entry(), row, T0).verdict == str(T0 + 5 * M)
+
+
+@pytest.mark.parametrize("held, fires", [(T0 - 1, True), (T0, False), (T0 + 30 * S, False)])
+def test_an_instant_that_a_pause_took_is_past_even_within_its_grace(held: int, fires: bool) -> None:
+    found = plan_item(entry(at=AT), stored(-(T0 + 30 * S), held=held), T0 + 30 * S)
+    assert (found.verdict, found.skips) == ((str(T0), ()) if fires else ("F", (Skip("past", 1, T0, T0),)))

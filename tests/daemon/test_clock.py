@@ -89,6 +89,7 @@ def test_a_clock_that_is_set_is_followed_at_once_and_told_when_it_was_more_than_
     for _ in range(20):
         server.ask()
     assert server.clock.stepped == told
+    assert server.clock.step_ms == pytest.approx(step if told else 0, abs=3)
 
 
 def test_small_corrections_that_add_up_are_no_step() -> None:

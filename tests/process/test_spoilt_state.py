@@ -64,7 +64,7 @@ def put(store: Client, name: str, spec: dict[str, Any], nonce: str | None = None
 
 def state(store: Client, name: str) -> str:
     row: Row | None = store.find(name)
-    return "absent" if row is None else row.state
+    return "absent" if row is None else row.state_at(store.now_ms())
 
 
 def stuck(client: redis.Redis) -> list[tuple[bytes, float]]:

@@ -9,7 +9,7 @@ import hashlib
 import itertools
 import json
 import random
-from collections import deque
+from collections import Counter, deque
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any, Final
@@ -18,14 +18,17 @@ import beatd.core.batch
 import beatd.daemon.leader
 import beatd.daemon.planner
 import beatd.daemon.ticker
-from beatd.core.entry import Entry
+from beatd.core.entry_set import EntrySet
 from beatd.core.fire import FireItem
+from beatd.core.registration import Registered
 from beatd.core.term import LeaseTiming, Term
 from beatd.daemon.clock import ServerClock
 from beatd.daemon.definitions import Definitions
 from beatd.daemon.elector import Elector
-from beatd.daemon.files import FileEntries, LoadedFiles
+from beatd.daemon.files import FileEntries
 from beatd.daemon.leader import Leader
+from beatd.daemon.own_files import LoadedFiles, OwnFiles
+from beatd.daemon.record import instance_record
 from beatd.daemon.session import Session
 from beatd.daemon.together import run_together
 from beatd.store.adapters import RedisStores
@@ -40,8 +43,9 @@ BASE_S: Final = 1_763_650_740  # a minute's beginning: 60 s on, cron has a slot
 LATE_S: Final = 1.25  # the longest that anything may wait once all is calm: nothing is left to a net that heals
 FOREIGN_LATE_S: Final = 4.0  # what somebody else did to the timetable is found by looking at numbers, and that takes
 KEYS: Final = Keys("sim")
-QUIET: Final = ("roll_back", "roll_back", "lose_one", "step_a_little")
+QUIET: Final = ("roll_back", "roll_back", "lose_one", "step_a_little", "reload")
 LOUD: Final = (
+    *("reload", "reload", "reload"),
     *("kill", "kill", "stop", "freeze", "freeze", "cut", "restart_redis", "stall", "step", "roll_back", "roll_back"),
     "spoil_queue",
 )
@@ -132,7 +136,7 @@ class SimEvents:
 class Instance:
     """One daemon, as run_daemon wires it."""
 
-    def __init__(self, world: "World", name: str, files: LoadedFiles | None) -> None:
+    def __init__(self, world: "World", name: str, files: EntrySet | None) -> None:
         self.name = name
         self.process = Process(name)
         self.sessions: list[Session] = []
@@ -143,7 +147,9 @@ class Instance:
         ids = (f"{name}-{number}" for number in itertools.count())
         timing = LeaseTiming(world.scenario.ttl)
         offset = r.uniform(0, 1e6)
-        clock = ServerClock(lambda: world.loop.time() + offset)
+        clock = self._clock = ServerClock(lambda: world.loop.time() + offset)
+        loaded = None if files is None else LoadedFiles(files, clock.monotonic())
+        self.own = OwnFiles(loaded, name, clock, events)
         stores = RedisStores(world.network.open_link(timing.timeout), KEYS, f'{{"client":"{name}"}}')
         size = world.scenario.message_size
         self.elector = Elector(
@@ -153,7 +159,10 @@ class Instance:
             events,
             instance=name,
             zone_data=(zone_data := r.choice(world.scenario.zone_data)),
-            record=lambda term: json.dumps({"tzdata": zone_data, "seen": clock.now_ms()}),
+            record=lambda term: instance_record(
+                term, self.own, clock, host="sim", pid=1, version="sim", tzdata=zone_data, lag_ms=0
+            ),
+            saw_applied=self.own.saw,
             new_id=lambda: next(ids),
             random_source=random.Random(r.random()),
         )
@@ -163,7 +172,7 @@ class Instance:
             clock,
             events,
             Definitions(KEYS.namespace, lambda task, queue, options: plain_template(queue, options, size)),
-            FileEntries(stores.open_files, files, events, instance=name, new_id=lambda: next(ids), allow_shrink=False),
+            FileEntries(stores.open_files, self.own, events, timing=timing, new_id=lambda: next(ids)),
             version="sim",
             zone_data=zone_data,
             new_tag=lambda: next(ids),
@@ -176,6 +185,12 @@ class Instance:
     def alive(self) -> bool:
         """Whether it runs, and is not about to end."""
         return not self.process.frozen and not self.task.done() and not self._stop.is_set()
+
+    def reload(self, files: EntrySet) -> None:
+        """SIGHUP after its files were changed."""
+        with within(self.process):
+            self.own.take(LoadedFiles(files, self._clock.monotonic(), may_shrink=True))
+            self.elector.announce()
 
     def stop(self) -> None:
         """SIGTERM."""
@@ -206,6 +221,7 @@ class Outcome:
     failure: str | None
     fires: int
     codes: dict[str, int]
+    met: Counter[str]  # edits that came between a leader's read and its plan
     digest: str  # of all events: equal when two runs were the same
     trace: list[str] = field(default_factory=list)
 
@@ -225,7 +241,7 @@ class World:
         self.network.fault_happened = self._fault_happened
         self.ledger = Ledger(self.server, KEYS, random.Random(self.random.random()), self.fail)
         self.ledger.noted = self._script_noted
-        self.ledger.steady = self._steady
+        self.ledger.book.steady = self._steady
         self.server.observer = self.ledger
         self.instances: list[Instance] = []
         self.failure: str | None = None
@@ -239,7 +255,10 @@ class World:
         self._names = itertools.count(1)
         self._done: asyncio.Future[None] | None = None
         self._waiting_since: dict[tuple[bytes, float], float] = {}
-        self.files = self._files()
+        self.files: EntrySet | None = None  # the newest
+        self.all_files: dict[str, EntrySet] = {}
+        if settings.file_entries:
+            self.new_files()
 
     def run(self) -> Outcome:
         """Lives through the seed."""
@@ -251,7 +270,8 @@ class World:
                 self.loop.close()
         trace = [] if self.failure is None else [_line(*event) for event in self.events]
         digest = self._digest.hexdigest()
-        return Outcome(self.scenario.seed, self.failure, self.ledger.fires, self.ledger.codes, digest, trace)
+        ledger = self.ledger
+        return Outcome(self.scenario.seed, self.failure, ledger.fires, ledger.codes, ledger.met, digest, trace)
 
     def now_ms(self) -> int:
         """The clock of Redis."""
@@ -306,7 +326,7 @@ class World:
                 await self._done
         if self.failure is None:
             self.ledger.nothing_lost()
-            self._files_are_there()
+            self._right_files()
         await self._tear_down(tasks)
 
     def _trouble_ended(self, task: asyncio.Task[None]) -> None:
@@ -376,24 +396,46 @@ class World:
                 if buckets > 50 + 3 * len(window) or len(window) > 50 + entries:
                     self.fail(f"I13: {instance.name} holds {buckets} for {len(window)} staged")
 
-    def _files_are_there(self) -> None:
-        if self.files is None or self.scenario.foreign:
+    def _right_files(self) -> None:
+        """What is stored of files are those of one generation, whole; the leader's, if they were registered last."""
+        leaders = [i for i in self.instances if i.alive and i.elector.term is not None]
+        if not self.all_files or self.scenario.foreign or not leaders:
             return
-        stored = self.ledger.state()["rev"]
-        missing = [entry.name for entry in self.files.entries if entry.name.encode() not in stored]
-        if missing:
-            self.fail(f"file entries {missing} are not stored")
+        state = self.server.data
+        meta: Any = state.get(KEYS.key("meta").encode(), {})
+        stored: Any = state.get(KEYS.key("file").encode(), {})
+        applied = self.all_files.get(meta.get(b"file", b"").decode())
+        names = {name.decode(): found.decode() for name, found in stored.items()}
+        if applied is not None and names != applied.hashes:
+            self.fail(f"files {applied.hash} are said to be applied: {applied.hashes} but {names} are stored")
+        own = leaders[0].own.registered()
+        assert own is not None
+        if (applied is None or applied.hash != own.hash) and not self._newer_files(own, int(meta.get(b"file_at", 0))):
+            self.fail(f"{own} were registered last and {meta} are applied")
 
-    def _files(self) -> LoadedFiles | None:
-        r, count = self.random, self.scenario.file_entries
-        if not count:
-            return None
-        now = BASE_S * 1000
-        entries: list[Entry] = [
-            random_entry(r, f"file-{n}", now, next(self.versions), slow=self.scenario.quiet, file=True)
-            for n in range(count)
-        ]
-        return LoadedFiles(entries, "files-1")
+    def _newer_files(self, own: Registered, applied_at: int) -> bool:
+        """Whether other files than the leader's were registered later, by one that lives or died not long ago."""
+        inst: Any = self.server.data.get(KEYS.key("inst").encode(), {})
+        records = [json.loads(raw) for raw in inst.values()]
+        recent = [r for r in records if self.now_ms() - r["seen"] < 3000 * self.scenario.ttl + 5000]
+        return applied_at >= own.at or any(r["file"] != own.hash and r["registered"] >= own.at for r in recent)
+
+    @property
+    def file_names(self) -> list[str]:
+        """Names of entries in files; two more than any files have."""
+        return [f"file-{n}" for n in range(self.scenario.file_entries + 2)]
+
+    def new_files(self) -> EntrySet:
+        """Files that nobody had yet: some entries stay, some are new or changed, some are gone."""
+        r, before, now = self.random, self.files, self.now_ms()
+        kept = {} if before is None else before.definitions
+        found = {name: kept[name] for name in r.sample(sorted(kept), len(kept) // 2)}
+        for name in r.sample(self.file_names, self.scenario.file_entries):
+            entry = random_entry(r, name, now, next(self.versions), slow=self.scenario.quiet, file=True)
+            found.setdefault(name, entry.to_definition())
+        self.files = EntrySet.of_definitions(found)
+        self.all_files[self.files.hash] = self.files
+        return self.files
 
     def _now_us(self) -> int:
         return BASE_S * 1_000_000 + self._phase_us() + int(self.loop.time() * 1_000_000) + self.step_us

@@ -85,7 +85,7 @@ def random_entry(r: random.Random, name: str, now: int, version: int, *, slow: b
             spec["owner"] = "file"
         else:
             spec["enabled"] = r.random() < 0.93
-            if r.random() < 0.1:
+            if r.random() < 0.15:
                 spec["max_runs"] = r.choice([1, 2, 5])
         try:
             return entry_from_spec(name, spec)
@@ -101,3 +101,10 @@ def with_payload(r: random.Random, before: Entry, version: int) -> Entry:
         spec.pop("options", None)
         spec.update(random_policy(r))
     return entry_from_spec(before.name, spec)
+
+
+def renamed(before: Entry, name: str, version: int) -> Entry:
+    """The same definition under another name, but for what tells one edit from the next."""
+    spec = json.loads(before.to_definition())
+    spec["args"] = [version]
+    return entry_from_spec(name, spec)

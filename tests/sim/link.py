@@ -15,6 +15,7 @@ from redis._parsers.base import BaseParser
 
 from beatd.store.connect import RedisAddress
 from beatd.store.link import Link
+from beatd.store.rights import Rights
 from tests.sim.loop import CURRENT, Process, VirtualLoop
 from tests.sim.redis import Server, rows_after
 from tests.sim.replies import Failure, Reply
@@ -48,8 +49,8 @@ class Network:
         network = self
 
         class SimLink(Link):
-            def __init__(self, address: RedisAddress) -> None:
-                super().__init__(address)
+            def __init__(self, address: RedisAddress, rights: Rights | None = None) -> None:
+                super().__init__(address, rights)
                 self._connection = Connection(network)  # type: ignore[assignment]
 
         return lambda: SimLink.open(address)

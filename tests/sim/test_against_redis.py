@@ -23,7 +23,8 @@ QUEUES = ["celery", "batch"]
 ODD_SCORES = ["0", "-0", "1.5", "-1.5", "inf", "-inf", "1e300", "-1e20", "9007199254740993", "0x10", "nan", "x", ""]
 ODD_TEXTS = ["", "x", "{}", "[]", '{"paused":{"at":"1"},"owed":"-5"}', '{"owed":1e999}', '{"a":[1,[],null]}',
              "{", "nan",
-             '{"invalid":{"why":"x/y\\u00e9\\n"},"owed":"12"}', "12", "-12", "1|2|3|4", "5|6|id|"]  # fmt: skip
+             '{"invalid":{"why":"x/y\\u00e9\\n"},"owed":"12"}', "12", "-12", "1|2|3|4", "5|6|id|",
+             '{"until":"1700000001000","since":"1700000000000"}', '{"after":"1700000000000"}']  # fmt: skip
 HASHES = ["def", "rev", "out", "hold", "gone", "last", "jit", "left", "file", "meta"]
 
 
@@ -49,6 +50,7 @@ class Calls:
         """The words of some commands to be sent one after another."""
         r = self.random
         kinds = [self.put] * 5 + [self.plan] * 5 + [self.fire] * 8 + [self.remove] * 2 + [self.lease] * 3
+        kinds += [self.pause] * 3 + [self.resume] * 2 + [self.reset] + [self.applied]
         kinds += [self.raw] * 2 + [self.read] * 2 + [self.clock] * 4
         return [[_raw(word) for word in words] for words in r.choice(kinds)()]
 
@@ -76,16 +78,46 @@ class Calls:
             [r.choice(["1", "1", "0"]) for _ in names],
             [r.choice(["", "", "h1"]) for _ in names],
         ]
-        return [
-            self.script(
-                "put", [FORMAT, '{"client":"x"}', 1000, 1000, len(names), *itertools.chain.from_iterable(columns)]
-            )
-        ]
+        args = [FORMAT, '{"client":"x"}', 1000, 1000, len(names), *itertools.chain.from_iterable(columns)]
+        if r.random() < 0.3:
+            old = r.choice([*NAMES, "gone"])
+            args += [1, old, r.choice(["*", "*", self.field("rev", old)])]
+        if r.random() < 0.3:
+            args += ([] if len(args) > 5 + 8 * len(names) else [0]) + self.holder()
+        return [self.script("put", args)]
+
+    def pause(self) -> list[list[Any]]:
+        r, names = self.random, self.names()
+        until = r.choice(["", "", self.now + 1000, self.now + 7, self.now, "x"])
+        args = [FORMAT, "{}", 1000, 1000, "me", r.choice(["", "why \u00e9"]), until, len(names), *names]
+        return [self.script("pause", [*args, *map(self.nonce, names)])]
+
+    def resume(self) -> list[list[Any]]:
+        names = self.names()
+        args = [FORMAT, "{}", 1000, 1000, self.random.choice([0, 1]), len(names), *names]
+        return [self.script("resume", [*args, *map(self.nonce, names)])]
+
+    def reset(self) -> list[list[Any]]:
+        counted = [name for name in NAMES if self.field("left", name)]
+        names = self.names() if not counted or self.random.random() < 0.2 else [self.random.choice(counted)]
+        runs = [self.random.choice([1, 3, 3, 0]) for _ in names]
+        return [self.script("reset", [FORMAT, "{}", 1000, 1000, len(names), *names, *map(self.nonce, names), *runs])]
+
+    def nonce(self, name: str) -> str:
+        """A fresh one; now and then the one that stands, or none."""
+        self.nonces += 1
+        stands = self.field("rev", name).split(".")[0]
+        return self.random.choice([f"n{self.nonces}"] * 8 + [stands, "a.b"])
 
     def remove(self) -> list[list[Any]]:
         names = self.names()
         expected = [self.random.choice(["*", "*", self.field("rev", name)]) for name in names]
-        return [self.script("remove", [FORMAT, "{}", 1000, len(names), *names, *expected])]
+        fence = self.holder() if self.random.random() < 0.3 else []
+        return [self.script("remove", [FORMAT, "{}", 1000, len(names), *names, *expected, *fence])]
+
+    def applied(self) -> list[list[Any]]:
+        files, at = self.random.choice(["", "h1", "h2"]), self.random.choice([self.now, 0, "x"])
+        return [self.script("applied", [*self.holder(), FORMAT, files, at, "i"])]
 
     def plan(self) -> list[list[Any]]:
         r, names = self.random, self.names()

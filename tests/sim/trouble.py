@@ -3,6 +3,7 @@
 import asyncio
 import random
 from collections.abc import Coroutine, Sequence
+from dataclasses import replace
 from typing import Any, Final
 
 from beatd.core.batch import make_item
@@ -13,18 +14,19 @@ from beatd.core.term import Term
 from beatd.core.timetable import PlanItem
 from beatd.core.window import Compiled, Shape, Staged
 from beatd.errors import Unreachable
-from beatd.store.entries import put_call, remove_call
+from beatd.store.entries import Pause, pause_call, put_call, remove_call, reset_call, resume_call
 from beatd.store.link import Link
 from beatd.store.scripts import Call
 from beatd.store.timetable import fire_call, plan_call
 from tests.sim.cluster import KEYS, World
-from tests.sim.entries import plain_template, random_entry, with_payload
-from tests.sim.ledger import History, compiled
+from tests.sim.entries import plain_template, random_entry, renamed, with_payload
+from tests.sim.history import History, compiled
 
 ODD_SCORES: Final = [b"0", b"-0", b"1.5", b"-1.5", b"inf", b"-inf", b"1e300", b"-1e20", b"-3", b"9007199254740993"]
 GARBAGE: Final = [
     *(b"", b"x", b"{}", b"[]", b"\xff\xfe", b"nan", b"-5", b"1e400", b"99999999999999999", b'{"every":"9d"}'),
     *(b'{"task": "\\ud800"}', b'{"task":1}', b'{"task":"t","every":"1s","\\ud83d":1}', b'{"owed":1e999}'),
+    *(b'{"until":"99999999999999","since":[]}', b'{"until":5,"after":"x"}', b'{"paused":{}}'),
 ]
 
 
@@ -65,23 +67,90 @@ class Client:
     async def _edit_one(self, name: str) -> None:
         r, before = self._random, self._entries.get(name)
         what = r.random()
-        if before is None or what < 0.25:
+        if before is None or what < 0.2:
             await self._put([self._new(name)])
-        elif what < 0.65:
+            if r.random() < 0.3:
+                await self._before_it_is_planned(name)
+        elif what < 0.5:
             entry = with_payload(r, before, next(self._world.versions))
             await self._put([self._item(entry, KEEP)])
-        elif what < 0.72:
+        elif what < 0.55:
             others = [self._new(other) for other in r.sample(self._names, min(3, len(self._names)))]
             await self._put(others)
+        elif what < 0.72:
+            await self._remove(name, before)
+        elif what < 0.77:
+            await self._rename(before)
         else:
-            await self._run(remove_call(KEYS, [name], "{}"))
-            self._entries.pop(name, None)
-            if r.random() < 0.6:
-                await asyncio.sleep(r.choice([0.0, 0.0, 0.02, 0.3]))
-                again = before if r.random() < 0.5 else None
-                await self._put(
-                    [self._item(with_payload(r, again, next(self._world.versions))) if again else self._new(name)]
-                )
+            await self._stop(name, before)
+
+    async def _remove(self, name: str, before: Entry) -> None:
+        r = self._random
+        await self._run(remove_call(KEYS, [name], "{}"))
+        self._entries.pop(name, None)
+        if r.random() < 0.6:
+            await asyncio.sleep(r.choice([0.0, 0.0, 0.02, 0.3]))
+            again = before if r.random() < 0.5 else None
+            await self._put(
+                [self._item(with_payload(r, again, next(self._world.versions))) if again else self._new(name)]
+            )
+
+    async def _before_it_is_planned(self, name: str) -> None:
+        """A leader that has just read the mark is about to plan it."""
+        r, before = self._random, self._entries[name]
+        await asyncio.sleep(r.uniform(0.0, 4 * self._world.scenario.slowest))
+        what = r.random()
+        if what < 0.3:
+            await self._remove(name, before)
+        elif what < 0.5:
+            await self._rename(before)
+        else:
+            await self._pause([name])
+            if r.random() < 0.8:
+                await self._resume([name])
+
+    async def _rename(self, before: Entry) -> None:
+        new = self._random.choice([name for name in self._names if name != before.name])
+        del self._entries[before.name]
+        await self._put([replace(self._item(renamed(before, new, next(self._world.versions))), replaces=before.name)])
+
+    async def _stop(self, name: str, before: Entry) -> None:
+        """Pauses, mostly not for long, and gives runs anew."""
+        r = self._random
+        others = [other for other in self._stored() if other != name]
+        names = [name, *r.sample(others, min(len(others), r.choice([0, 0, 0, 1])))]
+        await self._pause(names)
+        for _ in range(r.choice([0, 1, 1, 1, 2])):
+            await asyncio.sleep(r.choice([0.0, 0.02, 0.3, 2.0]))
+            await r.choice([self._resume, self._resume, self._resume, self._pause])(names)
+            if r.random() < 0.3:
+                await self._put([self._item(with_payload(r, before, next(self._world.versions)), KEEP)])
+        counted = {name: e.policy.max_runs for name, e in self._entries.items() if e.policy.max_runs is not None}
+        if counted and r.random() < 0.7:
+            chosen = r.choice(sorted(counted))
+            await self._run(reset_call(KEYS, {chosen: counted[chosen]}, self._fresh(), "{}"))
+
+    async def _pause(self, names: Sequence[str]) -> None:
+        """For ever, or up to an instant, which may be the very one of a slot."""
+        r, until = self._random, None
+        if r.random() < 0.5:
+            until = self._world.now_ms() + r.choice([100, 1000, 3000, 8000])
+            entry = self._entries.get(names[0])
+            slot = entry.schedule.next_ms(until) if entry is not None else None
+            if slot is not None and slot < until + 10_000 and r.random() < 0.5:
+                until = slot
+        await self._run(pause_call(KEYS, names, self._fresh(), "{}", Pause("me", "why", until)))
+
+    async def _resume(self, names: Sequence[str]) -> None:
+        await self._run(resume_call(KEYS, names, self._fresh(), "{}", catchup=self._random.random() < 0.5))
+
+    def _stored(self) -> list[str]:
+        """Names that exist as far as this client knows, files' entries too."""
+        return [*self._entries, *(f"file-{n}" for n in range(self._world.scenario.file_entries))]
+
+    def _fresh(self) -> str:
+        self._nonce += 1
+        return f"c{self._nonce}"
 
     def _new(self, name: str) -> PutItem:
         world = self._world
@@ -89,12 +158,11 @@ class Client:
         return self._item(random_entry(self._random, name, world.now_ms(), next(world.versions), slow=slow))
 
     def _item(self, entry: Entry, left: str | None = None) -> PutItem:
-        self._nonce += 1
         self._entries[entry.name] = entry
         runs = entry.policy.max_runs
         if left is None or runs is None:
             left = "" if runs is None else str(runs)
-        return put_item(entry, f"c{self._nonce}", expected=ANY, left=left)
+        return put_item(entry, self._fresh(), expected=ANY, left=left)
 
     async def _put(self, items: Sequence[PutItem]) -> None:
         unique = {item.name: item for item in items}
@@ -166,6 +234,15 @@ class Chaos:
     async def _replace(self) -> None:
         await asyncio.sleep(self._random.choice([0.0, 0.3, 2.0]))
         self._world.start_instance()
+
+    async def reload(self) -> None:
+        """Somebody changes the files of one instance: to what nobody had yet, or to what another one has."""
+        world, r, victim = self._world, self._random, self._someone()
+        if victim is None or world.files is None:
+            return
+        files = world.new_files() if r.random() < 0.6 else r.choice(list(world.all_files.values()))
+        world.note(victim.name, "reloads", files.hash)
+        victim.reload(files)
 
     async def freeze(self) -> None:
         world, victim = self._world, self._someone()
@@ -277,7 +354,7 @@ async def meddle(world: World) -> None:
         )
         world.ledger.history.tainted.update(f"e{n}" for n in range(world.scenario.entries))
         world.ledger.history.tainted.update(["stranger", b"\xffname".decode(errors="replace")])
-        world.ledger.history.tainted.update(f"file-{n}" for n in range(world.scenario.file_entries))
+        world.ledger.history.tainted.update(world.file_names)
         world.note("foreign", "does", command)
         world.server.execute(command)
 
@@ -303,13 +380,16 @@ class Impostor:
         world, r = self._world, self._random
         state = world.ledger.state()
         lease = state["lease"]
-        known = [raw for raw in sorted(state["due"]) if raw in state["rev"]]
+        known = [
+            raw for raw in sorted(state["due"]) if raw in state["rev"] and raw.isascii()
+        ]  # \xffname is meddled with
         if not lease.get(b"owner") or not known:
             return None
         term = Term(int(lease[b"epoch"]), lease[b"owner"].decode(), 0, 0, 0, "")
         raw = r.choice(known)
-        entry, score = compiled(raw.decode(errors="surrogateescape"), state["def"].get(raw)), state["due"][raw]
-        if entry is None or raw.decode() in world.ledger.history.tainted:
+        name = raw.decode(errors="replace")
+        entry, score = compiled(name, state["def"].get(raw)), state["due"][raw]
+        if entry is None or name in world.ledger.history.tainted:
             return None
         rev, jitter = state["rev"][raw].decode(), int(state["jit"].get(raw, 0))
         if score < 0:

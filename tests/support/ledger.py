@@ -31,6 +31,21 @@ class Enqueued:
     wall_ms: int
 
 
+@dataclass(frozen=True, slots=True)
+class Verdict:
+    """How many messages came, and what is wrong with them, a line each."""
+
+    messages: int
+    doubled: list[str]
+    missing: list[str]
+    strange: list[str]
+
+    @property
+    def problems(self) -> list[str]:
+        """All that is wrong."""
+        return [*self.doubled, *self.missing, *self.strange]
+
+
 class Ledger:
     """Consumes queues from a thread each, for as long as it is open, over any outage.
 
@@ -85,30 +100,36 @@ class Ledger:
         self.wait_for(settled, timeout=timeout)
 
     def check(self, specs: Mapping[str, Mapping[str, Any]], until: int, *, timeout: float = PATIENCE_S) -> Counter[str]:
-        """The verdict on entries that fire every slot: from the first fire of each to `until` none is missing, none
-        stands twice, none is foreign to its schedule, and each id is the one derived from its slot. Gives the number
-        of fires by entry.
+        """The verdict on entries that fire every slot, which must be without a problem. Gives the number of fires by
+        entry.
         """
         self.settle(specs, until, timeout=timeout)
-        self.check_once()
-        problems = []
-        for entry, spec in specs.items():
-            schedule = parse_schedule({k: v for k, v in spec.items() if k in SCHEDULE_KEYS}, name=entry)
-            fired = {m.slot for m in self.all(entry) if m.slot <= until}
-            wanted = _slots(schedule.next_ms, min(fired) - 1, until)
-            problems += [f"{entry}: {slot} is missing" for slot in sorted(wanted - fired)]
-            problems += [f"{entry}: {slot} is no slot of its schedule" for slot in sorted(fired - wanted)]
-        assert not problems, "\n".join([f"{len(problems)} problems", *problems[:20]])
+        verdict = self.verdict(specs, until)
+        assert not verdict.problems, "\n".join([f"{len(verdict.problems)} problems", *verdict.problems[:20]])
         return Counter(m.entry for m in self.all() if m.slot <= until)
 
     def check_once(self) -> None:
         """No (entry, slot) twice, and each id is the one derived from its slot."""
+        verdict = self.verdict({}, 0)
+        assert not verdict.problems, "\n".join([f"{len(verdict.problems)} problems", *verdict.problems[:20]])
+
+    def verdict(self, specs: Mapping[str, Mapping[str, Any]], until: int) -> "Verdict":
+        """From the first fire of each entry to `until` none is missing, none stands twice, none is foreign to its
+        schedule, and each id is the one derived from its slot.
+        """
         found = self.all()
-        doubles = [f"{key} x {n}" for key, n in Counter((m.entry, m.slot) for m in found).items() if n > 1]
-        assert not doubles, "\n".join([f"{len(doubles)} doubled", *doubles[:20]])
+        counts = Counter((m.entry, m.slot) for m in found)
+        doubled = [f"{key} x {n}" for key, n in counts.items() if n > 1]
         ids = TaskIds(self._namespace)
-        wrong = [m for m in found if m.id != ids.of(m.entry, m.slot)]
-        assert not wrong, f"{len(wrong)} ids do not follow from their slots: {wrong[:3]}"
+        strange = [f"{m}: its id does not follow from its slot" for m in found if m.id != ids.of(m.entry, m.slot)]
+        missing = []
+        for entry, spec in specs.items():
+            schedule = parse_schedule({k: v for k, v in spec.items() if k in SCHEDULE_KEYS}, name=entry)
+            fired = {m.slot for m in found if m.entry == entry and m.slot <= until}
+            wanted = _slots(schedule.next_ms, min(fired) - 1, until)
+            missing += [f"{entry}: {slot} is missing" for slot in sorted(wanted - fired)]
+            strange += [f"{entry}: {slot} is no slot of its schedule" for slot in sorted(fired - wanted)]
+        return Verdict(len(found), doubled, missing, strange)
 
     def longest_gap(self, first: float, last: float) -> float:
         """The longest time without an arrival between two monotonic instants, seconds."""

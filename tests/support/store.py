@@ -15,7 +15,7 @@ from beatd.core.edit import ANY, PutItem
 from beatd.core.fire import FireItem, Skip
 from beatd.core.term import Candidacy, Term
 from beatd.core.timetable import PlanItem
-from beatd.store.entries import put_call, remove_call
+from beatd.store.entries import Pause, pause_call, put_call, remove_call, reset_call, resume_call
 from beatd.store.keys import FORMAT, Keys
 from beatd.store.lease import CHANNEL, acquire_call
 from beatd.store.scripts import Arg, Call, call
@@ -114,6 +114,15 @@ class Store:
 
     def remove(self, *names: str, expected: Sequence[str] | None = None) -> str:
         return str(self.run(remove_call(self.keys, names, WHO, expected))[0])
+
+    def pause(self, *names: str, nonce: str = "p1", until: int | None = None) -> str:
+        return str(self.run(pause_call(self.keys, names, nonce, WHO, Pause("me@here", "a deploy", until)))[0])
+
+    def resume(self, *names: str, nonce: str = "r1", catchup: bool = False) -> str:
+        return str(self.run(resume_call(self.keys, names, nonce, WHO, catchup=catchup))[0])
+
+    def reset(self, nonce: str = "s1", **runs: int) -> str:
+        return str(self.run(reset_call(self.keys, runs, nonce, WHO))[0])
 
     def plan(self, term: Term, *items: PlanItem) -> str:
         return str(self.run(plan_call(self.keys, term, items))[0])

@@ -1,4 +1,7 @@
-"""The Lua scripts, as text with their digests. Each file's head declares its keys; `common.lua` precedes them all."""
+"""The Lua scripts, as text with their digests.
+
+A script's head declares its keys and what it uses of the shared texts; `common.lua` precedes them all.
+"""
 
 import hashlib
 import re
@@ -12,7 +15,7 @@ from beatd.store.keys import Keys
 
 Arg = str | bytes | int
 
-_HEAD: Final = re.compile(r"^-- (keys|flags): (.*)$", re.MULTILINE)
+_HEAD: Final = re.compile(r"^-- (keys|flags|uses): (.*)$", re.MULTILINE)
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,15 +55,17 @@ def call(name: str, keys: Keys, args: Sequence[Arg], more_keys: Iterable[str] = 
 
 @cache
 def load_script(name: str) -> Script:
-    """Reads ``<name>.lua``, with `common.lua` and the declared keys as locals before it."""
-    folder = files("beatd.store.scripts")
-    body = folder.joinpath(f"{name}.lua").read_text(encoding="utf-8")
-    common = folder.joinpath("common.lua").read_text(encoding="utf-8")
+    """Reads ``<name>.lua``, with the declared keys, `common.lua` and the texts that it uses before it."""
+    body = _read(name)
     head = dict(_HEAD.findall(body))
     keys = tuple(head["keys"].split())
-    plain = f"{_declare(keys)}\n{common}\n{body}"
+    plain = "\n".join([_declare(keys), _read("common"), *map(_read, head.get("uses", "").split()), body])
     flagged = f"#!lua flags={head['flags']}\n{plain}" if "flags" in head else plain
     return Script(name, keys, plain, flagged)
+
+
+def _read(name: str) -> str:
+    return files("beatd.store.scripts").joinpath(f"{name}.lua").read_text(encoding="utf-8")
 
 
 def _declare(keys: Sequence[str]) -> str:

@@ -72,15 +72,6 @@ local function fence(lease, epoch, owner, format)
   end
 end
 
--- An edit comes from a client of any age; it must speak the stored format.
-local function check_format(format)
-  local stored = redis.call('HGET', K_lease, 'format')
-  if stored and stored ~= format then
-    return refuse('FORMAT', 'the stored format is ' .. stored .. ', this client speaks ' .. format
-      .. ': use the same version of beatd as the leader')
-  end
-end
-
 -- A JSON object of ours, read without ever failing: what another client spoilt counts as empty. So does what can be
 -- read but not written again (1e999), for parts of it are written after the first change.
 local function object(text)
@@ -93,20 +84,4 @@ end
 local function score_of(value)
   local n = tonumber(value or nil)
   if n and n % 1 == 0 and math.abs(n) < 9007199254740992 then return n end
-end
-
--- Whether all arguments together are more than an edit may carry.
-local function too_large()
-  local bytes = 0
-  for i = 1, #ARGV do bytes = bytes + #ARGV[i] end
-  return bytes > 1048576 and refuse('MALFORMED', 'one call carries at most 1048576 bytes')
-end
-
--- The first name that stands twice, or nil.
-local function twice(first, n)
-  local seen = {}
-  for i = first, first + n - 1 do
-    if seen[ARGV[i]] then return ARGV[i] end
-    seen[ARGV[i]] = true
-  end
 end

@@ -1,4 +1,5 @@
 -- keys: lease def rev due out hold gone blocked last jit left skip log file
+-- uses: edit removal
 -- Creates or edits entries. All or nothing: a conflict on one name refuses the whole call. Any client may call this;
 -- it never computes a slot, it marks entries as to be planned (score -t: from instant t).
 --
@@ -6,26 +7,32 @@
 --       columns of n values each:
 --         name, revision `nonce.fingerprint` with a fresh nonce, expected revision ('*' any, '' none),
 --         definition (opaque), jitter in ms, runs left ('keep', '' none, or a number), enabled ('1' or '0'),
---         hash of the definition for an entry owned by a file, else ''.
--- Reply {one digit an item, TIME}. 0 done, 1 done before by this very revision, 2 the stored revision is not the
+--         hash of the definition for an entry owned by a file, else '';
+--       then, for renames, what else goes in the same step: a number m and two columns of m values each:
+--         name, expected revision ('*' any). Items and removals together are at most 500;
+--       then, for entries of files, epoch and owner of the leader that writes them (m stands there always, then).
+-- Reply {one digit an item, then one a removal, TIME}. 0 done, 1 done before by this very revision (a removal: by a
+--       call all of whose items were done before; or there is no such entry), 2 the stored revision is not the
 --       expected one (then nothing at all was written), 5 malformed (likewise).
 local FORMAT, WHO, LOG_ROWS, SKIP_ROWS, N = ARGV[1], ARGV[2], whole(ARGV[3]), whole(ARGV[4]), whole(ARGV[5])
-if not N or N < 1 or N > 500 or #ARGV ~= 5 + 8 * N or not LOG_ROWS or not SKIP_ROWS then
+local M, ALL = 0, 5 + 8 * (N or 0)
+if #ARGV > ALL then
+  M = whole(ARGV[ALL + 1])
+  ALL = ALL + 1 + 2 * (M or 0)
+end
+if not N or N < 1 or not M or N + M > 500 or (#ARGV ~= ALL and #ARGV ~= ALL + 2) or not LOG_ROWS or not SKIP_ROWS then
   return refuse('MALFORMED', 'put takes two numbers of rows and 1 to 500 items')
 end
 local NAME, REV, EXPECTED, DEF, JITTER, LEFT, ENABLED, FILE =
   5, 5 + N, 5 + 2 * N, 5 + 3 * N, 5 + 4 * N, 5 + 5 * N, 5 + 6 * N, 5 + 7 * N
-local doubled = twice(NAME + 1, N)
-if doubled then return refuse('MALFORMED', 'the name ' .. doubled .. ' stands twice in one call') end
-local bad = too_large() or wrong_type() or check_format(FORMAT)
+local GOES, GOES_EXPECTED = 6 + 8 * N, 6 + 8 * N + M
+local bad = twice(NAME, N, GOES, M) or too_large() or wrong_type() or check_format(FORMAT) or check_leader(ALL, FORMAT)
 if bad then return bad end
-
-local function fingerprint(rev) return string.match(rev, '^[^.]+%.(.+)$') end
 
 -- Control characters part the rows of the history.
 local function is_name(name) return name ~= '' and #name <= 800 and not find(name, '%c') end
 
-local codes, refused = {}, false
+local codes, refused, repeated = {}, false, true
 local revs = redis.call('HMGET', K_rev, unpack(ARGV, NAME + 1, NAME + N))
 for i = 1, N do
   local rev, expected, left = ARGV[REV + i], ARGV[EXPECTED + i], ARGV[LEFT + i]
@@ -39,24 +46,23 @@ for i = 1, N do
   elseif expected ~= '*' and (revs[i] or '') ~= expected then
     code, refused = 2, true
   end
-  codes[i] = code
+  codes[i], repeated = code, repeated and code == 1
+end
+local goes_revs = {}
+if M > 0 then
+  local goes, conflict
+  goes, goes_revs, conflict = judge_removals(GOES, GOES_EXPECTED, M)
+  refused = refused or (conflict and not repeated)
+  -- Nobody but this very call can have removed them, and whoever came under these names since stays.
+  for i = 1, M do codes[N + i] = repeated and 1 or goes[i] end
 end
 local now = now_ms()
 if refused then return { table.concat(codes), ms(now) } end
 
 -- One row for the range from the slot that was owed up to now: what of it the new definition does not settle, or what
--- an entry that comes back slept through. The count 0 says that nobody has counted.
+-- an entry that comes back slept through.
 local function swallowed(name, reason, owed, jitter)
-  local from = owed < 0 and -owed or owed - jitter
-  if from <= now then
-    add_row(K_skip, SKIP_ROWS, 'at', ms(now), 'skips', name .. US .. reason .. ':0:' .. ms(from) .. ':' .. ms(now))
-  end
-end
-
--- The score of an entry that is to be planned from instant t, never before its last fire or inside a pause. The
--- score 0 would mean a moment in 1970, not a mark: the smallest t is 1.
-local function mark(t, fired, hold)
-  return '-' .. ms(math.max(t, fired, hold, 1))
+  add_range(SKIP_ROWS, now, name, reason, owed < 0 and -owed or owed - jitter, now)
 end
 
 -- The score with which an entry goes on, and whether what it owes is given up. `owed` is the one it has, or nil.
@@ -65,9 +71,8 @@ end
 local function next_score(owed, same_schedule, jitter, fired, hold)
   if not owed then return mark(now, fired, hold), false end
   if owed < 0 then return mark(-owed, fired, hold), not same_schedule end
-  local held = hold > now and owed - jitter <= hold
-  if same_schedule and not held then return ms(owed), false end
-  return mark(math.min(now, owed - jitter - 1), fired, hold), not same_schedule
+  if same_schedule and owed - jitter > hold then return ms(owed), false end
+  return mark(math.min(now, settled(owed, jitter)), fired, hold), not same_schedule
 end
 
 -- Why an entry comes back to be planned from this instant, as the reason of what it slept through; nil when it does
@@ -91,29 +96,43 @@ local function write(name, i, gone)
   if gone then redis.call('HDEL', K_gone, name) end
 end
 
+-- A file entry comes back with the pause under which it went.
+local function take_pause(gone, out, hold)
+  local kept = object(gone)
+  out.paused = kept.paused
+  if type(kept.hold) == 'table' and running(kept.hold, now) then
+    for _, key in ipairs({ 'until', 'who', 'note' }) do hold[key] = kept.hold[key] end
+  end
+end
+
 local function put(i)
   local name, rev, before, enabled = ARGV[NAME + i], ARGV[REV + i], revs[i], ARGV[ENABLED + i] == '1'
   local jitter = number(redis.call('HGET', K_jit, name))
   -- A moment means another slot under another jitter, whatever the writer says of the fingerprint.
   local same = before and fingerprint(before) == fingerprint(rev) and jitter == whole(ARGV[JITTER + i])
   local fired = last_slot(redis.call('HGET', K_last, name))
-  local hold = score_of(object(redis.call('HGET', K_hold, name))['until']) or 0
+  local hold = object(redis.call('HGET', K_hold, name))
   local score = score_of(redis.call('ZSCORE', K_due, name)) or score_of(redis.call('ZSCORE', K_blocked, name))
   local out_text = redis.call('HGET', K_out, name)
   local out = object(out_text)
   local owed = score or score_of(out.owed)
   local gone = not before and redis.call('HGET', K_gone, name)
-  if gone and ARGV[FILE + i] ~= '' then out.paused = object(gone).paused end
+  if gone and ARGV[FILE + i] ~= '' then take_pause(gone, out, hold) end
   write(name, i, gone)
 
   local reason, new, given_up = return_reason(out_text, out, enabled), nil, nil
   if reason then
     -- Enabled, or mended: nothing from before this instant is owed.
-    new = mark(now, fired, hold)
+    new = mark(now, fired, held(hold))
     if owed then swallowed(name, reason, owed, jitter) end
   else
-    new, given_up = next_score(owed, same, jitter, fired, hold)
+    new, given_up = next_score(owed, same, jitter, fired, held(hold))
     if given_up and score then swallowed(name, 'superseded', score, jitter) end
+  end
+  -- What the pause swallows from here on is not in the row of its beginning where this entry owes other slots than then.
+  if running(hold, now) and (reason or not before or (not same and (score_of(hold.since) or 0) > now)) then
+    hold_from(SKIP_ROWS, now, name, hold, now, fired)
+    set_object(K_hold, name, hold)
   end
   out.finished, out.invalid = nil, nil
   if enabled then out.disabled = nil elseif not out.disabled then out.disabled = { at = ms(now) } end
@@ -132,5 +151,8 @@ end
 
 for i = 1, N do
   if codes[i] == 0 then put(i) end
+end
+for i = 1, M do
+  if codes[N + i] == 0 then remove_entry(ARGV[GOES + i], goes_revs[i], now, WHO, LOG_ROWS, SKIP_ROWS) end
 end
 return { table.concat(codes), ms(now) }

@@ -1,0 +1,51 @@
+"""The files of a daemon: looked at in a thread, read in a process of their own. Neither holds the loop."""
+
+import asyncio
+import json
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from beatd.config.load import find_files
+from beatd.config.look import Looker
+from beatd.config.problems import errors_of
+from beatd.config.sandbox import read_apart
+from beatd.config.settings import SETTINGS
+from beatd.config.source import STDIN
+from beatd.core.watching import Digests, Reading, Watched
+from beatd.errors import ConfigInvalid
+
+
+class ConfigOnDisk:
+    """Fits daemon/watch.FilesOnDisk. ``paths`` are those found at the start; without any they are looked for again."""
+
+    def __init__(self, paths: Sequence[Path], flags: Mapping[str, str | None], env: Mapping[str, str]) -> None:
+        self._paths = list(paths)
+        self._flags = dict(flags)
+        self._env = dict(env)
+        self._looker = Looker()
+
+    def found(self) -> bool:
+        """Whether there is any file to read."""
+        self._paths = self._paths or find_files([], self._env)
+        return bool(self._paths)
+
+    async def look(self, watched: Watched) -> Digests:
+        """As a reading would find the files now."""
+        return await asyncio.to_thread(self._looker.look, watched)
+
+    async def read(self) -> Reading:
+        """Reads the files anew. Raises ConfigInvalid when that came to no end."""
+        if STDIN in self._paths:
+            raise ConfigInvalid("the configuration came from standard input, which can't be read again")
+        read = await read_apart(self._paths, self._flags, self._env)
+        errors = errors_of(read.problems)
+        told = [f"{problem.place}: {problem.code} {problem.message}" for problem in errors]
+        return Reading(read.watched, told, len(read.problems) - len(errors), kept_settings(read.settings), read.entries)
+
+
+def kept_settings(values: Mapping[str, Any]) -> Mapping[str, Any]:
+    """Those settings that a file can give, by their names there, in JSON's types: all that a start keeps for good."""
+    found = {setting.key: values[setting.name] for setting in SETTINGS if setting.key and setting.name in values}
+    plain: dict[str, Any] = json.loads(json.dumps(found))
+    return plain

@@ -1,0 +1,42 @@
+"""Reading what kind of server a link leads to, and whether its user may do what beatd does."""
+
+import time
+from typing import Any
+
+from beatd.core.server import ServerFacts
+from beatd.store.link import Link
+from beatd.store.rights import Missing, Rights
+
+
+async def survey(link: Link, rights: Rights) -> ServerFacts:
+    """Asks in two round trips; what may not be read is None. Raises AccessDenied when a right is missing without
+    which nothing can be fired, Unreachable when the server is not ready.
+    """
+    (answer,) = await link.request(rights.question())
+    missing = rights.missing(answer)
+    if missing.needed:
+        raise rights.denial(missing, link.place, "")
+    info, saves, clock = await link.ask(("INFO",), ("CONFIG", "GET", "save"), ("TIME",))
+    return _facts(_fields(info), saves, clock, missing)
+
+
+def _facts(info: dict[str, str], saves: Any, clock: Any, missing: Missing) -> ServerFacts:
+    append_only = info.get("aof_enabled")
+    return ServerFacts(
+        identity=info.get("run_id"),
+        version=info.get("redis_version"),
+        cluster=info["redis_mode"] == "cluster" if "redis_mode" in info else None,
+        policy=info.get("maxmemory_policy"),
+        append_only=None if append_only is None else append_only == "1",
+        saves=saves[1].decode() if isinstance(saves, list) and len(saves) == 2 else None,
+        lacks=missing.optional,
+        ahead_ms=int(clock[0]) * 1000 + int(clock[1]) // 1000 - time.time_ns() // 1_000_000,
+    )
+
+
+def _fields(info: Any) -> dict[str, str]:
+    """The lines of INFO; none where it is denied."""
+    if isinstance(info, Exception):
+        return {}
+    lines = info.decode(errors="replace").splitlines()
+    return dict(line.split(":", 1) for line in lines if ":" in line)

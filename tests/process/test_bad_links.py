@@ -1,0 +1,114 @@
+"""Between daemon and Redis: replies that come late, never, or cut off; one way only; and servers that forget."""
+
+import time
+from collections.abc import Callable, Iterator
+
+import pytest
+import redis
+
+from tests.support.daemon import Daemon
+from tests.support.ledger import Ledger
+from tests.support.proxy import Behaviour, Proxy
+from tests.support.scenes import beatd, fast_entries, now_ms
+from tests.support.servers import RedisServer
+
+StartRedis = Callable[..., RedisServer]
+StartDaemon = Callable[..., Daemon]
+OpenLedger = Callable[..., Ledger]
+ENTRIES = fast_entries(20)
+CONFIG = {"schedules": ENTRIES}
+
+
+@pytest.fixture
+def server(clean_redis: RedisServer) -> RedisServer:
+    return clean_redis
+
+
+@pytest.fixture
+def client(server: RedisServer) -> Iterator[redis.Redis]:
+    with server.client() as client:
+        yield client
+
+
+@pytest.fixture
+def link(server: RedisServer) -> Iterator[Proxy]:
+    with Proxy(server.port, behaviour=Behaviour(slowest=0.02)) as proxy:
+        yield proxy
+
+
+def test_a_link_that_is_cut_after_each_few_kilobytes_loses_and_doubles_nothing(
+    server: RedisServer, client: redis.Redis, start_daemon: StartDaemon, open_ledger: OpenLedger
+) -> None:
+    with Proxy(server.port, behaviour=Behaviour(cut_after=9_001)) as link:
+        ledger, daemon = open_ledger(server), start_daemon(link.url, config=CONFIG)
+        ledger.settle(ENTRIES, 0, timeout=40)
+        ledger.check(ENTRIES, now_ms(client) + 3_000)
+        assert link.accepted > 8
+        assert daemon.running
+
+
+@pytest.mark.parametrize("direction", ["replies", "requests"])
+def test_what_is_held_beyond_the_ttl_and_comes_then_fires_nothing_twice(
+    direction: str, link: Proxy, server: RedisServer, client: redis.Redis, start_daemon: StartDaemon,
+    open_ledger: OpenLedger,
+) -> None:  # fmt: skip
+    ledger = open_ledger(server)
+    cut_off = start_daemon(link.url, config=CONFIG, lease_ttl="1s")
+    cut_off.wait_for("leader_acquired")
+    standby = start_daemon(server.url, config=CONFIG, lease_ttl="1s")
+    ledger.settle(ENTRIES, 0)
+    link.hold(direction)
+    standby.wait_for("leader_acquired")
+    cut_off.wait_for("lease_lost")
+    link.let_pass(direction)
+    ledger.check(ENTRIES, now_ms(client) + 500)
+    assert cut_off.running
+
+
+@pytest.mark.parametrize("direction", ["replies", "requests"])
+def test_what_is_lost_is_asked_for_again_over_another_connection(
+    direction: str, link: Proxy, server: RedisServer, client: redis.Redis, start_daemon: StartDaemon,
+    open_ledger: OpenLedger,
+) -> None:  # fmt: skip
+    ledger, daemon = open_ledger(server), start_daemon(link.url, config=CONFIG)
+    ledger.settle(ENTRIES, 0)
+    for _ in range(3):
+        link.lose(direction)
+        time.sleep(0.7)  # longer than a request may take
+    ledger.check(ENTRIES, now_ms(client) + 300)
+    assert daemon.running
+
+
+def test_a_leader_whose_sessions_all_fail_stands_down_and_says_why(
+    server: RedisServer, client: redis.Redis, start_daemon: StartDaemon, open_ledger: OpenLedger
+) -> None:
+    ledger = open_ledger(server)
+    with Proxy(server.port) as link:
+        link.behaviour.accepts = 2  # the elector's; the leader finds the door shut
+        half = start_daemon(link.url, config=CONFIG, lease_ttl="1s")
+        half.wait_for("leader_acquired")
+        other = start_daemon(server.url, config=CONFIG, lease_ttl="1s")
+        released = half.wait_for("leader_released")
+        assert "it can't fire: Redis at redis://127.0.0.1:" in released.line
+        other.wait_for("leader_acquired", timeout=2)
+        ledger.settle(ENTRIES, 0)
+        ledger.check(ENTRIES, now_ms(client) + 500)
+        assert half.running
+        assert not half.events("lease_lost")
+
+
+def test_a_server_that_comes_back_empty_is_told_and_file_entries_fire_again(
+    start_redis: StartRedis, start_daemon: StartDaemon, open_ledger: OpenLedger
+) -> None:
+    server = start_redis()
+    ledger = open_ledger(server)
+    daemon = start_daemon(server.url, config=CONFIG, lease_ttl="1s")
+    ledger.settle(ENTRIES, 0)
+    assert beatd("set", "by-hand", "--task", "t", "--every", "1s", "--redis", server.url).returncode == 0
+    server.restart()
+    assert "1 were in no file and are gone" in daemon.wait_for("backlog", reason="wipe").line
+    with server.client() as client:
+        ledger.settle(ENTRIES, now_ms(client) + 300)
+        found = {row.split()[0] for row in beatd("ls", "--redis", server.url).stdout.splitlines()[1:]}
+        assert found == set(ENTRIES)
+    ledger.check_once()
