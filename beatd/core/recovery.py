@@ -26,14 +26,15 @@ class Memory:
 
 @dataclass(slots=True)
 class Recovery:
-    """Takes each entry up where it was left, once."""
+    """Takes each entry up where it was left, once. ``names``: of the entries that files had when all was lost."""
 
     memory: Memory
+    names: frozenset[str]
     _taken_up: set[str] = field(default_factory=set)
 
     def settled(self, name: str, jitter: int) -> int | None:
-        """The instant after which this entry's slots count; None once it was planned."""
-        if name in self._taken_up:
+        """The instant after which this entry's slots count; None for others, and once it was planned."""
+        if name in self._taken_up or name not in self.names:
             return None
         moment = self.memory.moments.get(name)
         return self.memory.bound - jitter if moment is None else moment - jitter - 1

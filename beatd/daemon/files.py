@@ -78,16 +78,17 @@ class FileEntries:
         self._told_reload: LoadedFiles | None = None
         self.settled = own.current is None  # whether the files were looked at, and applied unless that was refused
 
-    def holds(self, name: str) -> bool:
-        """Whether the files have an entry of that name."""
+    def names(self) -> frozenset[str]:
+        """The names of all entries of the files."""
         files = self._own.current
-        return files is not None and name in files.entries.definitions
+        return frozenset() if files is None else frozenset(files.entries.definitions)
 
     async def keep_applied(self, term: Term) -> None:
         """Applies the files when they change, and again whenever entries of theirs are gone.
 
         Raises Unreachable without an answer, LeaseLost when another one leads.
         """
+        self.settled = self._own.current is None
         while self._own.current is None:
             await self._own.changed.wait()
             self._own.changed.clear()

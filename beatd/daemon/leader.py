@@ -111,6 +111,8 @@ class Leader:
         self._elector.fit()
         trouble.over()
         fired = check.oldest is None or check.oldest > session.term.now
+        if self._files_were_settled and not check.unplanned:
+            self._recovery = session.recovery = None  # what the files had is planned; what they get now is new
         if fired and not check.unplanned and self._files_were_settled:
             self.calm.set()
         self._files_were_settled = self._files.settled
@@ -120,9 +122,10 @@ class Leader:
         try:
             changes = await self._stores.open_changes()
             try:
-                session = Session(term, timetable, self._clock, self._definitions, self._events, self._files.holds)
+                session = Session(term, timetable, self._clock, self._definitions, self._events)
                 session.sizes = led(await timetable.check(-1)).sizes
                 session.recovery = self._recover(session)
+                self._files_were_settled = False
                 try:
                     self._session_now = session
                     await self._serve(session, changes, trouble)
@@ -168,7 +171,7 @@ class Leader:
             error = f"Redis came back empty: of {memory.entries} entries {lost} were in no file and are gone"
             self._events.emit("backlog", reason="wipe", error=error, lost=lost)
             if self._elector.others_met == self._others_met:
-                self._recovery = Recovery(memory)
+                self._recovery = Recovery(memory, self._files.names())
         return self._recovery
 
 

@@ -5,7 +5,6 @@ read from minus infinity.
 """
 
 import asyncio
-from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Final
 
@@ -31,7 +30,6 @@ class Session:
     clock: Clock
     definitions: Definitions
     events: EventSink
-    of_files: Callable[[str], bool] = lambda name: False  # whether this instance's own files hold an entry
     seq: int | None = None  # of the last accepted batch, once there was one
     window: Window = field(default_factory=Window)
     in_flight: dict[str, int] = field(default_factory=dict)  # name -> moment: fired, not yet answered
@@ -95,9 +93,7 @@ class Session:
 
     def settled(self, stored: Stored) -> int | None:
         """Up to which instant this entry was settled before the dataset was lost, if it was and that is known."""
-        if self.recovery is None or not self.of_files(stored.name):
-            return None
-        return self.recovery.settled(stored.name, stored.jitter)
+        return None if self.recovery is None else self.recovery.settled(stored.name, stored.jitter)
 
     def memory(self) -> Memory | None:
         """What was settled when this session ended; None when it had not read the timetable."""

@@ -73,6 +73,8 @@ class Fires:
             return
         jitter = whole(seen["jit"].get(raw))
         self._book.history.moved_from[name] = expected - jitter
+        if not finished:
+            self._book.furthest[name] = max(self._book.furthest.get(name, 0), int(next_text) - jitter)
         slots = [self._message(name, entry, message, jitter, time, tainted) for message in messages]
         skips = skips_of(terms.split(b"|")[5])
         if not tainted:
@@ -254,6 +256,7 @@ class Plans:
         # What its last move settled may be settled again, in the new history: the answer may have been lost.
         taken_up = int(verdict) - jitter if verdict.isdigit() else -1
         last = settled + 1 if slot is None else slot
+        last = max(last, self._book.furthest.get(name, last))  # the leader knows more than a dataset that went back
         if not is_slot(entry, taken_up) or not min(history.moved_from.get(name, last), last) <= taken_up <= last:
             return False
         history.start_again(name, taken_up - 1)
