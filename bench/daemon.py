@@ -91,6 +91,12 @@ def resident_mb(pid: int) -> float:
     return pages * os.sysconf("SC_PAGE_SIZE") / 1e6
 
 
+def highest_mb(pid: int) -> float:
+    """The most memory that a process has held so far, MB."""
+    status = Path(f"/proc/{pid}/status").read_text(encoding="ascii")
+    return int(status.split("VmHWM:")[1].split()[0]) * 1024 / 1e6
+
+
 def sleep_until(client: Client, instant: int) -> None:
     """Until the server's clock shows an instant."""
     time.sleep(max(0.0, (instant - client.now_ms()) / 1000))

@@ -16,7 +16,9 @@ from bench.daemon import (
     cpu_seconds_of,
     epoch,
     fires,
+    highest_mb,
     put,
+    resident_mb,
     running_daemon,
     sleep_until,
     wait_for,
@@ -46,6 +48,7 @@ class Storm:
     quiet_late_ms: tuple[float, float]  # median and worst
     staging_late_ms: tuple[float, float]
     storm_late_ms: tuple[float, float]
+    memory_mb: tuple[float, float, float]  # of the daemon: before, at most, 3 s after the storm
     lag_ms: int  # the loop's worst, of the last minute, as the daemon tells it
     lease_kept: bool
 
@@ -59,22 +62,23 @@ def table(result: dict[str, Any]) -> str:
     """The result in Markdown."""
     head = (
         "| entries | stored in | planned in | CPU: staging, storm, server in the storm | slot to first / last push |"
-        " others late, median / worst: quiet, staging, storm | worst lag | lease kept |"
+        " others late, median / worst: quiet, staging, storm | memory before, at most, after | worst lag | lease kept |"
     )
     rows = [
         f"| {s['entries']:,} | {s['storing_s']:.1f} s | {s['planning_s']:.1f} s |"
         f" {s['staging_cpu_s']:.1f}, {s['storm_cpu_s']:.1f}, {s['server_cpu_s']:.1f} s |"
         f" {s['first_ms']} / {s['last_ms']} ms | "
         + ", ".join("{:.0f} / {:.0f} ms".format(*s[f"{part}_late_ms"]) for part in ("quiet", "staging", "storm"))
+        + " | {:.0f}, {:.0f}, {:.0f} MB".format(*s["memory_mb"])
         + f" | {s['lag_ms']} ms | {'yes' if s['lease_kept'] else 'NO'} |"
         for s in result["storms"]
     ]
-    return "\n".join([head, "|---|---|---|---|---|---|---|---|", *rows])
+    return "\n".join([head, "|---|---|---|---|---|---|---|---|---|", *rows])
 
 
 def _storm(entries: int) -> Storm:
     with running_server() as server, running_daemon(server) as pid, Client(server.url, "default") as client:
-        led = epoch(server)
+        led, before = epoch(server), resident_mb(pid)
         put(client, [f"beat-{i}" for i in range(BEATS)], {"every": "1s", "task": "t", "queue": "beats"})
         began = time.monotonic()
         slot = client.now_ms() // 1000 * 1000 + (HORIZON_S + QUIET_S + 10 + entries // 2_500) * 1000
@@ -92,6 +96,7 @@ def _storm(entries: int) -> Storm:
             wait_for(lambda: redis.llen("celery") >= entries, "fired")
         firing, serving = cpu_seconds_of(pid) - cpu - staging, cpu_seconds(server) - serving
         lag, kept, found = worst_lag_ms(server), epoch(server) == led, fires(server)
+        memory = (round(before, 1), round(highest_mb(pid), 1), round(resident_mb(pid), 1))
     ats = [at for name, _, at in found if name.startswith("storm-")]
     assert len(ats) == entries, f"{len(ats)} fires of {entries} entries"
     beats = [(due, at - due) for name, due, at in found if name.startswith("beat-")]
@@ -108,6 +113,7 @@ def _storm(entries: int) -> Storm:
         quiet_late_ms=_late(beats, begin - QUIET_S * 1000, begin),
         staging_late_ms=_late(beats, begin, slot),
         storm_late_ms=_late(beats, slot, max(ats) + 100),
+        memory_mb=memory,
         lag_ms=lag,
         lease_kept=kept,
     )

@@ -87,16 +87,17 @@ class Start:
     once: bool = False
 
 
-async def run_daemon(start: Start) -> int:
+async def run_daemon(start: Start, lag: LoopLag) -> int:
     """Runs until a signal ends it; hands the lease over. Gives the exit code: 0 after SIGTERM, 130 after SIGINT.
 
     With ``once`` 0 when all is fired that is due; 1 when it can't lead within two TTL, or can't fire.
+    ``lag``: of the loop that this runs on.
     """
     settings = start.settings
     instance = Instance(socket.gethostname(), os.getpid())
     keys, timing, clock = Keys(settings.namespace), LeaseTiming(settings.lease_ttl), ServerClock()
     events = LogEvents(clock.monotonic)
-    lag = LoopLag(clock.monotonic, events)
+    lag.tell = lambda seconds: events.emit("loop_lagged", lag_ms=round(seconds * 1000))
     who = audit("beatd run", user_name(), instance.host)
     address = RedisAddress(start.url, timing.timeout)
     rights = Rights(keys, start.queues, user_of(start.url))
@@ -150,7 +151,7 @@ async def run_daemon(start: Start) -> int:
     keep_full_collections_back()
     with _signals(watch.ask) as ended:
         try:
-            services = [elector.run(), leader.run(), watch.run(), lag.run(), collect_when_quiet(lambda: leader.staged)]
+            services = [elector.run(), leader.run(), watch.run(), collect_when_quiet(lambda: leader.staged)]
             services += [_tend(start.keeper, events), _until(ended)]
             await run_together(*services, *([_until_calm(elector, leader, clock, timing)] if start.once else []))
         finally:

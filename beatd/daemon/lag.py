@@ -1,28 +1,27 @@
-"""How late this process is with what it wanted to do: the loop's lag."""
+"""How late this process is with what it wants to do: the loop's lag.
+
+A callback that holds the loop makes everything else late by as much. It is measured where the loop looks at its sockets
+and timers: how long it was away from there, and how much later than asked for it was woken. That costs no wake-up.
+"""
 
 import asyncio
+import selectors
+import time
 from collections import deque
 from collections.abc import Callable
 from typing import Final
 
-from beatd.daemon.ports import EventSink
-
-SAMPLE_S: Final = 0.025  # the less, the closer a stall is measured; each sample costs some 20 us
 WINDOW_S: Final = 60.0
 SLICES: Final = 12  # of the window: what is older than it is forgotten slice by slice
-TOLD_MS: Final = 100
+TOLD_S: Final = 0.1
 
 
 class LoopLag:
-    """The lag of the last minute. A callback that holds the loop makes everything else late by as much.
+    """The lag of the last minute. ``tell`` hears of each one above 100 ms, in seconds."""
 
-    Sampled by a short sleep that is due again and again: it wakes late by the time that the loop was held, less at
-    most one sample's length.
-    """
-
-    def __init__(self, monotonic: Callable[[], float], events: EventSink) -> None:
+    def __init__(self, monotonic: Callable[[], float] = time.monotonic) -> None:
+        self.tell: Callable[[float], None] = _ignore
         self._monotonic = monotonic
-        self._events = events
         self._slices: deque[tuple[float, float]] = deque()  # begin and worst lag of each, seconds
 
     @property
@@ -31,22 +30,42 @@ class LoopLag:
         since = self._monotonic() - WINDOW_S - WINDOW_S / SLICES
         return max((worst for begin, worst in self._slices if begin > since), default=0.0) * 1000
 
-    async def run(self) -> None:
-        """Samples for ever."""
-        loop = asyncio.get_running_loop()
-        while True:
-            due = loop.time() + SAMPLE_S
-            await asyncio.sleep(SAMPLE_S)
-            self.observe(max(0.0, loop.time() - due))
-
     def observe(self, lag: float) -> None:
-        """Takes a sample, in seconds."""
+        """Takes a lag, in seconds."""
         now = self._monotonic()
         if not self._slices or now - self._slices[-1][0] >= WINDOW_S / SLICES:
             self._slices.append((now, lag))
-            while len(self._slices) > SLICES + 1:
+            if len(self._slices) > SLICES + 1:
                 self._slices.popleft()
         elif lag > self._slices[-1][1]:
             self._slices[-1] = self._slices[-1][0], lag
-        if lag * 1000 > TOLD_MS:
-            self._events.emit("loop_lagged", lag_ms=round(lag * 1000))
+        if lag > TOLD_S:
+            self.tell(lag)
+
+    def new_loop(self) -> asyncio.AbstractEventLoop:
+        """A loop whose lag is measured."""
+        return asyncio.SelectorEventLoop(_Timed(self, self._monotonic))
+
+
+class _Timed(selectors.DefaultSelector):
+    """What the loop waits with, timed."""
+
+    def __init__(self, lag: LoopLag, monotonic: Callable[[], float]) -> None:
+        super().__init__()
+        self._lag = lag
+        self._monotonic = monotonic
+        self._back_at: float | None = None
+
+    def select(self, timeout: float | None = None) -> list[tuple[selectors.SelectorKey, int]]:
+        asked = self._monotonic()
+        if self._back_at is not None:
+            self._lag.observe(asked - self._back_at)
+        found = super().select(timeout)
+        self._back_at = self._monotonic()
+        if timeout and timeout > 0 and not found:
+            self._lag.observe(self._back_at - asked - timeout)
+        return found
+
+
+def _ignore(lag: float) -> None:
+    """Until somebody wants to hear of it."""
