@@ -201,6 +201,8 @@ class Chaos:
         if not any(instance.alive for instance in world.instances):
             world.start_instance()
         world.settling = True
+        if world.scenario.faulty:
+            world.disturbed()  # the last call of the faulty one may have renewed the lease of somebody who is gone
         world.note("world", "settles")
 
     async def _go_on(self, end: float) -> None:
