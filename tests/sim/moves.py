@@ -192,7 +192,7 @@ class Plans:
                 done.add(raw)
                 if stood != float(scores[i]) or seen["rev"].get(raw, b"") != revs[i]:
                     self._book.fail(f"plan of {raw!r} at {scores[i]!r} was accepted though it stood at {stood}")
-                self._planned(seen, now, raw, scores[i], verdicts[i], skips[i])
+                self._planned(seen, now, raw, scores[i], verdicts[i], skips[i], int(reply[1]))
         for i, code in enumerate(codes):
             if code == "2" and names[i] in seen["rev"]:
                 self._book.met[self._book.history.last_edit.get(names[i].decode(errors="replace"), "other")] += 1
@@ -206,7 +206,7 @@ class Plans:
                 self._book.fail(f"{name!r} had to be repaired ({code}), and nobody but our scripts wrote it")
 
     def _planned(  # noqa: C901, PLR0912  # one branch a verdict
-        self, seen: Any, now: Any, raw: bytes, score: bytes, verdict: bytes, skips: bytes
+        self, seen: Any, now: Any, raw: bytes, score: bytes, verdict: bytes, skips: bytes, time: int
     ) -> None:
         name = raw.decode(errors="replace")
         entry = compiled(name, seen["def"].get(raw))
@@ -223,7 +223,7 @@ class Plans:
         if entry is None or verdict == b"I":
             self._book.fail(f"{name} was planned as {verdict!r}")
             return
-        if self._taken_up(name, entry, verdict, whole(seen["jit"].get(raw))):
+        if self._taken_up(name, entry, verdict, whole(seen["jit"].get(raw)), time):
             return
         t, last, jitter = int(-float(score)), last_fire(seen["last"].get(raw)), whole(seen["jit"].get(raw))
         back = jitter + entry.policy.grace_ms + 1 if entry.schedule.kind == "at" else 0
@@ -244,20 +244,23 @@ class Plans:
         elif slot <= t:
             self._book.history.start_again(name, slot - 1)  # a one-time entry just past
 
-    def _taken_up(self, name: str, entry: Entry, verdict: bytes, jitter: int) -> bool:
+    def _taken_up(self, name: str, entry: Entry, verdict: bytes, jitter: int, time: int) -> bool:
         """Whether a file entry goes on where it was before all was lost: not a slot earlier, nor one later."""
         history = self._book.history
         if name not in history.wiped:
             return False
         settled = history.wiped.pop(name)
-        if settled is None:  # it had no more runs
-            return False
-        slot = entry.schedule.next_ms(settled)
-        # What its last move settled may be settled again, in the new history: the answer may have been lost.
         taken_up = int(verdict) - jitter if verdict.isdigit() else -1
-        last = settled + 1 if slot is None else slot
-        last = max(last, self._book.furthest.get(name, last))  # the leader knows more than a dataset that went back
-        if not is_slot(entry, taken_up) or not min(history.moved_from.get(name, last), last) <= taken_up <= last:
+        if not is_slot(entry, taken_up):
             return False
+        if settled is not None:  # else it was not in the timetable: the leader does not know why, nor since when
+            slot = entry.schedule.next_ms(settled)
+            last = settled + 1 if slot is None else slot
+            last = max(last, self._book.furthest.get(name, last))  # the leader knows more than a dataset that went back
+            # What its last move settled may be settled again, in the new history: the answer may have been lost. And an
+            # entry younger than its jitter may begin with the slot before it was made.
+            first = min(history.moved_from.get(name, last), last, last if time > taken_up + jitter else taken_up)
+            if not first <= taken_up <= last:
+                return False
         history.start_again(name, taken_up - 1)
         return True
