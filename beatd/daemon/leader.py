@@ -152,7 +152,7 @@ class Leader:
 
     def _remember(self, session: Session) -> None:
         """What has been fired since an older memory would be fired again after it: none is better than that one."""
-        memory = session.memory()
+        memory = session.memory(self._files.names() if self._files_were_settled else frozenset())
         if memory is not None or session.seq is not None:
             self._memory, self._others_met = memory, self._elector.others_met
 
@@ -171,7 +171,7 @@ class Leader:
             error = f"Redis came back empty: of {memory.entries} entries {lost} were in no file and are gone"
             self._events.emit("backlog", reason="wipe", error=error, lost=lost)
             if self._elector.others_met == self._others_met:
-                self._recovery = Recovery(memory, self._files.names())
+                self._recovery = Recovery(memory)
         return self._recovery
 
 

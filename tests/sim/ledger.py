@@ -161,7 +161,9 @@ class Ledger:
         if not files:
             history.begun = history.begun or fence
             return
-        clean = before and history.begun in (None, fence) and before_at <= self.now_ms()
+        clean = (
+            before and history.begun in (None, fence) and before_at <= self.now_ms() and not self.book.clock_went_back
+        )
         if clean and files != before and at <= before_at:
             self.book.fail(f"files {files} of {at} replaced {before} of {before_at}")
         history.applied, history.begun = (files, at), None

@@ -2,7 +2,7 @@
 
 import json
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, Final
 
 from beatd.core.entry import Entry
 from tests.sim.history import (
@@ -19,6 +19,8 @@ from tests.sim.history import (
     whole,
 )
 from tests.sim.redis import Words
+
+ANSWERS_LOST_MS: Final = 6_000  # so long a leader may go without an answer
 
 
 class Fires:
@@ -256,11 +258,12 @@ class Plans:
         if settled is not None:  # else it was not in the timetable: the leader does not know why, nor since when
             slot = entry.schedule.next_ms(settled)
             last = settled + 1 if slot is None else slot
-            last = max(last, self._book.furthest.get(name, last))  # the leader knows more than a dataset that went back
-            # What its last move settled may be settled again, in the new history: the answer may have been lost. And an
-            # entry younger than its jitter may begin with the slot before it was made.
-            first = min(history.moved_from.get(name, last), last, last if time > taken_up + jitter else taken_up)
-            if not first <= taken_up <= last:
+            # The leader knows more than a dataset that went back.
+            last = max(last, self._book.furthest.get(name, last))
+            # What its last moves settled may be settled again, in the new history: their answers may have been lost.
+            # And an entry younger than its jitter may begin with the slot before it was made.
+            again = taken_up >= history.moved_from.get(name, last) or taken_up + jitter > time - ANSWERS_LOST_MS
+            if taken_up > last or (taken_up < last and not again):
                 return False
         history.start_again(name, taken_up - 1)
         return True

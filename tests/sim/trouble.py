@@ -302,6 +302,7 @@ class Chaos:
         self._world.note("redis", "clock steps", seconds)
         self._world.step_us += int(seconds * 1e6)
         if seconds < 0:
+            self._world.ledger.book.clock_went_back = True
             self._world.set_back_at = self._world.loop.time()
 
     async def roll_back(self) -> None:
