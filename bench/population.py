@@ -7,7 +7,7 @@ from typing import Any, Final, Literal
 from beatd.core.entry import Entry, Policy
 from beatd.core.fire import TaskIds
 from beatd.core.schedules import parse_schedule
-from beatd.core.window import Compiled, Staged
+from beatd.core.window import Compiled, Shape, Staged
 from beatd.formats.celery import compile_template
 from beatd.store.keys import Keys
 
@@ -34,7 +34,10 @@ class Population:
         self._order = order
         self._names = [f"entry-{i:07d}" for i in range(count)]
         self._base = self._entry(0)
-        self._template = compile_template(self._base, origin="gen1@bench")
+        base = self._base
+        self._template = compile_template(base.task, base.queue, base.options, origin="gen1@bench")
+        self._shape = Shape(base.policy, self._template, TaskIds("default"), 2_000)
+        self._own = self._template.own(base.name, base.args, base.kwargs)
         self._first = [self._first_moment(i, first - 1) for i in range(count)]
         self._sequence = sorted(range(count), key=lambda i: (self._first[i], i))
         self._position = self._passes = 0
@@ -42,7 +45,7 @@ class Population:
     @property
     def message_bytes(self) -> int:
         """No message is longer."""
-        return self._template.size
+        return self._template.longest(self._base.name, self._own)
 
     def take(self, count: int) -> list[Staged]:
         """The next entries, as the planner stages them."""
@@ -66,7 +69,7 @@ class Population:
         if self._position == len(self._sequence):
             self._position, self._passes = 0, self._passes + 1
         entry = self._entry(i)
-        compiled = Compiled(self._rev(i), entry, self._template, TaskIds("default", entry.name), 0, 4_000)
+        compiled = Compiled(entry.name, self._rev(i), entry.schedule, self._shape, self._own, 0, 600)
         return Staged(compiled, moment, None)
 
     def _entry(self, i: int) -> Entry:
@@ -85,7 +88,7 @@ class Population:
 
     def _last(self, i: int) -> str:
         slot = self._first[i] - HOUR_MS
-        return f"{slot}|{slot}|{TaskIds('default', self._names[i]).of(slot)}|"
+        return f"{slot}|{slot}|{self._shape.ids.of(self._names[i], slot)}|"
 
 
 def _pairs(first: Sequence[Any], second: Sequence[Any]) -> list[Any]:

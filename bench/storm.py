@@ -4,32 +4,33 @@ Twenty entries that run every second, spread over it, show what the storm does t
 daemon's loop. All instants are the server's own, as the history keeps them.
 """
 
-import json
-import os
 import statistics
-import subprocess
-import sys
 import time
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
-from pathlib import Path
 from typing import Any, Final
 
-from beatd.core.edit import put_item
-from beatd.core.entry import entry_from_spec
 from beatd.store.client import Client
-from beatd.store.keys import Keys
-from bench.server import CLIENT_CORE, pin, running_server
-from tests.support.servers import RedisServer
+from bench.daemon import (
+    cpu_seconds_of,
+    epoch,
+    fires,
+    highest_mb,
+    put,
+    resident_mb,
+    running_daemon,
+    sleep_until,
+    wait_for,
+    wait_planned,
+    worst_lag_ms,
+)
+from bench.server import cpu_seconds, running_server
 
 SIZES: Final = (1_000, 10_000, 100_000)
 BEATS: Final = 20
 HORIZON_S: Final = 15  # of the planner's window: staging begins so long before the slot
 QUIET_S: Final = 5
-PATIENCE_S: Final = 120
-WHO: Final = json.dumps({"client": "bench"})
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,11 +41,16 @@ class Storm:
     storing_s: float
     planning_s: float
     staging_cpu_s: float
+    storm_cpu_s: float
+    server_cpu_s: float  # in the storm
     first_ms: int
     last_ms: int
     quiet_late_ms: tuple[float, float]  # median and worst
     staging_late_ms: tuple[float, float]
     storm_late_ms: tuple[float, float]
+    memory_mb: tuple[float, float, float]  # of the daemon: before, at most, 3 s after the storm
+    lag_ms: int  # the loop's worst, of the last minute, as the daemon tells it
+    lease_kept: bool
 
 
 def measure(sizes: Sequence[int] = SIZES) -> dict[str, Any]:
@@ -55,101 +61,64 @@ def measure(sizes: Sequence[int] = SIZES) -> dict[str, Any]:
 def table(result: dict[str, Any]) -> str:
     """The result in Markdown."""
     head = (
-        "| entries | stored in | planned in | staging took, CPU | slot to first / last push |"
-        " others late, median / worst: quiet, staging, storm |"
+        "| entries | stored in | planned in | CPU: staging, storm, server in the storm | slot to first / last push |"
+        " others late, median / worst: quiet, staging, storm | memory before, at most, after | worst lag | lease kept |"
     )
     rows = [
-        f"| {s['entries']:,} | {s['storing_s']:.1f} s | {s['planning_s']:.1f} s | {s['staging_cpu_s']:.1f} s |"
+        f"| {s['entries']:,} | {s['storing_s']:.1f} s | {s['planning_s']:.1f} s |"
+        f" {s['staging_cpu_s']:.1f}, {s['storm_cpu_s']:.1f}, {s['server_cpu_s']:.1f} s |"
         f" {s['first_ms']} / {s['last_ms']} ms | "
         + ", ".join("{:.0f} / {:.0f} ms".format(*s[f"{part}_late_ms"]) for part in ("quiet", "staging", "storm"))
-        + " |"
+        + " | {:.0f}, {:.0f}, {:.0f} MB".format(*s["memory_mb"])
+        + f" | {s['lag_ms']} ms | {'yes' if s['lease_kept'] else 'NO'} |"
         for s in result["storms"]
     ]
-    return "\n".join([head, "|---|---|---|---|---|---|", *rows])
+    return "\n".join([head, "|---|---|---|---|---|---|---|---|---|", *rows])
 
 
 def _storm(entries: int) -> Storm:
-    with running_server() as server, _daemon(server) as pid, Client(server.url, "default") as client:
-        keys = Keys()
+    with running_server() as server, running_daemon(server) as pid, Client(server.url, "default") as client:
+        led, before = epoch(server), resident_mb(pid)
+        put(client, [f"beat-{i}" for i in range(BEATS)], {"every": "1s", "task": "t", "queue": "beats"})
+        began = time.monotonic()
+        slot = client.now_ms() // 1000 * 1000 + (HORIZON_S + QUIET_S + 10 + entries // 2_500) * 1000
+        cron = datetime.fromtimestamp(slot / 1000, UTC).strftime("%-S %-M %-H %-d %-m *")
+        spec = {"cron": cron, "task": "app.tasks.work", "description": "x" * 100}
+        put(client, [f"storm-{i:06d}" for i in range(entries)], spec)
+        stored = time.monotonic()
+        wait_planned(server)
+        planned = time.monotonic()
+        sleep_until(client, slot - (HORIZON_S + 1) * 1000)
+        cpu = cpu_seconds_of(pid)
+        sleep_until(client, slot - 100)
+        staging, serving = cpu_seconds_of(pid) - cpu, cpu_seconds(server)
         with server.client() as redis:
-            _put(client, [f"beat-{i}" for i in range(BEATS)], {"every": "1s", "task": "t", "queue": "beats"})
-            began = time.monotonic()
-            slot = client.now_ms() // 1000 * 1000 + (HORIZON_S + QUIET_S + 10 + entries // 2_500) * 1000
-            cron = datetime.fromtimestamp(slot / 1000, UTC).strftime("%-S %-M %-H %-d %-m *")
-            spec = {"cron": cron, "task": "app.tasks.work", "args": [1], "description": "x" * 100}
-            _put(client, [f"storm-{i:06d}" for i in range(entries)], spec)
-            stored = time.monotonic()
-            _wait(lambda: redis.zcount(keys.key("due"), "-inf", "(0") == 0, "planned")
-            planned = time.monotonic()
-            _sleep_until(client, slot - (HORIZON_S + 1) * 1000)
-            cpu = _cpu_seconds(pid)
-            _sleep_until(client, slot - 100)
-            staging = _cpu_seconds(pid) - cpu
-            _wait(lambda: redis.llen("celery") >= entries, "fired")
-            _sleep_until(client, client.now_ms() + 1_000)
-            fires = list(_fires(redis.xrange(keys.key("hist"))))
-    ats = [at for name, _, at in fires if name.startswith("storm-")]
+            wait_for(lambda: redis.llen("celery") >= entries, "fired")
+        firing, serving = cpu_seconds_of(pid) - cpu - staging, cpu_seconds(server) - serving
+        lag, kept, found = worst_lag_ms(server), epoch(server) == led, fires(server)
+        memory = (round(before, 1), round(highest_mb(pid), 1), round(resident_mb(pid), 1))
+    ats = [at for name, _, at in found if name.startswith("storm-")]
     assert len(ats) == entries, f"{len(ats)} fires of {entries} entries"
-    beats = [(due, at - due) for name, due, at in fires if name.startswith("beat-")]
+    beats = [(due, at - due) for name, due, at in found if name.startswith("beat-")]
     begin = slot - HORIZON_S * 1000 - 1000
     return Storm(
         entries=entries,
         storing_s=round(stored - began, 2),
         planning_s=round(planned - stored, 2),
         staging_cpu_s=round(staging, 2),
+        storm_cpu_s=round(firing, 2),
+        server_cpu_s=round(serving, 2),
         first_ms=min(ats) - slot,
         last_ms=max(ats) - slot,
         quiet_late_ms=_late(beats, begin - QUIET_S * 1000, begin),
         staging_late_ms=_late(beats, begin, slot),
         storm_late_ms=_late(beats, slot, max(ats) + 100),
+        memory_mb=memory,
+        lag_ms=lag,
+        lease_kept=kept,
     )
-
-
-@contextmanager
-def _daemon(server: RedisServer) -> Iterator[int]:
-    pin(CLIENT_CORE)
-    words = [sys.executable, "-m", "beatd", "run", "--redis", server.url, "--log-level", "warning"]
-    environment = {name: value for name, value in os.environ.items() if not name.startswith("BEATD_")}
-    with subprocess.Popen(words, cwd=server.folder, env={**environment, "PYTHONPATH": str(Path.cwd())}) as process:
-        try:
-            with server.client() as client:
-                _wait(lambda: bool(client.hget(Keys().key("lease"), "owner")), "led")
-            yield process.pid
-        finally:
-            process.terminate()
-
-
-def _put(client: Client, names: Sequence[str], spec: dict[str, Any]) -> None:
-    for start in range(0, len(names), 2_000):
-        page = enumerate(names[start : start + 2_000], start)
-        client.put([put_item(entry_from_spec(name, spec), f"{name}-{i}") for i, name in page], WHO)
-
-
-def _fires(rows: Sequence[tuple[Any, dict[bytes, bytes]]]) -> Iterator[tuple[str, int, int]]:
-    """Name, slot and instant of each fire in the history."""
-    for _, row in rows:
-        for fire in row[b"fires"].decode().split("\x1e"):
-            name, slots = fire.split("\x1f")
-            yield from ((name, int(slot), int(row[b"at"])) for slot in slots.split(","))
 
 
 def _late(beats: Sequence[tuple[int, int]], since: int, until: int) -> tuple[float, float]:
     found = [late for due, late in beats if since <= due < until] or [0]
     return statistics.median(found), max(found)
-
-
-def _cpu_seconds(pid: int) -> float:
-    fields = Path(f"/proc/{pid}/stat").read_text(encoding="ascii").rpartition(")")[2].split()
-    return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
-
-
-def _sleep_until(client: Client, instant: int) -> None:
-    time.sleep(max(0.0, (instant - client.now_ms()) / 1000))
-
-
-def _wait(reached: Callable[[], bool], what: str) -> None:
-    give_up = time.monotonic() + PATIENCE_S
-    while not reached():
-        if time.monotonic() > give_up:
-            raise SystemExit(f"not {what} after {PATIENCE_S} s")
-        time.sleep(0.01)

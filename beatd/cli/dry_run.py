@@ -3,6 +3,7 @@
 import heapq
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping
+from functools import partial
 from typing import Final, NamedTuple
 
 import click
@@ -34,6 +35,7 @@ class _Next(NamedTuple):
     moment: int
     name: str
     compiled: Compiled
+    task: str
     left: int | None
 
 
@@ -49,7 +51,7 @@ def dry_run(settings: Settings, url: str | None, *, once: bool) -> int:
             rows = {row.name: row for row in client.rows()}
             lefts = {name: client.runs_left(name) for name, row in rows.items() if b"max_runs" in row.definition}
             now = _clock(client.now_ms())
-    definitions = Definitions(settings.namespace, lambda entry: compile_template(entry, origin="gen0@dry-run"))
+    definitions = Definitions(settings.namespace, partial(compile_template, origin="gen0@dry-run"))
     waiting = list(_planned(_after_files(settings, rows, lefts, now()), definitions, now()))
     heapq.heapify(waiting)
     note(f"dry run: {len(waiting)} entries wait for a slot; later edits are not followed")
@@ -67,18 +69,18 @@ def dry_run(settings: Settings, url: str | None, *, once: bool) -> int:
 def _fire(waiting: list[_Next], now: int) -> None:
     due = heapq.heappop(waiting)
     item = make_item(Staged(due.compiled, due.moment, due.left), now, MOST_MESSAGES, lambda: "")
-    for line in _lines(due.compiled, item):
+    for line in _lines(due, item):
         click.echo(line)
     if item.next_moment is not None:
-        heapq.heappush(waiting, _Next(item.next_moment, due.name, due.compiled, item.left))
+        heapq.heappush(waiting, due._replace(moment=item.next_moment, left=item.left))
 
 
-def _lines(compiled: Compiled, item: FireItem) -> Iterator[str]:
+def _lines(due: _Next, item: FireItem) -> Iterator[str]:
     for skip in item.skips:
         yield f"skip {item.name} {skip.reason} {skip.count} from {instant(skip.first)} to {instant(skip.last)}"
     for slot in item.slots:
-        task, key = compiled.entry.task, item.queue_key
-        yield f"fire {item.name} {instant(slot)} task={task} queue={key} id={compiled.ids.of(slot)}"
+        task_id = due.compiled.shape.ids.of(item.name, slot)
+        yield f"fire {item.name} {instant(slot)} task={due.task} queue={item.queue_key} id={task_id}"
 
 
 def _after_files(
@@ -138,15 +140,16 @@ def _planned(entries: Iterable[Stored], definitions: Definitions, now: int) -> I
     for stored in entries:
         try:
             compiled = definitions.compile(stored)
+            task = entry_from_definition(stored.name, stored.definition or b"").task
         except EntryInvalid as error:
             click.echo(f"invalid {stored.name}: {error.message}")
             continue
         moment = owed_moment(stored)
         if moment is None:
-            verdict = plan_item(compiled.entry, stored, now).verdict
+            verdict = plan_item(compiled, stored, now).verdict
             moment = int(verdict) if verdict.isdigit() else None
         if moment is not None:
-            yield _Next(moment, stored.name, compiled, stored.left)
+            yield _Next(moment, stored.name, compiled, task, stored.left)
 
 
 def _clock(server_ms: int) -> Callable[[], int]:

@@ -182,7 +182,7 @@ def _check_owner(row: Row) -> None:
     if row.file_hash is not None:
         raise Refused(
             f"{row.name!r} belongs to a file (schedules.yaml): its definition is changed there",
-            hint="edit the file and start the daemon again: it applies the difference",
+            hint="edit the file: the daemon applies it within seconds",
         )
 
 

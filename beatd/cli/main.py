@@ -66,8 +66,20 @@ class _Commands(click.Group):
         return super().resolve_command(ctx, args)
 
 
+def _tell_version(ctx: click.Context, option: click.Parameter, asked: bool) -> None:  # click's form
+    if asked and not ctx.resilient_parsing:
+        from beatd.core.zone import data_version
+
+        if folder := os.environ.get("BEATD_TZPATH"):
+            _take_zone_data(folder)
+        click.echo(f"beatd {__version__} (zone data {data_version() or 'of no known version'})")
+        ctx.exit()
+
+
 @click.group(cls=_Commands, context_settings={"help_option_names": ["-h", "--help"]})
-@click.version_option(__version__, message="beatd %(version)s")
+@click.option(
+    "--version", is_flag=True, is_eager=True, expose_value=False, callback=_tell_version, help="Show versions."
+)
 def cli() -> None:
     """beatd puts periodic tasks on worker queues: exactly one enqueue per entry and slot.
 

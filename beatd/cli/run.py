@@ -14,6 +14,7 @@ from beatd.config.problems import report
 from beatd.config.settings import Settings, load_settings, mask_secret
 from beatd.core.entry_set import EntrySet
 from beatd.daemon.daemon import SIGNALS, Start, run_daemon
+from beatd.daemon.lag import LoopLag
 from beatd.errors import ConfigInvalid
 from beatd.store.connect import mask_url
 from beatd.store.embedded import Keeper, find_running
@@ -89,7 +90,9 @@ def _refuse_other_broker(settings: Settings) -> None:
 def _run(start: Start) -> int:
     """Runs the daemon. Signals wait until it has its handlers: one amid the making of a loop leaves debris."""
     signal.pthread_sigmask(signal.SIG_BLOCK, SIGNALS)
-    return asyncio.run(run_daemon(start))
+    lag = LoopLag()
+    with asyncio.Runner(loop_factory=lag.new_loop) as runner:
+        return runner.run(run_daemon(start, lag))
 
 
 def _say(text: str) -> None:

@@ -11,7 +11,7 @@ from beatd.core.registration import Applied, is_alive
 from beatd.store.client import Client
 
 LATE_MS: Final = 60_000
-_OTHERS: Final = {
+OTHERS: Final = {
     "newer": "later: they count as soon as it leads; give all instances the same files",
     "older": "earlier: what is stored goes on, also when it leads",
 }
@@ -25,20 +25,21 @@ def status(common: Common, output: str) -> int:
     """Show the leader, its standbys, and the entries by state."""
     settings = common.settings(entries=False)
     with Client(redis_url(settings), settings.namespace) as client:
-        found = _judged(client.status())
+        found = judged(client.status())
     if output == "json":
         print_json({key: value for key, value in found.items() if key != "code"})
     else:
         for key in ("leader", "epoch", "lease_left_ms", "standbys", "entries", "lag_ms"):
             click.echo(f"{key:14} {_text(found[key])}")
-        for line in _about_files(found["files"]):
+        for line in about_files(found["files"]):
             click.echo(f"{'files':14} {line}")
         if len(set(found["tzdata"].values())) > 1:
             click.echo(f"{'tzdata':14} differs: {_text(found['tzdata'])}")
     return int(found["code"])
 
 
-def _judged(raw: dict[str, Any]) -> dict[str, Any]:
+def judged(raw: dict[str, Any]) -> dict[str, Any]:
+    """What the store says, summed up; ``code`` is the exit code."""
     lease, now = raw["lease"], raw["now"]
     left = _number(lease.get("until"), 0) - now
     leads = bool(lease.get("owner")) and left > 0
@@ -88,12 +89,12 @@ def _standing(record: dict[str, Any], applied: Applied) -> str:
     return "newer" if _number(record.get("registered"), 0) > applied.at else "older"
 
 
-def _about_files(files: dict[str, Any]) -> Iterator[str]:
+def about_files(files: dict[str, Any]) -> Iterator[str]:
     """A line on what is stored, and one on each instance of which more is to be said."""
     yield f"of {files['by']}, registered {files['registered']}" if files["applied"] else "none are applied in full"
     for name, each in files["instances"].items():
-        if each["stands"] in _OTHERS:
-            yield f"{name} has others, registered {each['registered']}, {_OTHERS[each['stands']]}"
+        if each["stands"] in OTHERS:
+            yield f"{name} has others, registered {each['registered']}, {OTHERS[each['stands']]}"
         if not each["config_ok"]:
             yield f"{name} can't use its files as they are now and goes on with the last good ones: beatd check"
 

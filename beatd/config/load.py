@@ -301,7 +301,11 @@ def _top_hint(name: str) -> str:
 def _message_check() -> CheckEntry:
     """Whether an entry can be said in Celery's message: its options are the format's business."""
     compile_template = find_formats()["celery"].compile_template
-    return lambda entry: compile_template(entry, origin="")
+
+    def check(entry: Entry) -> None:
+        compile_template(entry.task, entry.queue, entry.options, origin="").own(entry.name, entry.args, entry.kwargs)
+
+    return check
 
 
 @contextmanager

@@ -28,7 +28,8 @@ def make_batch(due: Sequence[Staged], now: int, new_tag: Callable[[], str]) -> B
     staged: list[Staged] = []
     messages, size = MOST_MESSAGES, MOST_BYTES
     for index, entry in enumerate(due):
-        room = min(messages, size // entry.compiled.template.size)
+        compiled = entry.compiled
+        room = min(messages, size // compiled.shape.template.longest(compiled.name, compiled.own))
         if len(items) == MOST_ENTRIES or (room < 1 and items):
             return Batch(items, staged, due[index:])
         item = make_item(entry, now, room, new_tag)
@@ -41,12 +42,12 @@ def make_batch(due: Sequence[Staged], now: int, new_tag: Callable[[], str]) -> B
 
 def make_item(staged: Staged, now: int, at_most: int, new_tag: Callable[[], str]) -> FireItem:
     """One entry's move: its span is walked now, not when it was staged."""
-    compiled = staged.compiled
-    template, jitter = compiled.template, compiled.jitter
+    compiled, shape = staged.compiled, staged.compiled.shape
+    template, jitter = shape.template, compiled.jitter
     owed = staged.moment - jitter
     decision = decide(
-        compiled.entry.schedule,
-        compiled.entry.policy,
+        compiled.schedule,
+        shape.policy,
         owed=owed,
         now=now,
         jitter=jitter,
@@ -57,10 +58,10 @@ def make_item(staged: Staged, now: int, at_most: int, new_tag: Callable[[], str]
     )
     task_id, messages = "", []
     for slot in decision.fires:
-        task_id = compiled.ids.of(slot)
-        messages.append(template.render(task_id, slot, new_tag()))
+        task_id = shape.ids.of(compiled.name, slot)
+        messages.append(template.render(compiled.name, compiled.own, task_id, slot, new_tag()))
     return FireItem(
-        name=compiled.entry.name,
+        name=compiled.name,
         rev=compiled.rev,
         expected=staged.moment,
         next_moment=None if decision.next_slot is None else decision.next_slot + jitter,

@@ -10,7 +10,7 @@ import json
 import unicodedata
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Any, Final, Literal, cast, get_args
+from typing import Any, Final, Literal, NamedTuple, cast, get_args
 
 from beatd.core.duration import format_duration, parse_duration
 from beatd.core.json_value import KIND_NAMES, check_json, kind_of
@@ -71,6 +71,11 @@ class Entry:
 
 def entry_from_definition(name: str, definition: str | bytes) -> Entry:
     """Reads a stored definition. Raises EntryInvalid with the reason; never anything else."""
+    return entry_from_spec(name, spec_from_definition(definition))
+
+
+def spec_from_definition(definition: str | bytes) -> dict[str, Any]:
+    """The decoded keys of a stored definition, not checked yet. Raises EntryInvalid with the reason."""
     raw = definition if isinstance(definition, bytes) else definition.encode(errors="surrogatepass")
     if len(raw) > LARGEST_DEFINITION:
         raise EntryInvalid(f"the definition has {len(raw)} bytes; at most {LARGEST_DEFINITION} are accepted")
@@ -80,21 +85,40 @@ def entry_from_definition(name: str, definition: str | bytes) -> Entry:
         raise EntryInvalid(f"the definition is not JSON: {error}") from error
     if not isinstance(spec, dict):
         raise EntryInvalid(f"the definition is {kind_of(spec)}; an object is accepted")
-    return entry_from_spec(name, spec)
+    return spec
 
 
 def entry_from_spec(name: str, spec: Mapping[str, Any]) -> Entry:
     """Builds an entry from decoded keys. Raises EntryInvalid naming the key, what was found and what is accepted."""
     check_name(name)
     _check_keys(spec)
-    for key in ("args", "kwargs", "options", "description"):
-        if key in spec:
-            check_json(key, spec[key])
+    _check_values(spec)
     try:
         schedule = parse_schedule({k: v for k, v in spec.items() if k in SCHEDULE_KEYS}, name=name)
         return Entry(name=name, schedule=schedule, policy=_policy(spec), **_content(spec))
     except ScheduleInvalid as error:
         raise EntryInvalid(error.message, hint=error.hint) from error
+
+
+class Own(NamedTuple):
+    """What entries differ in that are otherwise alike, beside their names."""
+
+    args: tuple[Any, ...]
+    kwargs: Mapping[str, Any]
+    description: str
+    tags: tuple[str, ...]
+
+
+def own_from_spec(spec: Mapping[str, Any]) -> Own:
+    """The keys of OWN_KEYS, checked as ``entry_from_spec`` checks them. Raises EntryInvalid."""
+    _check_values(spec)
+    return _own(spec)
+
+
+def _check_values(spec: Mapping[str, Any]) -> None:
+    for key in ("args", "kwargs", "options", "description"):
+        if key in spec:
+            check_json(key, spec[key])
 
 
 def check_name(name: object) -> None:
@@ -105,7 +129,7 @@ def check_name(name: object) -> None:
         raise EntryInvalid(f"an entry's name has 1 to {LONGEST_NAME} characters; found {len(name)}")
     if name != name.strip() or not name.isprintable():
         raise EntryInvalid(f"{name!r}: a name is printable and has no blank at either end")
-    if unicodedata.normalize("NFC", name) != name:
+    if not name.isascii() and unicodedata.normalize("NFC", name) != name:
         raise EntryInvalid(f"{name!r} is not in Unicode's composed form (NFC)", hint="normalise it before use")
 
 
@@ -119,17 +143,31 @@ def _check_keys(spec: Mapping[Any, Any]) -> None:
 
 def _content(spec: Mapping[str, Any]) -> dict[str, Any]:
     options = dict(_typed(spec, "options", dict, {}))
+    own = _own(spec)
     return {
         "task": _text(spec, "task", None),
-        "args": tuple(_typed(spec, "args", list, [])),
-        "kwargs": _typed(spec, "kwargs", dict, {}),
+        "args": own.args,
+        "kwargs": own.kwargs,
         "queue": _queue(spec, options.pop("queue", None)),
         "options": options,
         "enabled": _typed(spec, "enabled", bool, True),
         "owner": _text(spec, "owner", "api"),
-        "description": _typed(spec, "description", str, ""),
-        "tags": tuple(_text({"tags": tag}, "tags", None) for tag in _typed(spec, "tags", list, [])),
+        "description": own.description,
+        "tags": own.tags,
     }
+
+
+def _own(spec: Mapping[str, Any]) -> Own:
+    return Own(
+        args=tuple(_typed(spec, "args", list, [])),
+        kwargs=_typed(spec, "kwargs", dict, {}),
+        description=_typed(spec, "description", str, ""),
+        tags=_tags(spec["tags"]) if "tags" in spec else (),
+    )
+
+
+def _tags(tags: object) -> tuple[str, ...]:
+    return tuple(_text({"tags": tag}, "tags", None) for tag in _typed({"tags": tags}, "tags", list, []))
 
 
 def _queue(spec: Mapping[str, Any], in_options: object) -> str:
@@ -224,7 +262,9 @@ def _json(value: object) -> str:
     return json.dumps(value, ensure_ascii=False, allow_nan=False, sort_keys=True, separators=(",", ":"))
 
 
+OWN_KEYS: Final = ("args", "kwargs", "description", "tags")
 ENTRY_KEYS: Final = SCHEDULE_KEYS | {
-    *("task", "args", "kwargs", "queue", "options", "description", "tags", "enabled", "owner"),
+    *OWN_KEYS,
+    *("task", "queue", "options", "enabled", "owner"),
     *("max_runs", "jitter", "catchup", "catchup_limit", "grace", "deadline", "guarantee"),
 }

@@ -2,9 +2,9 @@
 
 import hashlib
 import uuid
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Final, Literal, NamedTuple, Protocol
+from typing import Any, Final, Literal, NamedTuple, Protocol
 
 # Fixed for ever: task ids of all beatd installations derive from it.
 TASK_ID_NAMESPACE: Final = uuid.UUID("6e0a4b1c-2b0f-5d0e-9a53-0c8f3d7be47d")
@@ -22,21 +22,21 @@ def jitter_of(name: str, jitter_ms: int) -> int:
 
 
 class TaskIds:
-    """Task ids of one entry: uuid5(TASK_ID_NAMESPACE, namespace US entry US slot in ms).
+    """Task ids of one namespace: uuid5(TASK_ID_NAMESPACE, namespace US entry US slot in ms).
 
-    Equal to uuid.uuid5, with the hash of all but the slot computed once: an id is needed for every fire.
+    Equal to uuid.uuid5, with the hash of the namespace computed once: an id is needed for every fire.
     """
 
     __slots__ = ("_prefix",)
 
-    def __init__(self, namespace: str, entry: str) -> None:
-        text = f"{namespace}{UNIT_SEPARATOR}{entry}{UNIT_SEPARATOR}"
+    def __init__(self, namespace: str) -> None:
+        text = f"{namespace}{UNIT_SEPARATOR}"
         self._prefix = hashlib.sha1(TASK_ID_NAMESPACE.bytes + text.encode(), usedforsecurity=False)
 
-    def of(self, slot: int) -> str:
-        """The task id of a slot given in UTC milliseconds."""
+    def of(self, entry: str, slot: int) -> str:
+        """The task id of an entry's slot, which is given in UTC milliseconds."""
         sha = self._prefix.copy()
-        sha.update(b"%d" % slot)
+        sha.update(f"{entry}{UNIT_SEPARATOR}{slot}".encode())
         h = sha.hexdigest()
         return f"{h[:8]}-{h[8:12]}-5{h[13:16]}-{_VARIANT[h[16]]}{h[17:20]}-{h[20:32]}"
 
@@ -61,7 +61,11 @@ class Skip:
 
 
 class Template(Protocol):
-    """A queue's message, ready but for what differs from fire to fire. Made by a format, once per revision."""
+    """A queue's message, ready but for what differs from entry to entry and from fire to fire.
+
+    Made by a format, once for all entries with the same task, queue and options: tens of thousands may be staged, and
+    of each one only ``own`` is kept.
+    """
 
     @property
     def queue_key(self) -> str:
@@ -75,11 +79,16 @@ class Template(Protocol):
     def expires_on(self) -> int | None:
         """The instant (UTC ms) after which no message is worth sending; None where there is none."""
 
-    @property
-    def size(self) -> int:
-        """No rendered message has more bytes than this."""
+    def own(self, name: str, args: Sequence[Any], kwargs: Mapping[str, Any]) -> str:
+        """All that an entry's messages have of their own, beside its name, as one text that ``render`` understands.
 
-    def render(self, task_id: str, slot_ms: int, delivery_tag: str) -> bytes:
+        Raises EntryInvalid naming args or kwargs that this format can't say, or a message that gets too large.
+        """
+
+    def longest(self, name: str, own: str) -> int:
+        """No message rendered of these has more bytes."""
+
+    def render(self, name: str, own: str, task_id: str, slot_ms: int, delivery_tag: str) -> bytes:
         """The message of one slot."""
 
 

@@ -57,15 +57,18 @@ def _is_plain(value: Any, depth: int) -> bool:
     kind = type(value)
     if kind is str:
         return bool(value.isascii())
-    if kind is list:
-        return depth < SHALLOW and len(value) <= FEW and all(_is_plain(inner, depth + 1) for inner in value)
-    if kind is dict:
-        return (
-            depth < SHALLOW
-            and len(value) <= FEW
-            and all(type(key) is str and key.isascii() and _is_plain(inner, depth + 1) for key, inner in value.items())
-        )
+    if kind is list or kind is dict:
+        if depth >= SHALLOW or len(value) > FEW:
+            return False
+        for inner in value if kind is list else value.values():
+            if not _is_plain(inner, depth + 1):
+                return False
+        return kind is list or _are_plain_keys(value)
     return value is None or kind is bool or (kind is int and -LARGE < value < LARGE)
+
+
+def _are_plain_keys(value: dict[Any, Any]) -> bool:
+    return all([type(key) is str and key.isascii() for key in value])  # noqa: C419  # a list is made faster
 
 
 def _problem(value: object) -> str | None:

@@ -1,14 +1,16 @@
 """The first slot of an entry that is to be planned."""
 
 from dataclasses import dataclass
-from typing import Final
+from typing import Final, Protocol
 
-from beatd.core.entry import Entry
+from beatd.core.entry import Policy
 from beatd.core.fire import Skip
 from beatd.core.instant import LAST_MS
+from beatd.core.schedules import Schedule
 from beatd.core.timetable import PlanItem, Stored
 
 SCORE_END: Final = LAST_MS + 1  # no script of ours writes a score from here on
+WHOLE_DIGITS: Final = len(str(SCORE_END)) - 1  # any number of so many digits lies below it
 
 
 @dataclass(frozen=True, slots=True)
@@ -19,8 +21,20 @@ class First:
     skips: tuple[Skip, ...] = ()
 
 
+class Timed(Protocol):
+    """What planning needs to know of an entry."""
+
+    @property
+    def schedule(self) -> Schedule:
+        """The rule of its slots."""
+
+    @property
+    def policy(self) -> Policy:
+        """What decides whether a slot is fired or skipped."""
+
+
 def first_moment(
-    entry: Entry,
+    entry: Timed,
     since: int,
     last_slot: int,
     jitter: int,
@@ -50,7 +64,7 @@ def first_moment(
     return First(None, () if missed is None else (Skip("past", 1, missed, missed),))
 
 
-def plan_item(entry: Entry, stored: Stored, now: int, settled: int | None = None) -> PlanItem:
+def plan_item(entry: Timed, stored: Stored, now: int, settled: int | None = None) -> PlanItem:
     """What to tell the plan script about an entry whose score is no moment: -t says "plan from instant t".
 
     A score that none of our scripts writes (a fraction, an infinity) is planned from `now`, and a moment at or before
@@ -64,7 +78,7 @@ def plan_item(entry: Entry, stored: Stored, now: int, settled: int | None = None
     return PlanItem(stored.name, stored.rev, stored.score, verdict, "", first.skips)
 
 
-def stray_item(entry: Entry, stored: Stored) -> PlanItem | None:
+def stray_item(entry: Timed, stored: Stored) -> PlanItem | None:
     """Plans anew an entry whose moment stands for no slot of its schedule, from just before it; None where it does.
 
     Zone data may have changed since it was planned, or somebody has written the score by hand.
@@ -78,7 +92,7 @@ def stray_item(entry: Entry, stored: Stored) -> PlanItem | None:
     return PlanItem(stored.name, stored.rev, stored.score, verdict, "", first.skips)
 
 
-def moved_item(entry: Entry, stored: Stored, now: int) -> PlanItem | None:
+def moved_item(entry: Timed, stored: Stored, now: int) -> PlanItem | None:
     """Plans anew an entry whose next slot is another one by the zone data of today; None where it is not.
 
     A slot that has come already stays, though its jitter may not be over: whoever stages it asks whether it is one at
@@ -107,5 +121,7 @@ def moment_of(score: str) -> int | None:
 
 def whole_score(score: str) -> int | None:
     """A score that one of our scripts could have written: whole, of at most 15 digits. None for any other."""
+    if score.isascii() and score.isdigit() and len(score) <= WHOLE_DIGITS:  # nearly always: a moment of our days
+        return int(score)
     value = float(score)
     return int(value) if abs(value) < SCORE_END and value.is_integer() else None

@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from enum import IntEnum
-from typing import Final
+from typing import Final, NamedTuple
 
 from beatd.core.census import Sizes
 from beatd.core.fire import Skip
@@ -23,8 +23,7 @@ class Code(IntEnum):
     DECIDE_AGAIN = 6
 
 
-@dataclass(frozen=True, slots=True)
-class Stored:
+class Stored(NamedTuple):
     """One entry of the timetable as stored: exact score, revision, definition, last fired slot, jitter, runs left.
 
     left: None where runs are not counted, UNREADABLE where another client spoilt the number. held: the instant up to

@@ -7,24 +7,47 @@ thousands of entries share one; what is replaced or dropped stays in its bucket 
 import heapq
 from collections.abc import Iterator
 from dataclasses import dataclass, field
-from typing import Final
+from typing import Final, NamedTuple
 
-from beatd.core.entry import Entry
+from beatd.core.entry import Policy
 from beatd.core.fire import TaskIds, Template
+from beatd.core.schedules import Schedule
 
 SLICE_MS: Final = 128  # moments are also indexed by slices of this width, so that a short stretch is found at once
 
 
 @dataclass(frozen=True, slots=True)
-class Compiled:
-    """A definition made ready to fire: everything that does not change until the next revision."""
+class Shape:
+    """What many entries share: one object for all whose definitions differ in name, schedule and arguments only.
 
-    rev: str
-    entry: Entry
+    ``size``: the memory that it takes.
+    """
+
+    policy: Policy
     template: Template
     ids: TaskIds
+    size: int
+
+
+class Compiled(NamedTuple):
+    """A definition made ready to fire: everything that does not change until the next revision.
+
+    ``own``: what its messages have of their own, as the template wrote it. ``size``: the memory that it takes, with
+    its place in the window.
+    """
+
+    name: str
+    rev: str
+    schedule: Schedule
+    shape: Shape
+    own: str
     jitter: int
     size: int
+
+    @property
+    def policy(self) -> Policy:
+        """What decides whether a slot is fired or skipped."""
+        return self.shape.policy
 
 
 @dataclass(slots=True)
@@ -38,7 +61,7 @@ class Staged:
     @property
     def name(self) -> str:
         """The entry's name."""
-        return self.compiled.entry.name
+        return self.compiled.name
 
 
 @dataclass(slots=True)

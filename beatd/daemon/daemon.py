@@ -16,9 +16,7 @@ from typing import Final
 from beatd import __version__
 from beatd.config.on_disk import ConfigOnDisk, kept_settings
 from beatd.config.settings import SETTINGS, Settings
-from beatd.core.entry import Entry
 from beatd.core.entry_set import EntrySet
-from beatd.core.fire import Template
 from beatd.core.term import LeaseTiming
 from beatd.core.zone import data_version
 from beatd.daemon.clock import ServerClock
@@ -26,7 +24,9 @@ from beatd.daemon.definitions import Definitions
 from beatd.daemon.elector import Elector
 from beatd.daemon.events import LogEvents
 from beatd.daemon.files import FileEntries
+from beatd.daemon.garbage import collect_when_quiet, keep_full_collections_back
 from beatd.daemon.greeting import Greeting
+from beatd.daemon.lag import LoopLag
 from beatd.daemon.leader import Leader
 from beatd.daemon.own_files import LoadedFiles, OwnFiles
 from beatd.daemon.record import instance_record
@@ -87,15 +87,17 @@ class Start:
     once: bool = False
 
 
-async def run_daemon(start: Start) -> int:
+async def run_daemon(start: Start, lag: LoopLag) -> int:
     """Runs until a signal ends it; hands the lease over. Gives the exit code: 0 after SIGTERM, 130 after SIGINT.
 
     With ``once`` 0 when all is fired that is due; 1 when it can't lead within two TTL, or can't fire.
+    ``lag``: of the loop that this runs on.
     """
     settings = start.settings
     instance = Instance(socket.gethostname(), os.getpid())
     keys, timing, clock = Keys(settings.namespace), LeaseTiming(settings.lease_ttl), ServerClock()
     events = LogEvents(clock.monotonic)
+    lag.tell = lambda seconds: events.emit("loop_lagged", lag_ms=round(seconds * 1000))
     who = audit("beatd run", user_name(), instance.host)
     address = RedisAddress(start.url, timing.timeout)
     rights = Rights(keys, start.queues, user_of(start.url))
@@ -116,7 +118,7 @@ async def run_daemon(start: Start) -> int:
         events,
         instance=instance.name,
         zone_data=data_version(),
-        record=lambda term: record(term, own, clock, tzdata=data_version()),
+        record=lambda term: record(term, own, clock, tzdata=data_version(), lag_ms=round(lag.worst_ms)),
         saw_applied=own.saw,
         new_id=_new_id,
         random_source=random.Random(),  # noqa: S311  # spreads retries; nothing secret
@@ -137,7 +139,7 @@ async def run_daemon(start: Start) -> int:
         elector,
         clock,
         events,
-        Definitions(settings.namespace, _compiler(instance)),
+        Definitions(settings.namespace, partial(compile_template, origin=instance.origin)),
         FileEntries(stores.open_files, own, events, timing=timing, new_id=_new_id),
         version=__version__,
         zone_data=data_version(),
@@ -146,9 +148,11 @@ async def run_daemon(start: Start) -> int:
         patience=timing.patience,
     )
     events.emit("started", version=__version__, instance=instance.name, namespace=settings.namespace)
+    keep_full_collections_back()
     with _signals(watch.ask) as ended:
         try:
-            services = [elector.run(), leader.run(), watch.run(), _tend(start.keeper, events), _until(ended)]
+            services = [elector.run(), leader.run(), watch.run(), collect_when_quiet(lambda: leader.staged)]
+            services += [_tend(start.keeper, events), _until(ended)]
             await run_together(*services, *([_until_calm(elector, leader, clock, timing)] if start.once else []))
         finally:
             await elector.resign()  # also when a defect ends us: a standby should not have to wait for the TTL
@@ -160,13 +164,6 @@ async def run_daemon(start: Start) -> int:
         return 0 if leader.calm.is_set() else 1
     events.emit("stopped", signal=ended.result().name)
     return 130 if ended.result() == signal.SIGINT else 0
-
-
-def _compiler(instance: Instance) -> Callable[[Entry], Template]:
-    def compiled(entry: Entry) -> Template:
-        return compile_template(entry, origin=instance.origin)
-
-    return compiled
 
 
 def _new_id() -> str:

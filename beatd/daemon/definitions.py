@@ -1,38 +1,66 @@
-"""Definitions made ready to fire, kept by revision: a revision's content never changes."""
+"""Definitions made ready to fire, kept by revision: a revision's content never changes.
+
+Thousands of entries often differ in nothing but name and arguments. So what a definition says beside these is read,
+checked and compiled once, found again by its very content, and shared.
+"""
 
 import json
-from collections import OrderedDict
-from typing import Final
+import marshal
+import sys
+from collections.abc import Mapping
+from typing import Any, Final, NamedTuple
 
-from beatd.core.entry import Entry, entry_from_definition
+from beatd.core.entry import (
+    LARGEST_DEFINITION,
+    OWN_KEYS,
+    Entry,
+    check_name,
+    entry_from_spec,
+    own_from_spec,
+    spec_from_definition,
+)
 from beatd.core.fire import TaskIds
+from beatd.core.schedules import SCHEDULE_KEYS, Schedule
 from beatd.core.timetable import UNREADABLE, PlanItem, Stored
-from beatd.core.window import Compiled
+from beatd.core.window import Compiled, Shape
+from beatd.daemon.kept import Kept
 from beatd.daemon.ports import CompileTemplate
-from beatd.errors import EntryInvalid
+from beatd.errors import EntryInvalid, ScheduleInvalid
 
-CACHE_BYTES: Final = 32 * 1024 * 1024
-_OVERHEAD: Final = 2_000  # of an entry's objects beside its text and message
+COMPILED_BYTES: Final = 8 * 1024 * 1024
+SHAPES_BYTES: Final = 4 * 1024 * 1024
+
+# Bytes of the objects beside their texts, as a test measures them.
+_ENTRY: Final = 350  # with its places in window and cache
+_SCHEDULE: Final = 1_000
+_RENAMED: Final = 70  # a schedule that differs by the entry's name, without its rule
+_SHAPE: Final = 2_000
+_MARSHAL: Final = 2  # the version without references and interned texts: equal values give equal bytes
+_DECODE: Final = json.JSONDecoder().decode
+
+
+class _Ready(NamedTuple):
+    """What a definition says beside the entry's own, made ready for one entry."""
+
+    schedule: Schedule
+    shape: Shape
+    size: int
 
 
 class Definitions:
     """Compiles stored definitions, and remembers the last ones up to a bound in bytes."""
 
     def __init__(self, namespace: str, compile_template: CompileTemplate) -> None:
-        self._namespace = namespace
+        self._ids = TaskIds(namespace)
         self._compile_template = compile_template
-        self._kept: OrderedDict[tuple[str, str], Compiled] = OrderedDict()
-        self._size = 0
+        self._kept: Kept[str, Compiled] = Kept(COMPILED_BYTES, lambda compiled: compiled.size)
+        self._ready: Kept[bytes, _Ready] = Kept(SHAPES_BYTES, lambda ready: ready.size)
+        self._shapes: Kept[bytes, Shape] = Kept(SHAPES_BYTES, lambda shape: shape.size)
 
     def known(self, name: str, rev: str | None) -> Compiled | None:
-        """What was compiled for an entry and its revision, if it is still kept.
-
-        The name counts: a client that writes many entries in one call may give them one nonce.
-        """
-        if rev is None or (found := self._kept.get((name, rev))) is None:
-            return None
-        self._kept.move_to_end((name, rev))
-        return found
+        """What was compiled for an entry and its revision, if it is still kept."""
+        found = self._kept.get(name)
+        return found if found is not None and found.rev == rev else None
 
     def compile(self, stored: Stored) -> Compiled:
         """Makes a definition ready. Raises EntryInvalid with the reason, whatever another client has stored."""
@@ -44,27 +72,62 @@ class Definitions:
         if stored.definition is None:
             raise EntryInvalid("there is no definition under this name", hint="write the entry again (beatd set)")
         try:
-            entry = entry_from_definition(stored.name, stored.definition)
-            compiled = self._compiled(entry, stored.rev, stored.jitter, len(stored.definition))
+            compiled = self._like_another(stored, stored.definition) or self._by_itself(stored, stored.definition)
         except EntryInvalid:
             raise
         except Exception as error:  # a defect met by one definition would end this instance, and then each standby
             raise EntryInvalid(f"it can't be made ready: {type(error).__name__}: {error}") from error
-        self._keep(compiled)
+        self._kept.put(stored.name, compiled)
         return compiled
 
-    def _compiled(self, entry: Entry, rev: str, jitter: int, length: int) -> Compiled:
-        template = self._compile_template(entry)
-        ids = TaskIds(self._namespace, entry.name)
-        return Compiled(rev, entry, template, ids, jitter, length + template.size + _OVERHEAD)
+    def _like_another(self, stored: Stored, definition: bytes) -> Compiled | None:
+        """As another entry's, but for its own. None where there is no such other one, and where something is wrong:
+        then it is read by itself, so that what is wrong is told in one way only.
+        """
+        if len(definition) > LARGEST_DEFINITION:
+            return None
+        try:
+            spec = _DECODE(definition.decode())
+            given = {key: spec.pop(key) for key in OWN_KEYS if key in spec}
+            ready = self._ready.get(marshal.dumps(spec, _MARSHAL))
+            if ready is None:
+                return None
+            check_name(stored.name)
+            own = own_from_spec(given)
+            schedule = ready.schedule.renamed(stored.name)
+            text = ready.shape.template.own(stored.name, own.args, own.kwargs)
+        except (ValueError, TypeError, AttributeError, RecursionError, EntryInvalid, ScheduleInvalid):
+            return None
+        more = 0 if schedule is ready.schedule else _RENAMED + schedule.rule.named_bytes
+        return _compiled(stored, schedule, ready.shape, text, more)
 
-    def _keep(self, compiled: Compiled) -> None:
-        before = self._kept.pop((compiled.entry.name, compiled.rev), None)
-        self._size += compiled.size - (before.size if before is not None else 0)
-        self._kept[compiled.entry.name, compiled.rev] = compiled
-        while self._size > CACHE_BYTES and self._kept:
-            _, dropped = self._kept.popitem(last=False)
-            self._size -= dropped.size
+    def _by_itself(self, stored: Stored, definition: bytes) -> Compiled:
+        spec = spec_from_definition(definition)
+        entry = entry_from_spec(stored.name, spec)
+        shared = {key: value for key, value in spec.items() if key not in OWN_KEYS}
+        shape, new = self._shape(entry, shared)
+        text = shape.template.own(stored.name, entry.args, entry.kwargs)
+        key = marshal.dumps(shared, _MARSHAL)
+        self._ready.put(key, _Ready(entry.schedule, shape, _SCHEDULE + len(key)))
+        # Who brings something new bears its size.
+        return _compiled(stored, entry.schedule, shape, text, _SCHEDULE + (shape.size if new else 0))
+
+    def _shape(self, entry: Entry, shared: Mapping[str, Any]) -> tuple[Shape, bool]:
+        """What entries share that have different schedules, too; whether it had to be made."""
+        key = marshal.dumps({name: value for name, value in shared.items() if name not in SCHEDULE_KEYS}, _MARSHAL)
+        found = self._shapes.get(key)
+        if found is not None:
+            return found, False
+        template = self._compile_template(entry.task, entry.queue, entry.options)
+        size = _SHAPE + len(key) + template.longest("", template.own("", (), {}))
+        shape = Shape(entry.policy, template, self._ids, size)
+        self._shapes.put(key, shape)
+        return shape, True
+
+
+def _compiled(stored: Stored, schedule: Schedule, shape: Shape, own: str, more: int) -> Compiled:
+    size = _ENTRY + sys.getsizeof(stored.name) + sys.getsizeof(stored.rev) + sys.getsizeof(own) + more
+    return Compiled(stored.name, stored.rev, schedule, shape, own, stored.jitter, size)
 
 
 def invalid_item(stored: Stored, error: EntryInvalid, version: str) -> PlanItem:

@@ -15,6 +15,7 @@ WARNINGS: Final = frozenset(
         "risk_found",
     }
 )
+DETAILS: Final = frozenset({"loop_lagged"})
 LOG: Final = logging.getLogger("beatd")
 
 
@@ -29,7 +30,7 @@ class LogEvents:
 
     def emit(self, event: str, **fields: object) -> None:
         """Logs one event."""
-        level = logging.WARNING if event in WARNINGS else logging.INFO
+        level = logging.WARNING if event in WARNINGS else logging.DEBUG if event in DETAILS else logging.INFO
         shown = " ".join(f"{key}={_shown(value)}" for key, value in fields.items() if value is not None)
         LOG.log(level, "%s %s", event, shown, extra={"event": event, "fields": fields})
 

@@ -116,7 +116,7 @@ class FileEntries:
         if verdict.standing is Standing.APPLIED and not await self._lacks(port, files.entries):
             if verdict.at > registry.applied.at or registry.applied.at > registry.now:
                 await port.note_applied(Applied(files.entries.hash, verdict.at, registry.applied.by))
-            self._tell_of_reload(files, 0, 0)
+            self._tell_of_reload(files, {"put": 0, "removed": 0})
             return True
         return await self._apply(port, files, verdict)
 
@@ -127,7 +127,7 @@ class FileEntries:
 
     async def _apply(self, port: FilePort, files: LoadedFiles, verdict: Verdict) -> bool:
         """Whether what is stored agrees with the files now."""
-        put = removed = 0
+        done = {"put": 0, "removed": 0, "renamed": 0}
         while True:
             try:
                 changes = await self._difference(port, files)
@@ -139,9 +139,10 @@ class FileEntries:
                 self._tell(error.message, error=error.message, hint=error.hint)
                 return False
             await port.note_applied(Applied(files.entries.hash, verdict.at, self._own.instance))
-            put, removed = put + len(changes.puts), removed + len(changes.removes)
+            for what, names in (("put", changes.puts), ("removed", changes.removes), ("renamed", changes.renames)):
+                done[what] += len(names)
             if changes.empty:
-                self._tell_of_reload(files, put, removed)
+                self._tell_of_reload(files, done)
                 return True
             # Once more, until nothing differs: had the dataset gone back before the note was written, the note would
             # stand there without the edits.
@@ -189,12 +190,13 @@ class FileEntries:
             replaces=replaces,
         )
 
-    def _tell_of_reload(self, files: LoadedFiles, put: int, removed: int) -> None:
+    def _tell_of_reload(self, files: LoadedFiles, done: Mapping[str, int]) -> None:
         """A reload is told once, when it is in effect; other changes when there are any."""
         news = files.reload is not None and files is not self._told_reload
-        if news or put or removed:
+        if news or any(done.values()):
             self._told_reload = files
-            self._events.emit("config_reloaded", put=put, removed=removed, **((news and files.reload) or {}))
+            shown = {what: number for what, number in done.items() if number or what != "renamed"}
+            self._events.emit("config_reloaded", **shown, **((news and files.reload) or {}))
 
     def _tell_of_newer(self, latest: Registered, applied: Applied) -> None:
         whose = "are the stored ones" if latest.hash == applied.hash else "count as soon as it leads"

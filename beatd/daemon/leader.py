@@ -56,6 +56,12 @@ class Leader:
         self._memory: Memory | None = None
         self._others_met = 0  # other leaders, when that memory was made
         self._recovery: Recovery | None = None
+        self._session_now: Session | None = None
+
+    @property
+    def staged(self) -> int:
+        """How many entries are staged here."""
+        return 0 if self._session_now is None else len(self._session_now.window)
 
     async def run(self) -> None:
         """Runs for ever."""
@@ -118,8 +124,10 @@ class Leader:
                 session.sizes = led(await timetable.check(-1)).sizes
                 session.recovery = self._recover(session)
                 try:
+                    self._session_now = session
                     await self._serve(session, changes, trouble)
                 finally:
+                    self._session_now = None
                     self._remember(session)
             finally:
                 await changes.close()

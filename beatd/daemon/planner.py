@@ -4,16 +4,17 @@ import asyncio
 from collections.abc import Iterator, Sequence
 from typing import Final, TypeVar
 
-from beatd.core.planning import moment_of, owed_moment, plan_item, stray_item
+from beatd.core.planning import owed_moment, plan_item, stray_item
 from beatd.core.timetable import Code, PlanItem, Stored
 from beatd.core.window import Compiled, Staged
 from beatd.daemon.definitions import invalid_item
 from beatd.daemon.session import Session
-from beatd.daemon.together import wait_for_event
+from beatd.daemon.together import Turn, wait_for_event
 from beatd.errors import EntryInvalid
 
 PAGE: Final = 500
-SLICE: Final = 20  # entries made ready between two chances for the ticker
+SLICE: Final = 100  # entries made ready between two chances for the ticker, or as many as go into
+SLICE_S: Final = 0.002  # so that nobody waits long, however large the definitions are
 HORIZON_MS: Final = 15_000
 MOST_STAGED: Final = 200_000
 MOST_STAGED_BYTES: Final = 64 * 1024 * 1024
@@ -60,8 +61,11 @@ class Planner:
 
     async def _take_in(self, rows: Sequence[Stored]) -> None:
         """Stages what has a moment, and plans the rest: marks, and scores that no script of ours writes."""
-        await self._stage_rows([row for row in rows if owed_moment(row) is not None])
-        await self._plan([row for row in rows if owed_moment(row) is None])
+        moments = [owed_moment(row) for row in rows]
+        ready = [(row, moment) for row, moment in zip(rows, moments, strict=True) if moment is not None]
+        await self._stage_rows(ready)
+        if len(ready) < len(rows):
+            await self._plan([row for row, moment in zip(rows, moments, strict=True) if moment is None])
 
     async def _plan_unplanned(self) -> bool:
         marked = await self._s.timetable.unplanned(self._passed_over, PAGE)
@@ -78,12 +82,13 @@ class Planner:
 
     async def _plan(self, rows: Sequence[Stored]) -> int:
         """Computes and sets first moments; those inside the window are staged at once. How many were set."""
-        planned = 0
+        planned, turn = 0, self._turn()
         for part in _parts(rows, PAGE):
             items: list[PlanItem] = []
-            for piece in _parts(part, SLICE):
-                items += map(self._plan_item, piece)
-                await asyncio.sleep(0)
+            for row in part:
+                items.append(self._plan_item(row))
+                if turn.over():
+                    await asyncio.sleep(0)
             reply = await self._s.timetable.plan(self._s.term, items)
             planned += sum(code == Code.DONE for code in reply.codes)
             for row, item, code in zip(part, items, reply.codes, strict=True):
@@ -92,8 +97,8 @@ class Planner:
 
     def _plan_item(self, row: Stored) -> PlanItem:
         try:
-            entry = self._s.definitions.compile(row).entry
-            return plan_item(entry, row, self._s.clock.now_ms(), self._s.settled(row))
+            compiled = self._s.definitions.compile(row)
+            return plan_item(compiled, row, self._s.clock.now_ms(), self._s.settled(row))
         except EntryInvalid as error:
             self._s.events.emit("entry_invalid", entry=row.name, error=error.message)
             return invalid_item(row, error, self._version)
@@ -171,7 +176,7 @@ class Planner:
         unknown = []
         for (name, moment), rev in zip(wanted, revs, strict=True):
             compiled = self._s.definitions.known(name, rev)
-            if compiled is None or compiled.entry.policy.max_runs is not None or not self._is_slot(compiled, moment):
+            if compiled is None or compiled.policy.max_runs is not None or not self._is_slot(compiled, moment):
                 unknown.append(name)
             else:
                 self._s.window.stage(Staged(compiled, moment, None))
@@ -211,16 +216,19 @@ class Planner:
 
     async def _bring_back(self, rows: Sequence[Stored]) -> int:
         ready: dict[str, list[tuple[Stored, PlanItem]]] = {}
+        turn = self._turn()
         for row in rows:
+            if turn.over():
+                await asyncio.sleep(0)
             try:
                 compiled = self._s.definitions.compile(row)
             except EntryInvalid as error:
                 ready.setdefault("", []).append((row, invalid_item(row, error, self._version)))
                 continue
-            item = plan_item(compiled.entry, row, self._s.clock.now_ms())
+            item = plan_item(compiled, row, self._s.clock.now_ms())
             if (moment := owed_moment(row)) is not None:
                 item = PlanItem(row.name, row.rev, row.score, str(moment))
-            ready.setdefault(compiled.template.queue_key, []).append((row, item))
+            ready.setdefault(compiled.shape.template.queue_key, []).append((row, item))
         usable = dict(zip(ready, await self._s.timetable.usable(list(ready)), strict=True)) if ready else {}
         back = [pair for queue, pairs in ready.items() if usable[queue] for pair in pairs]
         if not back:
@@ -235,24 +243,25 @@ class Planner:
         staged = self._s.window.moment_of(name)
         return name in self._s.in_flight or (staged is not None and staged > moment)
 
-    async def _stage_rows(self, rows: Sequence[Stored]) -> None:
+    async def _stage_rows(self, rows: Sequence[tuple[Stored, int]]) -> None:
         anew: list[tuple[Stored, PlanItem]] = []
-        for part in _parts(rows, SLICE):
-            for row in part:
-                moment = moment_of(row.score)
-                if moment is None or not self._s.window.covers(moment):
-                    continue
-                try:
-                    compiled = self._s.make_ready(row)
-                    if self._is_slot(compiled, moment):
-                        self._s.window.stage(Staged(compiled, moment, row.left))
-                    elif (stray := stray_item(compiled.entry, row)) is not None:
-                        anew.append((row, stray))
-                except EntryInvalid as error:
-                    self._s.events.emit("entry_invalid", entry=row.name, error=error.message)
-                    anew.append((row, invalid_item(row, error, self._version)))
-            self._s.ticker_wakes.set()
-            await asyncio.sleep(0)
+        turn = self._turn()
+        for row, moment in rows:
+            if not self._s.window.covers(moment):
+                continue
+            try:
+                compiled = self._s.make_ready(row)
+                if self._is_slot(compiled, moment):
+                    self._s.window.stage(Staged(compiled, moment, row.left))
+                elif (stray := stray_item(compiled, row)) is not None:
+                    anew.append((row, stray))
+            except EntryInvalid as error:
+                self._s.events.emit("entry_invalid", entry=row.name, error=error.message)
+                anew.append((row, invalid_item(row, error, self._version)))
+            if turn.over():
+                self._s.ticker_wakes.set()
+                await asyncio.sleep(0)
+        self._s.ticker_wakes.set()
         if anew:
             reply = await self._s.timetable.plan(self._s.term, [item for _, item in anew])
             for (row, item), code in zip(anew, reply.codes, strict=True):
@@ -260,13 +269,16 @@ class Planner:
 
     def _is_slot(self, compiled: Compiled, moment: int) -> bool:
         """Whether a moment stands for a slot by the zone data of this instance, as far as those are to be trusted."""
-        schedule, slot = compiled.entry.schedule, moment - compiled.jitter
+        schedule, slot = compiled.schedule, moment - compiled.jitter
         if self._s.trust_slots or self._met_slot == (schedule, slot):
             return True
         if schedule.next_ms(slot - 1) != slot:
             return False
         self._met_slot = schedule, slot
         return True
+
+    def _turn(self) -> Turn:
+        return Turn(self._s.clock.monotonic, SLICE, SLICE_S)
 
     def _pause(self) -> float:
         """Until the window wants to be read on; an edit wakes the planner earlier."""

@@ -1,9 +1,8 @@
 """What the services need from the outside world. Adapters in `store`, `formats` fit these by shape."""
 
-from collections.abc import Awaitable, Callable, Sequence
-from typing import Protocol
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from typing import Any, Protocol
 
-from beatd.core.entry import Entry
 from beatd.core.fire import FireItem, Template
 from beatd.core.registration import Applied
 from beatd.core.term import Candidacy, Held, Term
@@ -181,5 +180,5 @@ class Stores(Protocol):
         """A connection that waits for a lease to be released."""
 
 
-CompileTemplate = Callable[[Entry], Template]
+CompileTemplate = Callable[[str, str, Mapping[str, Any]], Template]  # of task, queue, options
 Sleep = Callable[[float], Awaitable[None]]

@@ -8,9 +8,12 @@ from beatd.daemon.ports import Clock
 
 
 def instance_record(
-    term: Term | None, own: OwnFiles, clock: Clock, *, host: str, pid: int, version: str, tzdata: str
+    term: Term | None, own: OwnFiles, clock: Clock, *, host: str, pid: int, version: str, tzdata: str, lag_ms: int
 ) -> str:
-    """The record in T:inst, as JSON. ``registered`` and ``seen`` are UTC ms by Redis; ``file`` None: no files."""
+    """The record in T:inst, as JSON. ``registered`` and ``seen`` are UTC ms by Redis; ``file`` None: no files.
+
+    lag_ms: the longest that the loop was late in the last minute.
+    """
     registered = own.registered()
     return json.dumps(
         {
@@ -22,6 +25,7 @@ def instance_record(
             "file": registered and registered.hash,
             "registered": registered and registered.at,
             "config_ok": own.config_ok,
+            "lag_ms": lag_ms,
             "seen": clock.now_ms(),
         }
     )

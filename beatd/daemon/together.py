@@ -1,7 +1,7 @@
 """Running services side by side until the first of them ends."""
 
 import asyncio
-from collections.abc import Coroutine
+from collections.abc import Callable, Coroutine
 from typing import Any
 
 
@@ -21,6 +21,28 @@ async def run_together(*services: Coroutine[Any, Any, None]) -> None:
     for task in sorted(tasks, key=lambda task: task not in first):
         if not task.cancelled() and (error := task.exception()):
             raise error
+
+
+class Turn:
+    """How long a service computes before the others have theirs: so many steps or so long, whichever is over first."""
+
+    def __init__(self, monotonic: Callable[[], float], steps: int, seconds: float) -> None:
+        self._monotonic = monotonic
+        self._steps = steps
+        self._seconds = seconds
+        self._begin()
+
+    def over(self) -> bool:
+        """Counts a step; whether it was the last of this turn. The next turn begins with the answer."""
+        self._left -= 1
+        if self._left > 0 and self._monotonic() < self._until:
+            return False
+        self._begin()
+        return True
+
+    def _begin(self) -> None:
+        self._left = self._steps
+        self._until = self._monotonic() + self._seconds
 
 
 async def wait_for_event(event: asyncio.Event, seconds: float) -> bool:

@@ -96,7 +96,7 @@ class Upkeep:
                 continue
             with contextlib.suppress(EntryInvalid):
                 stored = Stored(name, "0", rev, definition, 0, 0, None)
-                if self._s.definitions.compile(stored).entry.schedule.kind == "at":
+                if self._s.definitions.compile(stored).schedule.kind == "at":
                     await port.remove([name], [rev])
 
     async def _walk(self, port: UpkeepPort) -> None:
@@ -131,8 +131,8 @@ class Upkeep:
         for number, row in enumerate(await self._s.timetable.look(names)):
             with contextlib.suppress(EntryInvalid):  # whoever stages it will say so
                 if owed_moment(row) is not None:
-                    entry = self._s.definitions.compile(row).entry
-                    items += filter(None, [moved_item(entry, row, self._s.clock.now_ms())])
+                    compiled = self._s.definitions.compile(row)
+                    items += filter(None, [moved_item(compiled, row, self._s.clock.now_ms())])
             if number % SLICE == 0:
                 await asyncio.sleep(0)
         if items:

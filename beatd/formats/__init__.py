@@ -7,9 +7,8 @@ with an underscore are parts of a format and not formats themselves.
 import importlib
 import pkgutil
 from collections.abc import Mapping
-from typing import Protocol, cast
+from typing import Any, Protocol, cast
 
-from beatd.core.entry import Entry
 from beatd.core.fire import Template
 
 
@@ -18,10 +17,10 @@ class Format(Protocol):
 
     KIND: str
 
-    def compile_template(self, entry: Entry, *, origin: str) -> Template:
-        """The template of an entry's messages; ``origin`` names the sending process.
+    def compile_template(self, task: str, queue: str, options: Mapping[str, Any], *, origin: str) -> Template:
+        """The template of all entries with this task, queue and options; ``origin`` names the sending process.
 
-        Raises EntryInvalid naming the option (or args, kwargs) that this format can't say.
+        Raises EntryInvalid naming the option that this format can't say.
         """
 
 

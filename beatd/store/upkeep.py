@@ -14,7 +14,7 @@ from beatd.store.entries import remove_call
 from beatd.store.keys import FORMAT, Keys
 from beatd.store.link import Command, Link
 from beatd.store.scripts import Arg, call
-from beatd.store.spoilt import object_of, whole
+from beatd.store.spoilt import held_to, instant, object_of, whole
 from beatd.store.timetable import HistoryBounds
 
 PAGE: Final = 500
@@ -38,15 +38,21 @@ class RedisUpkeep:
         return cursor_after, [_text(name) for name in flat[::2]]
 
     async def finished(self, cursor: str) -> tuple[str, list[tuple[str, int]]]:
-        """One page of the entries that have no more runs, with the instant at which that was seen (UTC ms)."""
+        """One page of the entries that have no more runs, with the instant at which that was seen (UTC ms).
+
+        What ended inside a pause with an end has ended only when that is over: it may be lifted before.
+        """
         cursor_after, flat = await self._page("HSCAN", "out", cursor)
         found = []
         for name, text in zip(flat[::2], flat[1::2], strict=True):
             finished = object_of(text).get("finished")
-            at = whole(str(finished.get("at")).encode()) if isinstance(finished, dict) else None
+            at = instant(finished.get("at")) if isinstance(finished, dict) else None
             if at is not None:
                 found.append((_text(name), at))
-        return cursor_after, found
+        if not found:
+            return cursor_after, found
+        holds = (await self.link.request(("HMGET", self.keys.key("hold"), *[name for name, _ in found])))[0]
+        return cursor_after, [(name, max(at, held_to(hold))) for (name, at), hold in zip(found, holds, strict=True)]
 
     async def definitions(self, names: Sequence[str]) -> list[tuple[str | None, bytes | None, bool]]:
         """Revision, definition, and whether a file owns it, of each name."""

@@ -4,7 +4,9 @@ from typing import Any
 
 import pytest
 
+from beatd import __version__
 from beatd.cli.main import COMMANDS
+from beatd.core.zone import data_version
 
 
 @pytest.mark.parametrize("command", ["", *COMMANDS])
@@ -19,3 +21,9 @@ def test_help_keeps_its_examples_on_lines_of_their_own(beatd: Any, command: str)
 def test_an_error_is_json_where_json_is_asked_for(beatd: Any, words: list[str]) -> None:
     assert beatd("next", "61 * * * *", *words).error["code"] == 3
     assert set(beatd("next", *words).error) == {"error", "code", "message", "hint"}
+
+
+def test_the_version_tells_whose_zone_data_are_in_use(beatd: Any) -> None:
+    done = beatd("--version")
+    assert done.code == 0
+    assert done.out == f"beatd {__version__} (zone data {data_version()})\n"

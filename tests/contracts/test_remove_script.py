@@ -4,6 +4,7 @@ import json
 
 import pytest
 
+from beatd.core.fire import Skip
 from beatd.core.term import Term
 from beatd.store.entries import remove_call
 from beatd.store.scripts import call
@@ -13,7 +14,7 @@ from tests.support.store import NO_NUMBERS, REV, WHO, Store, fire_item, put_item
 pytestmark = pytest.mark.parametrize("store", ["plain", "flagged"], indirect=True)
 
 LOG_ROWS, ITEMS = 2, 3
-KINDS = ("lease", "def", "rev", "due", "out", "hold", "gone", "blocked", "jit", "left", "log", "file")
+KINDS = ("lease", "def", "rev", "due", "out", "hold", "gone", "blocked", "last", "jit", "left", "skip", "log", "file")
 
 
 @pytest.mark.parametrize("kind", ["due", "blocked"])
@@ -24,6 +25,8 @@ def test_a_removed_entry_leaves_its_last_fire_and_a_note(store: Store, kind: str
     contents = store.contents()
     log = contents.pop(store.key("log"))
     note = contents.pop(store.key("gone"))
+    assert store.skips() == [("a", [Skip("removed", 0, 995, int(now))])]
+    del contents[store.key("skip")]
     assert contents == {store.key("last"): {"a": "900|901|id|"}}
     assert json.loads(note["a"]) == {"at": now, "file": True}
     assert log[0][1] == {"op": "remove", "name": "a", "rev": "", "was": REV, "owed": "1000", "who": WHO}
@@ -38,6 +41,25 @@ def test_a_file_entry_leaves_its_pause_behind(store: Store) -> None:
     assert notes["file"].pop("paused") == {"who": "me"}
     assert [(name, sorted(note)) for name, note in notes.items()] == [("file", ["at", "file"]), ("api", ["at", "file"])]
     assert [row["owed"] for row in store.rows("log")[-2:]] == ["-7", "-7"]
+
+
+def test_what_is_still_to_come_is_not_missed(store: Store) -> None:
+    store.plant("a", store.now() + 60_000)
+    assert store.remove("a") == "0"
+    assert store.do("EXISTS", store.key("skip")) == 0
+
+
+@pytest.mark.parametrize("out, tells", [
+    ('{"paused":{},"owed":"1000"}', [("a", 1_000)]), ('{"finished":{},"owed":"1000"}', []), ('{"disabled":{}}', []),
+])  # fmt: skip
+def test_what_an_entry_outside_the_timetable_owed_is_told_unless_it_was_over(
+    store: Store, out: str, tells: list[tuple[str, int]]
+) -> None:
+    store.plant("a", 1_000, out=out)
+    store.do("ZREM", store.key("due"), "a")
+    store.remove("a")
+    assert [(name, skip.first) for name, [skip] in (store.skips() if tells else [])] == tells
+    assert store.do("EXISTS", store.key("skip")) == len(tells)
 
 
 def test_removing_twice_is_removing_once(store: Store) -> None:

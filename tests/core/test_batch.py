@@ -2,7 +2,7 @@
 
 import itertools
 import json
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
@@ -33,7 +33,7 @@ def test_an_entry_on_time_is_one_plain_message() -> None:
     item = item_of(staged("nightly", T0), T0 + 3)
     assert (item.name, item.rev, item.queue_key) == ("nightly", "rev", "celery")
     assert (item.expected, item.slots, item.next_moment) == (T0, (T0,), T0 + M)
-    assert (item.plain, item.task_id) == (True, TaskIds("default", "nightly").of(T0))
+    assert (item.plain, item.task_id) == (True, TaskIds("default").of("nightly", T0))
     assert (item.good_until, item.left, item.skips) == (T0 + M, None, ())
     (message,) = [json.loads(raw) for raw in item.messages]
     assert message["headers"]["id"] == item.task_id
@@ -58,11 +58,13 @@ def test_with_jitter_moments_move_and_slots_do_not() -> None:
 )
 def test_only_the_slot_of_the_expected_moment_is_plain(late: int, spec: dict[str, Any], slots: list[int]) -> None:
     item = item_of(staged("nightly", T0, **spec), T0 + late)
-    ids = TaskIds("default", "nightly")
+    ids = TaskIds("default")
     assert item.slots == tuple(T0 + n * M for n in slots)
     assert not item.plain
-    assert item.task_id == (ids.of(item.slots[-1]) if slots else "")
-    assert [json.loads(raw)["headers"]["id"] for raw in item.messages] == [ids.of(slot) for slot in item.slots]
+    assert item.task_id == (ids.of("nightly", item.slots[-1]) if slots else "")
+    assert [json.loads(raw)["headers"]["id"] for raw in item.messages] == [
+        ids.of("nightly", slot) for slot in item.slots
+    ]
 
 
 def test_every_message_has_a_delivery_tag_of_its_own() -> None:
@@ -98,15 +100,24 @@ def test_no_more_entries_than_one_call_takes() -> None:
 class Short:
     """A format of very short messages."""
 
-    queue_key, expires_ms, expires_on, size = "celery", None, None, 60
+    queue_key, expires_ms, expires_on = "celery", None, None
 
-    def render(self, task_id: str, slot_ms: int, delivery_tag: str) -> bytes:
+    def own(self, name: str, args: Sequence[Any], kwargs: Mapping[str, Any]) -> str:
+        return ""
+
+    def longest(self, name: str, own: str) -> int:
+        return 60
+
+    def render(self, name: str, own: str, task_id: str, slot_ms: int, delivery_tag: str) -> bytes:
         return f"{task_id} {slot_ms}".encode()
 
 
 def test_no_more_messages_than_one_call_takes() -> None:
     due = [staged(f"e{n}", T0, catchup="all", catchup_limit=300) for n in range(5)]
-    short = [Staged(replace(entry.compiled, template=Short()), T0, None) for entry in due]
+    short = [
+        Staged(entry.compiled._replace(shape=replace(entry.compiled.shape, template=Short())), T0, None)
+        for entry in due
+    ]
     batch = batch_of(short, T0 + 299 * M)
     assert [len(item.messages) for item in batch.items] == [300, 300, 300, 100]
     assert batch.items[3].next_moment == T0 + 100 * M

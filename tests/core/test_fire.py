@@ -15,25 +15,25 @@ SLOTS = st.integers(-(2**53), 2**53)
 @given(st.text(), st.text(), SLOTS)
 def test_a_task_id_is_the_uuid5_of_namespace_entry_and_slot(namespace: str, entry: str, slot: int) -> None:
     expected = uuid.uuid5(TASK_ID_NAMESPACE, f"{namespace}\x1f{entry}\x1f{slot}")
-    assert TaskIds(namespace, entry).of(slot) == str(expected)
+    assert TaskIds(namespace).of(entry, slot) == str(expected)
 
 
 @given(st.lists(SLOTS, max_size=5), SLOTS)
 def test_an_id_does_not_depend_on_the_ids_made_before_it(others: list[int], slot: int) -> None:
-    used = TaskIds("default", "nightly")
+    used = TaskIds("default")
     for other in others:
-        used.of(other)
-    assert used.of(slot) == TaskIds("default", "nightly").of(slot)
+        used.of("nightly", other)
+    assert used.of("nightly", slot) == TaskIds("default").of("nightly", slot)
 
 
 def test_task_ids_stay_what_they_are_for_ever() -> None:
-    assert TaskIds("default", "nightly-report").of(1_796_000_400_000) == "f74d198d-c44d-5935-8f93-cb17d96a3d4f"
+    assert TaskIds("default").of("nightly-report", 1_796_000_400_000) == "f74d198d-c44d-5935-8f93-cb17d96a3d4f"
 
 
 @pytest.mark.parametrize("other", [("defaul", "tnightly", 0), ("default", "nightly", 1), ("other", "nightly", 0)])
 def test_another_namespace_entry_or_slot_is_another_id(other: tuple[str, str, int]) -> None:
     namespace, entry, slot = other
-    assert TaskIds(namespace, entry).of(slot) != TaskIds("default", "nightly").of(0)
+    assert TaskIds(namespace).of(entry, slot) != TaskIds("default").of("nightly", 0)
 
 
 @pytest.mark.parametrize(

@@ -6,7 +6,7 @@ from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, rule
 
-from beatd.core.window import SLICE_MS, Compiled, Staged, Window
+from beatd.core.window import SLICE_MS, Staged, Window
 from tests.core.entries import compiled, staged
 
 NAMES = [f"entry-{n}" for n in range(8)]
@@ -114,7 +114,7 @@ def test_what_was_replaced_is_never_taken() -> None:
 def test_a_storm_at_one_moment_is_taken_in_parts() -> None:
     window, ready = Window(), compiled("x")
     for n in range(250):
-        window.stage(Staged(Compiled("r", compiled(f"e{n}").entry, ready.template, ready.ids, 0, 1), 5, None))
+        window.stage(Staged(ready._replace(name=f"e{n}"), 5, None))
     parts = [window.take_due(5, 100) for _ in range(4)]
     assert [len(part) for part in parts] == [100, 100, 50, 0]
     assert len({item.name for part in parts for item in part}) == 250

@@ -1,13 +1,13 @@
 """A defect of ours that one entry brings to light: that entry becomes invalid, the daemon and the others go on."""
 
 import random
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import cast
+from typing import Any, cast
 
 import pytest
 
-from beatd.core.entry import Entry, entry_from_spec
+from beatd.core.entry import entry_from_spec
 from beatd.core.fire import FireItem, Template
 from beatd.core.term import Term
 from beatd.core.timetable import Stored
@@ -32,25 +32,30 @@ class Sturdy:
     queue_key: str = "celery"
     expires_ms: int | None = None
     expires_on: int | None = None
-    size: int = 100
 
-    def render(self, task_id: str, slot_ms: int, delivery_tag: str) -> bytes:
+    def own(self, name: str, args: Sequence[Any], kwargs: Mapping[str, Any]) -> str:
+        return ""
+
+    def longest(self, name: str, own: str) -> int:
+        return 100
+
+    def render(self, name: str, own: str, task_id: str, slot_ms: int, delivery_tag: str) -> bytes:
         return task_id.encode()
 
 
 class Brittle(Sturdy):
-    def render(self, task_id: str, slot_ms: int, delivery_tag: str) -> bytes:
+    def render(self, name: str, own: str, task_id: str, slot_ms: int, delivery_tag: str) -> bytes:
         raise OverflowError("year 10000 is out of range")
 
 
-def compiled(entry: Entry) -> Template:
-    if entry.name == "hopeless":
+def compiled(task: str, queue: str, options: Mapping[str, Any]) -> Template:
+    if task == "hopeless":
         raise RuntimeError("no template")
-    return Brittle() if entry.name == "brittle" else Sturdy()
+    return Brittle() if task == "brittle" else Sturdy()
 
 
 def stored(name: str) -> Stored:
-    definition = entry_from_spec(name, {"task": "t.t", "every": "1s", "anchor": "2026-01-01T00:00:00Z"}).to_definition()
+    definition = entry_from_spec(name, {"task": name, "every": "1s", "anchor": "2026-01-01T00:00:00Z"}).to_definition()
     return Stored(name, str(NOW), f"{random.random()}.f", definition.encode(), 0, 0, None)
 
 

@@ -1,12 +1,13 @@
 """What planner and ticker share: suspects, strikes and rests."""
 
 from collections.abc import Sequence
+from functools import partial
 from typing import cast
 
 import pytest
 
-from beatd.core.entry import Entry, entry_from_spec
-from beatd.core.fire import FireItem, Template
+from beatd.core.entry import entry_from_spec
+from beatd.core.fire import FireItem
 from beatd.core.term import Term
 from beatd.core.timetable import Stored
 from beatd.daemon.clock import ServerClock
@@ -37,13 +38,9 @@ class House:
         self.now = 100.0
         self.told = Told()
         clock = ServerClock(lambda: self.now)
-        definitions = Definitions("default", template_of)
+        definitions = Definitions("default", partial(compile_template, origin="gen1@host"))
         term = Term(epoch=1, owner="o", until=0, now=0, seq=0, incarnation="i")
         self.session = Session(term, cast(TimetablePort, None), clock, definitions, self.told)
-
-
-def template_of(entry: Entry) -> Template:
-    return compile_template(entry, origin="gen1@host")
 
 
 @pytest.fixture

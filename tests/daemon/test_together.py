@@ -5,7 +5,7 @@ from collections.abc import Callable
 
 import pytest
 
-from beatd.daemon.together import run_together, wait_for_event
+from beatd.daemon.together import Turn, run_together, wait_for_event
 from beatd.errors import LeaseLost, Unreachable
 
 
@@ -89,3 +89,21 @@ async def test_an_event_that_comes_while_waiting_is_taken() -> None:
     asyncio.get_running_loop().call_soon(event.set)
     assert await wait_for_event(event, 60)
     assert not event.is_set()
+
+
+def test_a_turn_is_over_after_so_many_steps() -> None:
+    turn = Turn(lambda: 0.0, 3, 1.0)
+    assert [turn.over() for _ in range(7)] == [False, False, True, False, False, True, False]
+
+
+def test_a_turn_is_over_after_its_time_however_few_the_steps() -> None:
+    now = 0.0
+    turn = Turn(lambda: now, 100, 0.002)
+    assert not turn.over()
+    now = 0.002
+    assert turn.over()
+    assert not turn.over()
+    now = 0.0035
+    assert not turn.over()
+    now = 0.004
+    assert turn.over()

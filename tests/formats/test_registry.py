@@ -7,7 +7,6 @@ from pathlib import Path
 import pytest
 
 import beatd.formats
-from beatd.core.entry import entry_from_spec
 from beatd.formats import find_formats
 
 A_FORMAT = """
@@ -17,12 +16,17 @@ class Template:
     queue_key = "q"
     expires_ms = None
     expires_on = None
-    size = 100
 
-    def render(self, task_id, slot_ms, delivery_tag):
+    def own(self, name, args, kwargs):
+        return ""
+
+    def longest(self, name, own):
+        return 100
+
+    def render(self, name, own, task_id, slot_ms, delivery_tag):
         return task_id.encode()
 
-def compile_template(entry, *, origin):
+def compile_template(task, queue, options, *, origin):
     return Template()
 """
 
@@ -46,11 +50,9 @@ def test_celery_is_a_format() -> None:
 def test_a_format_is_added_by_adding_a_file(folder: Path) -> None:
     (folder / "throwaway.py").write_text(A_FORMAT.format(kind="throwaway"))
 
-    template = find_formats()["throwaway"].compile_template(
-        entry_from_spec("e", {"task": "t", "every": "5s"}), origin="gen1@host"
-    )
+    template = find_formats()["throwaway"].compile_template("t", "q", {}, origin="gen1@host")
 
-    assert template.render("id", 0, "tag") == b"id"
+    assert template.render("e", template.own("e", (), {}), "id", 0, "tag") == b"id"
 
 
 def test_two_formats_of_one_kind_are_refused(folder: Path) -> None:

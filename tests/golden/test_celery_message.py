@@ -14,8 +14,8 @@ from hypothesis import strategies as st
 from kombu.utils import json as kombu_json
 
 from beatd.core.entry import entry_from_spec
-from beatd.formats.celery import compile_template
 from tests.support.celery_beat import sent_by_celery_beat
+from tests.support.messages import messages_of
 
 TASK_ID = "5d3e7c62-6f0b-5a41-8b8e-0f5d6d1c9a77"
 DELIVERY_TAG = "2c9d3c1e-77a1-4f0e-9b59-3f3f0a2b7c11"
@@ -104,14 +104,14 @@ CASES: Mapping[str, Case] = {
 def test_a_message_equals_the_one_of_celery_beat(case: Case, redis_client: redis.Redis) -> None:
     spec = {"task": "app.tasks.report", "every": "5s", "args": case.args, "kwargs": case.kwargs, "queue": case.queue}
     entry = entry_from_spec("nightly", {**spec, "options": case.options})
-    template = compile_template(entry, origin=ORIGIN)
-    message = template.render(TASK_ID, case.slot_ms, DELIVERY_TAG)
+    messages = messages_of(entry, ORIGIN)
+    message = messages.render(TASK_ID, case.slot_ms, DELIVERY_TAG)
 
     theirs = sent_by_celery_beat(entry, case.options, redis_client, task_id=TASK_ID, slot_ms=case.slot_ms)
 
-    assert template.queue_key == theirs.queue_key
+    assert messages.queue_key == theirs.queue_key
     assert _comparable(message, case) == _comparable(theirs.message, case)
-    assert len(message) <= template.size
+    assert len(message) <= messages.longest
 
 
 def _comparable(message: bytes, case: Case) -> dict[str, Any]:
@@ -130,7 +130,7 @@ def _comparable(message: bytes, case: Case) -> dict[str, Any]:
 def test_a_message_says_which_entry_and_which_slot_it_is() -> None:
     entry = entry_from_spec("nightly ✓", {"task": "t", "every": "5s", "options": {"headers": {"team": "growth"}}})
 
-    decoded = json.loads(compile_template(entry, origin=ORIGIN).render(TASK_ID, SLOT_MS, DELIVERY_TAG))
+    decoded = json.loads(messages_of(entry, ORIGIN).render(TASK_ID, SLOT_MS, DELIVERY_TAG))
 
     headers, properties = decoded["headers"], decoded["properties"]
     assert headers["id"] == headers["root_id"] == properties["correlation_id"] == TASK_ID
@@ -153,11 +153,11 @@ def test_the_bytes_on_the_wire_are_those_kept_for_review() -> None:
         "options": {"priority": 6, "expires": "1h", "headers": {"team": "growth"}, "time_limit": 60},
     }
 
-    template = compile_template(entry_from_spec("send-digest", spec), origin=ORIGIN)
+    messages = messages_of(entry_from_spec("send-digest", spec), ORIGIN)
 
     kept = Path(__file__).with_name("celery_message.json").read_bytes()
-    assert template.render(TASK_ID, SLOT_MS, DELIVERY_TAG) == kept.rstrip(b"\n")
-    assert template.queue_key == "mail\x06\x166"
+    assert messages.render(TASK_ID, SLOT_MS, DELIVERY_TAG) == kept.rstrip(b"\n")
+    assert messages.queue_key == "mail\x06\x166"
 
 
 json_values = st.recursive(
@@ -170,7 +170,7 @@ json_values = st.recursive(
 def test_a_body_is_encoded_as_kombu_encodes_it(args: list[Any], kwargs: dict[str, Any]) -> None:
     entry = entry_from_spec("e", {"task": "t", "every": "5s", "args": args, "kwargs": kwargs})
 
-    message = json.loads(compile_template(entry, origin=ORIGIN).render(TASK_ID, SLOT_MS, DELIVERY_TAG))
+    message = json.loads(messages_of(entry, ORIGIN).render(TASK_ID, SLOT_MS, DELIVERY_TAG))
 
     embed = {"callbacks": None, "errbacks": None, "chain": None, "chord": None}
     expected = kombu_json.dumps([args, kwargs, embed])  # kombu is typed in part

@@ -10,8 +10,8 @@ import pytest
 import redis
 
 from beatd.core.entry import entry_from_spec
-from beatd.formats.celery import compile_template
 from tests.support.celery_worker import CeleryWorker
+from tests.support.messages import messages_of
 from tests.support.servers import RedisServer
 
 SLOT_MS = 1_795_165_200_000  # 2026-11-20T09:00:00Z
@@ -36,9 +36,9 @@ def client(redis_server: RedisServer) -> Iterator[redis.Redis]:
 
 def push(client: redis.Redis, name: str, spec: dict[str, Any], slot_ms: int = SLOT_MS) -> str:
     """Renders the message of one slot and pushes it as the fire script does; gives the task id."""
-    template = compile_template(entry_from_spec(name, {"every": "5s", **spec}), origin="gen1@tests")
+    messages = messages_of(entry_from_spec(name, {"every": "5s", **spec}))
     task_id = str(uuid.uuid4())
-    client.lpush(template.queue_key, template.render(task_id, slot_ms, str(uuid.uuid4())))
+    client.lpush(messages.queue_key, messages.render(task_id, slot_ms, str(uuid.uuid4())))
     return task_id
 
 

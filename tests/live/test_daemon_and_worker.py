@@ -80,13 +80,13 @@ def test_a_worker_executes_each_slot_under_the_id_that_follows_from_it(
     entry: str, worker: CeleryWorker, started_at: int
 ) -> None:
     for slot in slots(entry, started_at, 3):
-        task_id = TaskIds("default", entry).of(slot)
+        task_id = TaskIds("default").of(entry, slot)
         assert worker.app.AsyncResult(task_id).get(timeout=ANSWER_TIMEOUT) == RESULTS[entry]
 
 
 def test_a_task_sees_its_slot_and_not_the_moment_at_which_jitter_sent_it(worker: CeleryWorker, started_at: int) -> None:
     slot = slots("jittered", started_at, 1)[0]
-    result = worker.app.AsyncResult(TaskIds("default", "jittered").of(slot)).get(timeout=ANSWER_TIMEOUT)
+    result = worker.app.AsyncResult(TaskIds("default").of("jittered", slot)).get(timeout=ANSWER_TIMEOUT)
     text = datetime.fromtimestamp(slot / 1000, UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
     assert result == {"entry": "jittered", "slot": text}
 
@@ -109,7 +109,7 @@ def test_a_cron_of_five_fields_is_executed_at_the_next_minute(
         daemon.start().wait_for("config_reloaded")
         with redis_server.client() as client:
             slot = (client.time()[0] // 60 + 1) * 60_000
-        result = worker.app.AsyncResult(TaskIds("minutes", "minutely").of(slot))
+        result = worker.app.AsyncResult(TaskIds("minutes").of("minutely", slot))
         assert result.get(timeout=90) == 3
     finally:
         daemon.close()

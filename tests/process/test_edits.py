@@ -8,6 +8,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator
+from itertools import pairwise
 from typing import Any
 
 import pytest
@@ -17,6 +18,7 @@ from beatd.core.edit import PutItem, put_item
 from beatd.core.entry import entry_from_spec
 from beatd.errors import BeatdError
 from beatd.store.client import Client
+from beatd.store.entries import Pause
 from tests.support.daemon import ROOT, Daemon, Fleet
 from tests.support.ledger import Ledger, by_entry
 from tests.support.servers import RedisServer
@@ -95,6 +97,33 @@ def test_set_and_rm_from_the_command_line_are_obeyed_at_once(
     ledger.check_once()
 
 
+def test_a_paused_entry_fires_nothing_until_it_is_resumed_or_its_pause_ends(
+    server: RedisServer, client: redis.Redis, store: Client, start_daemon: StartDaemon, open_ledger: OpenLedger
+) -> None:
+    ledger = open_ledger(server)
+    start_daemon(server.url).wait_for("leader_acquired")
+    every = {"every": "100ms", "anchor": "1970-01-01T00:00:00Z", "grace": "0s"}
+    put(store, *(item(name, {**FAST, **every}) for name in ("left", "caught", "held", "other")))
+    for name in ("left", "caught", "held", "other"):
+        ledger.wait_for_entry(name, 2)
+    until = now_ms(client) // 100 * 100 + 1_000  # the very instant of a slot
+    store.pause(["left", "caught"], "p1", "{}", Pause("me"))
+    store.pause(["held"], "p2", "{}", Pause("me", until=until))
+    at = now_ms(client)
+    ledger.wait_for_entry("other", 3, after=at)
+    resumed = now_ms(client)
+    assert not [m for m in ledger.all() if m.entry != "other" and m.slot > at]
+    store.resume(["left"], "r1", "{}", catchup=False)
+    store.resume(["caught"], "r2", "{}", catchup=True)
+    for name in ("left", "caught", "held"):
+        ledger.wait_for_entry(name, 3, after=until)
+    slots = {name: [m.slot for m in ledger.all(name)] for name in ("left", "caught", "held")}
+    assert all(after - before == 100 for before, after in pairwise(slots["caught"]))
+    assert not [slot for slot in slots["left"] if at < slot <= resumed]
+    assert min(slot for slot in slots["held"] if slot > at) == until
+    ledger.check_once()
+
+
 def test_a_burst_of_changed_schedules_leaves_no_slot_twice_and_no_entry_behind(
     server: RedisServer, client: redis.Redis, store: Client, start_daemon: StartDaemon, open_ledger: OpenLedger
 ) -> None:
@@ -163,12 +192,12 @@ def test_an_edited_file_keeps_what_was_fired_and_takes_away_what_is_gone(
     daemon = start_daemon(server.url, config={"schedules": {"stays": FAST, "changes": FAST, "goes": FAST}})
     ledger.settle({"stays": FAST, "changes": FAST, "goes": FAST}, 0)
     assert daemon.stop() == 0
-    changed = {**FAST, "every": "300ms"}
-    daemon.write({"schedules": {"stays": {**FAST, "args": [1]}, "changes": changed, "comes": FAST}})
+    changed, comes = {**FAST, "every": "300ms"}, {**FAST, "args": [2]}  # as "goes" was, it would be a rename
+    daemon.write({"schedules": {"stays": {**FAST, "args": [1]}, "changes": changed, "comes": comes}})
     daemon.start()
     daemon.wait_for("config_reloaded", put="3", removed="1")
     at = now_ms(client)
-    ledger.settle({"stays": FAST, "changes": changed, "comes": FAST}, at + 700)
+    ledger.settle({"stays": FAST, "changes": changed, "comes": comes}, at + 700)
     assert not [m for m in ledger.all("goes") if m.slot > at]
     ledger.check({"stays": FAST}, at)
 

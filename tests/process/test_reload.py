@@ -3,8 +3,6 @@
 import json
 import os
 import signal
-import subprocess
-import sys
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -14,7 +12,9 @@ from typing import Any
 import pytest
 import redis
 
-from tests.support.daemon import ROOT, Daemon, Fleet
+from beatd.cli.status import judged
+from beatd.store.client import Client
+from tests.support.daemon import Daemon, Fleet
 from tests.support.ledger import Ledger
 from tests.support.servers import RedisServer
 
@@ -26,7 +26,7 @@ FAST: dict[str, Any] = {"task": "t.t", "every": "200ms", "fast": True, "catchup"
 
 
 def schedules(*names: str, **more: Any) -> dict[str, Any]:
-    return {"schedules": dict.fromkeys(names, SLOW), **more}
+    return {"schedules": {name: {**SLOW, "args": [name]} for name in names}, **more}
 
 
 def text(config: dict[str, Any]) -> str:
@@ -62,10 +62,10 @@ def applied(daemon: Daemon, count: int = 1) -> None:
 
 
 def status(server: RedisServer) -> tuple[int, Any]:
-    command = [sys.executable, "-m", "beatd", "status", "--redis", server.url, "-o", "json"]
-    environment = {**os.environ, "PYTHONPATH": str(ROOT)}
-    done = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=30, check=False)
-    return done.returncode, json.loads(done.stdout)
+    """As `beatd status` ends, and what it shows."""
+    with Client(server.url, "default") as store:
+        found = judged(store.status())
+    return int(found["code"]), found
 
 
 def wait_until(condition: Callable[[], bool], timeout: float = 20) -> None:
@@ -102,6 +102,34 @@ def test_sighup_applies_at_once(server: RedisServer, client: redis.Redis, start_
     daemon.wait_for("config_reloaded", put="1", removed="1")
     assert stored(client) == {"b"}
     assert daemon.stop() == 0
+
+
+def test_sighup_of_a_terminal_that_was_closed_ends_it(server: RedisServer, start_daemon: StartDaemon) -> None:
+    """It would go on for ever, and nobody would see it."""
+    screen, terminal = os.openpty()
+    daemon = start_daemon(server.url, config=schedules("a"), stdin=terminal)
+    os.close(terminal)
+    applied(daemon)
+    daemon.write(schedules("b"))
+    daemon.send(signal.SIGHUP)
+    applied(daemon, 2)
+    os.close(screen)
+    assert daemon.stop(signal.SIGHUP) == 0
+    assert daemon.events("leader_released")
+
+
+def test_an_entry_that_is_renamed_comes_and_goes_in_one_step(
+    server: RedisServer, client: redis.Redis, start_daemon: StartDaemon
+) -> None:
+    daemon = start_daemon(server.url, config={"schedules": {"old": FAST, "stays": SLOW}})
+    applied(daemon)
+    daemon.write({"schedules": {"stays": SLOW, "new": FAST}})
+    daemon.send(signal.SIGHUP)
+    daemon.wait_for("config_reloaded", entries="2", put="1", renamed="1")
+    assert stored(client) == {"stays", "new"}
+    rows: Any = client.xrevrange(f"{T}:log", count=2)
+    assert [(fields[b"op"], fields[b"name"]) for _, fields in rows] == [(b"remove", b"old"), (b"put", b"new")]
+    assert len({row_id.split(b"-")[0] for row_id, _ in rows}) == 1  # the same millisecond: one call
 
 
 def test_included_files_count_when_they_are_changed_added_or_taken_away(
@@ -187,9 +215,9 @@ def test_an_unusable_file_changes_nothing_and_is_told_with_its_places_until_it_i
     daemon.wait_for("config_refused", problems="1")
     replace(path, text(schedules("a")))
     daemon.wait_for("config_reloaded", put="0", removed="0")
-    assert status(server)[0] == 0
+    wait_until(lambda: status(server)[0] == 0)
     replace(path, text(schedules("a", "b")))
-    daemon.wait_for("config_reloaded", put="1", removed="0")
+    daemon.wait_for("config_reloaded", put="1", removed="0", entries="2")
     assert stored(client) == {"a", "b"}
     assert len(daemon.events("config_refused")) == 3
 

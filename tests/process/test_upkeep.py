@@ -60,12 +60,15 @@ def test_what_somebody_did_to_the_places_by_hand_is_mended(
 def test_what_is_over_is_forgotten(
     clean_redis: RedisServer, client: redis.Redis, store: Client, start_daemon: StartDaemon
 ) -> None:
-    for name in ("removed", "ran once", "runs no more"):
+    for name in ("removed", "ran once", "ended once, inside a pause", "runs no more"):
         put(store, name, task="t.t", **({"at": "2020-01-01T00:00Z"} if "once" in name else {"every": "1h"}))
     store.remove(["removed"], "{}")
     old = str(now_ms(client) - WEEK_MS - 1)
     client.hset(f"{T}:gone", "removed", json.dumps({"at": old, "file": False}))
-    for name in ("ran once", "runs no more"):
+    client.hset(
+        f"{T}:hold", "ended once, inside a pause", json.dumps({"until": now_ms(client) + WEEK_MS, "since": old})
+    )
+    for name in ("ran once", "ended once, inside a pause", "runs no more"):
         client.zrem(f"{T}:due", name)
         client.hset(f"{T}:out", name, json.dumps({"finished": {"at": old}}))
     client.hset(f"{T}:inst", "dead:1", json.dumps({"seen": int(old)}))
@@ -73,6 +76,7 @@ def test_what_is_over_is_forgotten(
     wait_until(lambda: store.find("ran once") is None)
     assert client.hkeys(f"{T}:gone") == [b"ran once"]
     assert store.find("runs no more") is not None  # it may be given more runs
+    assert store.find("ended once, inside a pause") is not None  # its pause may be lifted before
     assert not client.hexists(f"{T}:inst", "dead:1")
 
 

@@ -33,7 +33,7 @@ from beatd.daemon.session import Session
 from beatd.daemon.together import run_together
 from beatd.store.adapters import RedisStores
 from beatd.store.keys import Keys
-from tests.sim.entries import PlainTemplate, random_entry
+from tests.sim.entries import plain_template, random_entry
 from tests.sim.ledger import Ledger
 from tests.sim.link import Connection, Network
 from tests.sim.loop import Process, VirtualLoop, within
@@ -160,7 +160,7 @@ class Instance:
             instance=name,
             zone_data=(zone_data := r.choice(world.scenario.zone_data)),
             record=lambda term: instance_record(
-                term, self.own, clock, host="sim", pid=1, version="sim", tzdata=zone_data
+                term, self.own, clock, host="sim", pid=1, version="sim", tzdata=zone_data, lag_ms=0
             ),
             saw_applied=self.own.saw,
             new_id=lambda: next(ids),
@@ -171,7 +171,7 @@ class Instance:
             self.elector,
             clock,
             events,
-            Definitions(KEYS.namespace, lambda entry: PlainTemplate(entry, size)),
+            Definitions(KEYS.namespace, lambda task, queue, options: plain_template(queue, options, size)),
             FileEntries(stores.open_files, self.own, events, timing=timing, new_id=lambda: next(ids)),
             version="sim",
             zone_data=zone_data,

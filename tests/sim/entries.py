@@ -2,6 +2,7 @@
 
 import json
 import random
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -14,26 +15,26 @@ from beatd.errors import EntryInvalid
 class PlainTemplate:
     """A message that names its entry, its slot and the version of the definition."""
 
-    entry: Entry
+    queue_key: str
+    expires_ms: int | None
     size: int
+    expires_on: None = None
 
-    @property
-    def queue_key(self) -> str:
-        return self.entry.queue
+    def own(self, name: str, args: Sequence[Any], kwargs: Mapping[str, Any]) -> str:
+        return str(args[0]) if args else "null"
 
-    @property
-    def expires_ms(self) -> int | None:
-        expires = self.entry.options.get("expires")
-        return None if expires is None else int(expires * 1000)
+    def longest(self, name: str, own: str) -> int:
+        return self.size
 
-    @property
-    def expires_on(self) -> int | None:
-        return None
-
-    def render(self, task_id: str, slot_ms: int, delivery_tag: str) -> bytes:
-        version = self.entry.args[0] if self.entry.args else None
-        content = {"name": self.entry.name, "slot": slot_ms, "version": version, "id": task_id, "tag": delivery_tag}
+    def render(self, name: str, own: str, task_id: str, slot_ms: int, delivery_tag: str) -> bytes:
+        content = {"name": name, "slot": slot_ms, "version": json.loads(own), "id": task_id, "tag": delivery_tag}
         return json.dumps(content).encode()
+
+
+def plain_template(queue: str, options: Mapping[str, Any], size: int) -> PlainTemplate:
+    """The template of all entries with this queue and these options."""
+    expires = options.get("expires")
+    return PlainTemplate(queue, None if expires is None else int(expires * 1000), size)
 
 
 def random_schedule(r: random.Random, now: int, *, slow: bool) -> dict[str, Any]:

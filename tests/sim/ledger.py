@@ -18,7 +18,7 @@ from tests.sim.moves import Fires, Plans
 from tests.sim.redis import Data, Hash, Server, Stream, Words, ZSet, copied
 from tests.sim.replies import Failure, Reply
 
-KINDS: Final = ("due", "rev", "out", "blocked", "lease", "jit", "last", "left", "def", "hold", "meta")
+KINDS: Final = ("due", "rev", "out", "blocked", "lease", "jit", "last", "left", "def", "hold", "file", "meta")
 SCRIPTS: Final = (
     *("acquire", "renew", "release", "put", "remove", "pause", "resume", "reset"),
     *("plan", "fire", "applied", "repair", "trim"),
@@ -132,13 +132,11 @@ class Ledger:
                 self._server.data.pop(queue, None)  # a worker has taken them
         elif script == "plan":
             self._plans.plan(state, now, args, reply)
-        elif script == "remove":
-            self._edits.remove(state, now, args, reply)
         elif script == "applied":
             self._applied(args)
         elif script == "repair":
             self._plans.repair(args, reply)
-        elif script in ("put", "pause", "resume", "reset"):
+        elif script in ("put", "remove", "pause", "resume", "reset"):
             getattr(self._edits, script)(state, now, args, reply, time)
 
     def _refused(self, seen: Before, now: Mapping[str, Any], reply: Failure) -> None:

@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 
+import beatd.core.planning
 import beatd.daemon.leader
 import beatd.store.scripts
 import tests.sim.ledger
@@ -111,6 +112,10 @@ def _clocks(world: Scenario) -> Scenario:
     return replace(world, quiet=False, instances=2, faults=("step_back_an_hour", "kill"), foreign=False)
 
 
+def _clocks_step(world: Scenario) -> Scenario:
+    return replace(world, quiet=False, faults=("step", "step_a_little"), foreign=False)
+
+
 def _keep_window(patch: pytest.MonkeyPatch) -> None:
     """A new session goes on with the window of the one that got no answer."""
     real = LEADER.Session
@@ -145,6 +150,12 @@ NET = ("if differs and self._window_differed:", "if False:")
 SEQ = ("session.seq is not None and check.seq != session.seq", "False")
 NO_NET = python(Checker, "_compare_window", *NET)
 
+PLANNING: Any = beatd.core.planning
+RENEWED = "redis.call('HSET', K_rev, name, renewed(rev, nonce))"
+LAST = "max(start, last_slot)"
+NO_ROW = "local _ = (function() end)(SKIP_ROWS, now, name, 'paused'"
+KEEPS = "out.finished = score_of(hold.since) or now, out.finished"
+
 QUICK = [
     Mutation(
         "a disabled entry stays out of the timetable",
@@ -167,6 +178,9 @@ QUICK = [
     Mutation(
         "an unplanned entry's slots given up get a row",
         lua("put", "mark(-owed, fired, hold), not same_schedule", "mark(-owed, fired, hold), false"),
+    ),
+    Mutation(
+        "what a removed entry owed gets a row", lua("remove", "if owed and not out.finished then", "if false then")
     ),
     Mutation("a removed entry leaves the timetable", lua("remove", "redis.call('ZREM', K_due, name)", "")),
     Mutation(
@@ -196,9 +210,42 @@ QUICK = [
         _faulty,
     ),
     Mutation("plan never goes back before the last fire", lua("plan", AFTER_LAST, ""), _faulty),
+    Mutation("a pause takes out of the timetable", lua("pause", "redis.call('ZREM', K_due, name)", "")),
+    Mutation("a pause brings a new revision", lua("pause", RENEWED, "")),
+    Mutation("a reset brings a new revision", lua("reset", RENEWED, "")),
+    Mutation(
+        "a paused entry stays out of the timetable",
+        lua("put", "if out.paused or out.disabled then", "if out.disabled then"),
+    ),
+    Mutation("a pause leaves other reasons alone", lua("pause", "if out.disabled or out.invalid or out.", "if out.")),
+    Mutation("resume drops its own reason only", lua("resume", "out.disabled or out.invalid or out.finished", "false")),
+    Mutation(
+        "resume never goes back before the last fire",
+        lua("resume", "mark(since, fired)", "mark(since)", "mark(now, fired)", "mark(now)"),
+        _clocks_step,
+    ),
+    Mutation("a put plans nothing inside a pause", lua("put", "fired, held(hold))", "fired, 0)")),
+    Mutation("a reset plans nothing inside a pause", lua("reset", "fired, held(hold))", "fired, 0)")),
+    Mutation(
+        "the leader plans nothing inside a pause", python(PLANNING, "first_moment", "max(start, last_slot, held)", LAST)
+    ),
+    Mutation(
+        "what a pause with an end swallows has a row",
+        lua("pause", "hold_from(SKIP_ROWS, now, name, hold, since, fired)", "hold.since = ms(since)"),
+    ),
+    Mutation("what a pause swallows has a row", lua("resume", "add_range(SKIP_ROWS, now, name, 'paused'", NO_ROW)),
+    Mutation(
+        "what ended inside a pause has not ended",
+        lua("resume", "out.finished = score_of(hold.since) or now, nil", KEEPS),
+    ),
+    Mutation(
+        "a rename's two halves are one step",
+        lua("put", "if codes[N + i] == 0 then remove_entry", "if false then remove_entry"),
+    ),
 ]
 
 SLOW = [
+    Mutation("what another schedule owes inside a pause has a row", lua("put", "or (not same and", "or (false and")),
     Mutation(
         "a decision is good for a time",
         lua("fire", "if terms.after and now > expected + terms.after then", "if false then"),

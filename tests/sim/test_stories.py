@@ -16,11 +16,14 @@ from beatd.core.entry import entry_from_spec
 from beatd.core.entry_set import EntrySet
 from beatd.core.instant import instant_text
 from beatd.core.registration import Applied, Registered
+from beatd.daemon.checker import Checker
 from beatd.daemon.ticker import Ticker
 from beatd.store.adapters import RedisFileEntries
 from beatd.store.entries import put_call
 from tests.sim.cluster import KEYS, Instance, Scenario, World, scenario
 from tests.sim.history import History
+from tests.sim.link import NOWHERE
+from tests.sim.replies import Failure
 
 PEACE = replace(
     scenario(10), entries=1, instances=1, edit_every=1e6, fault_every=1e9, foreign=False, faulty=False, file_entries=0
@@ -108,6 +111,43 @@ def test_without_a_mark_they_would_pass_for_whole(monkeypatch: pytest.MonkeyPatc
     failure = world.run().failure
     assert failure is not None
     assert "are said to be applied" in failure
+
+
+def test_a_leader_that_was_stopped_in_the_middle_of_its_files_writes_no_more_of_them(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Stopped between two requests, it goes on with the next one before it can know that another one leads."""
+    world, refused = World(TWO), []
+    before, existing = world.ledger.noted, RedisFileEntries.existing
+    victims: list[Instance] = []
+    begun: list[Instance] = []
+
+    def noted(script: str, args: Any, reply: Any) -> None:
+        before(script, args, reply)
+        if script == "applied" and world.loop.time() > 5.0:
+            begun.extend(victims[:1])
+            victims.clear()
+        if script == "put" and isinstance(reply, Failure):
+            refused.append(reply.text.split()[0])
+
+    async def then_stopped(self: RedisFileEntries, names: Any) -> Any:
+        found = await existing(self, names)
+        if begun:
+            process = begun.pop().process
+            process.frozen = True
+            world.disturbed()
+            world.loop.call_later(2.5 * TWO.ttl, world.loop.thaw, process, context=NOWHERE)
+        return found
+
+    def reload() -> None:
+        victims.extend(i for i in world.instances if i.elector.term is not None)
+        victims[0].reload(world.new_files())
+
+    monkeypatch.setattr(RedisFileEntries, "existing", then_stopped)
+    world.ledger.noted = noted
+    world.loop.call_later(5.0, reload)
+    assert world.run().failure is None
+    assert refused == ["FENCED"]
 
 
 def _storm() -> Scenario:
@@ -208,3 +248,25 @@ def test_after_a_loss_of_all_data_entries_of_files_go_on_without_a_gap(lost_at: 
     assert before
     assert len(slots) > len(before) + 10
     assert {b - a for a, b in pairwise(slots)} == {700}
+
+
+def _places_after_it_was_taken_out(monkeypatch: pytest.MonkeyPatch) -> bool:
+    """Whether an entry that somebody takes out of the timetable by hand is back in it some seconds later."""
+    monkeypatch.setattr(tests.sim.trouble, "meddle", _nobody)
+    world = World(replace(PEACE, seconds=18.0, foreign=True, sizes={}))
+    world.ledger.history.tainted.update(["steady", "e0"])
+    _store(world, {"steady": {"every": "10s"}})
+    found: list[bool] = []
+    world.loop.call_later(10.0, world.server.execute, [b"ZREM", KEYS.key("due").encode(), b"steady"])
+    world.loop.call_later(15.0, lambda: found.append(b"steady" in world.ledger.state()["due"]))
+    world.run()
+    return found[0]
+
+
+def test_an_entry_that_somebody_takes_out_of_the_timetable_comes_back(monkeypatch: pytest.MonkeyPatch) -> None:
+    assert _places_after_it_was_taken_out(monkeypatch)
+
+
+def test_without_a_look_at_the_numbers_of_all_places_it_would_be_gone(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(Checker, "_compare_sizes", lambda checker, check: None)
+    assert not _places_after_it_was_taken_out(monkeypatch)

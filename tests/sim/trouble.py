@@ -12,14 +12,14 @@ from beatd.core.entry import Entry
 from beatd.core.fire import TaskIds
 from beatd.core.term import Term
 from beatd.core.timetable import PlanItem
-from beatd.core.window import Compiled, Staged
+from beatd.core.window import Compiled, Shape, Staged
 from beatd.errors import Unreachable
 from beatd.store.entries import Pause, pause_call, put_call, remove_call, reset_call, resume_call
 from beatd.store.link import Link
 from beatd.store.scripts import Call
 from beatd.store.timetable import fire_call, plan_call
 from tests.sim.cluster import KEYS, World
-from tests.sim.entries import PlainTemplate, random_entry, renamed, with_payload
+from tests.sim.entries import plain_template, random_entry, renamed, with_payload
 from tests.sim.history import History, compiled
 
 ODD_SCORES: Final = [b"0", b"-0", b"1.5", b"-1.5", b"inf", b"-inf", b"1e300", b"-1e20", b"-3", b"9007199254740993"]
@@ -201,6 +201,8 @@ class Chaos:
         if not any(instance.alive for instance in world.instances):
             world.start_instance()
         world.settling = True
+        if world.scenario.faulty:
+            world.disturbed()  # the last call of the faulty one may have renewed the lease of somebody who is gone
         world.note("world", "settles")
 
     async def _go_on(self, end: float) -> None:
@@ -407,7 +409,10 @@ class Impostor:
     def _fire_wrongly(self, state: Any, term: Term, entry: Entry, rev: str, jitter: int, moment: int) -> Call | None:
         world, r = self._world, self._random
         left = state["left"].get(entry.name.encode())
-        ready = Compiled(rev, entry, PlainTemplate(entry, 400), TaskIds(KEYS.namespace, entry.name), jitter, 400)
+        template = plain_template(entry.queue, entry.options, 400)
+        shape = Shape(entry.policy, template, TaskIds(KEYS.namespace), 400)
+        own = template.own(entry.name, entry.args, entry.kwargs)
+        ready = Compiled(entry.name, rev, entry.schedule, shape, own, jitter, 400)
         staged = Staged(ready, moment, None if left is None else int(left))
         item = make_item(staged, max(moment, world.now_ms()), 100, lambda: "tag")
         kind = r.choice(["early", "double", "backwards", "slots", "fenced", "planned"])

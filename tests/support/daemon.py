@@ -56,8 +56,10 @@ class Daemon:
         config: Mapping[str, Any] | None = None,
         lease_ttl: str | None = "2s",
         arguments: Sequence[str] = (),
+        stdin: int = subprocess.DEVNULL,
     ) -> None:
         self.folder = folder
+        self._stdin = stdin
         self._arguments = [*(("--redis", url) if url else ()), *arguments]
         if lease_ttl:
             self._arguments += ["--lease-ttl", lease_ttl]
@@ -99,7 +101,7 @@ class Daemon:
             [sys.executable, "-m", "beatd", "run", *files, *self._arguments],
             cwd=self.folder,
             env={**os.environ, "PYTHONPATH": str(ROOT), "PYTHONUNBUFFERED": "1"},
-            stdin=subprocess.DEVNULL,
+            stdin=self._stdin,
             stdout=subprocess.DEVNULL,
             stderr=subprocess.PIPE,
             text=True,

@@ -120,8 +120,8 @@ class Ledger:
         found = self.all()
         counts = Counter((m.entry, m.slot) for m in found)
         doubled = [f"{key} x {n}" for key, n in counts.items() if n > 1]
-        ids = {entry: TaskIds(self._namespace, entry) for entry in {m.entry for m in found}}
-        strange = [f"{m}: its id does not follow from its slot" for m in found if m.id != ids[m.entry].of(m.slot)]
+        ids = TaskIds(self._namespace)
+        strange = [f"{m}: its id does not follow from its slot" for m in found if m.id != ids.of(m.entry, m.slot)]
         missing = []
         for entry, spec in specs.items():
             schedule = parse_schedule({k: v for k, v in spec.items() if k in SCHEDULE_KEYS}, name=entry)

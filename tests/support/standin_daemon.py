@@ -18,7 +18,7 @@ import yaml
 
 from beatd.core.entry import Entry, entry_from_spec
 from beatd.core.fire import TaskIds
-from beatd.formats.celery import compile_template
+from tests.support.messages import messages_of
 
 
 def run(client: Any, entries: list[Entry], faults: Mapping[str, str]) -> None:
@@ -34,12 +34,12 @@ def run(client: Any, entries: list[Entry], faults: Mapping[str, str]) -> None:
 
 def fire_what_is_due(client: Any, entry: Entry, fault: str | None) -> None:
     now_ms = time.time_ns() // 1_000_000
-    template, task_ids = compile_template(entry, origin="gen1@standin"), TaskIds("default", entry.name)
+    messages, task_ids = messages_of(entry), TaskIds("default")
     slot_ms = int(client.hget("next", entry.name) or entry.schedule.next_ms(now_ms) or 0)
     while slot_ms <= now_ms:
         for _ in range(copies(fault, client.hincrby("met", entry.name, 1))):
-            message = template.render(task_ids.of(slot_ms), slot_ms, str(uuid.uuid4()))
-            client.lpush(template.queue_key, message)
+            message = messages.render(task_ids.of(entry.name, slot_ms), slot_ms, str(uuid.uuid4()))
+            client.lpush(messages.queue_key, message)
         slot_ms = entry.schedule.next_ms(slot_ms) or sys.maxsize
     client.hset("next", entry.name, slot_ms)
 

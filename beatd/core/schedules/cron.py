@@ -30,6 +30,7 @@ class Cron(Rule):
     __slots__ = ("_both", "_hash_id", "_known", "_seed", "interval_like", "text", "times", "zone")
 
     kind: ClassVar[str] = "cron"
+    named_bytes: ClassVar[int] = 900
 
     def __init__(self, text: str, zone: Zone, both: bool, hash_id: str | None, seed: str | None) -> None:
         parsed = parse_cron(text, seed)
@@ -50,6 +51,9 @@ class Cron(Rule):
     def named(self) -> bool:
         """H takes the entry's name where no hash_id is given."""
         return self._seed is not None and self._hash_id is None
+
+    def renamed(self, name: str) -> Rule:
+        return _interned(self.text, self.zone, self._both, None, name) if self.named else self
 
     def next_ms(self, after: int) -> int | None:
         since, slot, following = self._known

@@ -1,6 +1,6 @@
 """``every``: a fixed number of elapsed milliseconds on a grid that nothing shifts."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, ClassVar, Final
 
 from beatd.core.duration import UNIT_MS, format_duration, parse_duration
@@ -28,6 +28,10 @@ class Interval(Rule):
     in_utc: bool = True
 
     kind: ClassVar[str] = "every"
+    named_bytes: ClassVar[int] = 130
+
+    def renamed(self, name: str) -> Rule:
+        return replace(self, phase_ms=name_hash(name) % self.every_ms, anchor_assumed=False) if self.named else self
 
     def next_ms(self, after: int) -> int | None:
         after = max(after, FIRST_MS - 1)

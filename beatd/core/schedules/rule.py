@@ -20,6 +20,7 @@ class Rule(ABC):
     __slots__ = ()
 
     kind: ClassVar[str]
+    named_bytes: ClassVar[int] = 0  # of memory that a rule takes which is one entry's, for its name has a say
 
     @property
     def anchor_assumed(self) -> bool:
@@ -30,6 +31,12 @@ class Rule(ABC):
     def named(self) -> bool:
         """Whether the entry's name has a say in the slots, or would have if one were given."""
         return False
+
+    def renamed(self, name: str) -> "Rule":
+        """The rule as it is read for an entry of another name. Raises ScheduleInvalid."""
+        if self.named:
+            raise NotImplementedError(f"{type(self).__name__} is named, and doesn't say what another name makes of it")
+        return self
 
     @abstractmethod
     def next_ms(self, after: int) -> int | None:

@@ -44,6 +44,18 @@ class Schedule:
         return self.zone.name
 
     @property
+    def named(self) -> bool:
+        """Whether the entry's name has a say in the slots."""
+        return self.rule.named
+
+    def renamed(self, name: str) -> "Schedule":
+        """The schedule that parse_schedule makes of the same keys for an entry of another name.
+
+        Raises ScheduleInvalid: with H a date may never occur for one name and not for another.
+        """
+        return Schedule(self.rule.renamed(name), self.zone, self.start, self.end) if self.rule.named else self
+
+    @property
     def anchor_assumed(self) -> bool:
         """Whether an interval counts from the epoch because neither a name nor an anchor nor a start was given."""
         return self.rule.anchor_assumed

@@ -153,6 +153,6 @@ for i = 1, N do
   if codes[i] == 0 then put(i) end
 end
 for i = 1, M do
-  if codes[N + i] == 0 then remove_entry(ARGV[GOES + i], goes_revs[i], now, WHO, LOG_ROWS) end
+  if codes[N + i] == 0 then remove_entry(ARGV[GOES + i], goes_revs[i], now, WHO, LOG_ROWS, SKIP_ROWS) end
 end
 return { table.concat(codes), ms(now) }

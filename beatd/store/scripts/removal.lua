@@ -13,7 +13,9 @@ end
 
 -- ZREM comes first: servers refuse growth under memory pressure before a script's first write only, and taking
 -- something away always works. The pause of a file entry is kept for the day its line comes back.
-local function remove_entry(name, rev, at, who, log_rows)
+-- A row names the range of what it still owed.
+local function remove_entry(name, rev, at, who, log_rows, skip_rows)
+  local jitter, fired = number(redis.call('HGET', K_jit, name)), last_slot(redis.call('HGET', K_last, name))
   local score = redis.call('ZSCORE', K_due, name) or redis.call('ZSCORE', K_blocked, name)
   local out, hold = object(redis.call('HGET', K_out, name)), object(redis.call('HGET', K_hold, name))
   redis.call('ZREM', K_due, name)
@@ -27,6 +29,9 @@ local function remove_entry(name, rev, at, who, log_rows)
   end
   redis.call('HSET', K_gone, name, cjson.encode(note))
   local owed = score_of(score or out.owed)
+  if owed and not out.finished then
+    add_range(skip_rows, at, name, 'removed', math.max(settled(owed, jitter), fired) + 1, at)
+  end
   add_row(K_log, log_rows, 'op', 'remove', 'name', name, 'rev', '', 'was', rev, 'owed', owed and ms(owed) or '',
     'who', who)
 end
