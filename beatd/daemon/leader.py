@@ -166,9 +166,11 @@ class Leader:
             self._memory = memory
             return self._recovery
         self._recovery = None
-        if session.sizes.revisions == 0 and memory.entries:
+        if session.sizes.revisions == 0 and (memory.entries or memory.moments):
             lost = memory.not_in_files
             error = f"Redis came back empty: of {memory.entries} entries {lost} were in no file and are gone"
+            if not memory.entries:  # they are counted once a second
+                error = "Redis came back empty, before its entries were counted"
             self._events.emit("backlog", reason="wipe", error=error, lost=lost)
             if self._elector.others_met == self._others_met:
                 self._recovery = Recovery(memory)

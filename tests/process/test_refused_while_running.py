@@ -197,6 +197,21 @@ def test_a_server_that_takes_no_more_clients_while_all_connections_are_cut(
     goes_on(daemon, ledger, client, "takes no more clients")
 
 
+@pytest.mark.parametrize("key, kind", [("hist", "stream"), ("rev", "hash")])
+def test_a_key_of_beatd_that_somebody_has_overwritten(
+    key: str, kind: str, client: redis.Redis, firing: tuple[Daemon, Ledger]
+) -> None:
+    daemon, ledger = firing
+    client.rename(f"{T}:{key}", "aside")
+    client.set(f"{T}:{key}", "x")
+    said = daemon.wait_for("lease_refused")
+    assert f"{T}:{key} holds a string, beatd keeps a {kind} there: rename or delete that key" in said.line
+    client.rename("aside", f"{T}:{key}")
+    ledger.check(ENTRIES, now_ms(client) + 300)
+    assert len(daemon.events("lease_refused")) <= 3
+    assert not daemon.events("lease_lost")
+
+
 def test_a_newer_format_keeps_this_version_from_leading_and_from_editing(
     server: RedisServer, client: redis.Redis, firing: tuple[Daemon, Ledger], start_daemon: StartDaemon
 ) -> None:
