@@ -23,7 +23,7 @@ class Edits:
     def put(self, seen: State, now: State, args: Words, reply: Any, time: int) -> None:
         """One call of put, with what it replaces."""
         codes, n = reply[0].decode(), int(args[4])
-        names, revs, _, definitions, jitters, _, enabled, _ = (args[5 + i * n : 5 + (i + 1) * n] for i in range(8))
+        names, revs, _, definitions, jitters, _, enabled, files = (args[5 + i * n : 5 + (i + 1) * n] for i in range(8))
         refused = any(code in "25" for code in codes)
         for i, raw in enumerate(names):
             if refused or codes[i] == "1":
@@ -31,6 +31,8 @@ class Edits:
                 continue
             if now["rev"].get(raw) != revs[i] or now["def"].get(raw) != definitions[i]:
                 self._book.fail(f"put of {raw!r} was acknowledged and not stored")
+            if raw not in seen["rev"]:
+                self._history.created(raw.decode(), time, from_file=files[i] != b"")
             self._edited(raw.decode(), raw, seen, now, jitters[i], time, enabled=enabled[i] == b"1")
             before = self._history.last_edit.get(raw.decode())
             self._history.last_edit[raw.decode()] = "re-created" if before == "removed" else "edited"
@@ -195,9 +197,10 @@ class Edits:
         before = seen["rev"].get(raw)
         same = before is not None and before.split(b".")[1] == now["rev"][raw].split(b".")[1]
         tainted = name in self._history.tainted
-        if not tainted and (new is None) == enabled and "paused" not in out:
+        stopped = name in self._history.paused and self._history.paused[name] is None
+        if not tainted and (new is None) == enabled and not stopped and "paused" not in out:
             self._book.fail(f"{name}: enabled is {enabled} and its score {new}")
-        if new is not None and name in self._history.paused and self._history.paused[name] is None and not tainted:
+        if new is not None and stopped and not tainted:
             self._book.fail(f"{name} is paused, and a put brought it back at {new}")
         owed = float(out["owed"]) if score is None and "owed" in out else score
         if owed is not None and not tainted:
@@ -225,7 +228,7 @@ class Edits:
         since = settled(seen["due"].get(raw, seen["blocked"].get(raw)), whole(seen["jit"].get(raw)))
         if since is not None and name not in self._history.tainted:
             self._history.end_life(name, max(time, since))  # what it owed up to now is to stand in a row
-        self._history.forget(name)
+        self._history.removed(name, time, from_file=raw in seen["file"])
         self._history.last_edit[name] = "removed"
 
     # pause

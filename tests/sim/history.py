@@ -37,6 +37,7 @@ class History:
     wiped: dict[str, int | None] = field(default_factory=dict)  # file entries -> settled up to, when all was lost
     paused: dict[str, int | None] = field(default_factory=dict)  # until when, None for ever
     swallowed: dict[str, int] = field(default_factory=dict)  # up to which instant a pause took what there was
+    left_paused: dict[str, int | None] = field(default_factory=dict)  # of files: as `paused`, when it was removed
     last_edit: dict[str, str] = field(default_factory=dict)
     applied: tuple[str, int] = ("", 0)  # the files that were stored last in full, and when they were registered
     begun: tuple[bytes, bytes] | None = None  # whose difference was the first since then
@@ -51,6 +52,7 @@ class History:
             wiped=dict(self.wiped),
             paused=dict(self.paused),
             swallowed=dict(self.swallowed),
+            left_paused=dict(self.left_paused),
             last_edit=dict(self.last_edit),
             applied=self.applied,
             begun=self.begun,
@@ -73,10 +75,20 @@ class History:
         if lives:
             lives[-1] = replace(lives[-1], since=min(lives[-1].since, since))
 
-    def forget(self, name: str) -> None:
-        """A removed entry leaves its pause behind for nobody."""
-        self.paused.pop(name, None)
+    def removed(self, name: str, time: int, *, from_file: bool) -> None:
+        """A removed entry of a file leaves its pause to the next one of its name; any other takes it along."""
+        if name in self.paused:
+            until = self.paused.pop(name)
+            if from_file and (until is None or until > time):
+                self.left_paused[name] = until
         self.swallowed.pop(name, None)
+
+    def created(self, name: str, time: int, *, from_file: bool) -> None:
+        """A new entry of a file takes over the pause that was left."""
+        if name in self.left_paused:
+            until = self.left_paused.pop(name)
+            if from_file and (until is None or until > time):
+                self.paused[name] = until
 
     def held(self, name: str) -> int:
         """The instant up to which no slot may be planned or fired, by the edits that were acknowledged."""

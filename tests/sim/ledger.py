@@ -18,7 +18,7 @@ from tests.sim.moves import Fires, Plans
 from tests.sim.redis import Data, Hash, Server, Stream, Words, ZSet, copied
 from tests.sim.replies import Failure, Reply
 
-KINDS: Final = ("due", "rev", "out", "blocked", "lease", "jit", "last", "left", "def", "hold", "meta")
+KINDS: Final = ("due", "rev", "out", "blocked", "lease", "jit", "last", "left", "def", "hold", "file", "meta")
 SCRIPTS: Final = (
     *("acquire", "renew", "release", "put", "remove", "pause", "resume", "reset"),
     *("plan", "fire", "applied", "repair", "trim"),
