@@ -45,7 +45,7 @@ class Population:
     @property
     def message_bytes(self) -> int:
         """No message is longer."""
-        return self._template.longest(self._base.name, self._own)
+        return self._template.longest(self._own)
 
     def take(self, count: int) -> list[Staged]:
         """The next entries, as the planner stages them."""

@@ -28,8 +28,7 @@ def make_batch(due: Sequence[Staged], now: int, new_tag: Callable[[], str]) -> B
     staged: list[Staged] = []
     messages, size = MOST_MESSAGES, MOST_BYTES
     for index, entry in enumerate(due):
-        compiled = entry.compiled
-        room = min(messages, size // compiled.shape.template.longest(compiled.name, compiled.own))
+        room = min(messages, size // entry.compiled.shape.template.longest(entry.compiled.own))
         if len(items) == MOST_ENTRIES or (room < 1 and items):
             return Batch(items, staged, due[index:])
         item = make_item(entry, now, room, new_tag)
@@ -42,11 +41,11 @@ def make_batch(due: Sequence[Staged], now: int, new_tag: Callable[[], str]) -> B
 
 def make_item(staged: Staged, now: int, at_most: int, new_tag: Callable[[], str]) -> FireItem:
     """One entry's move: its span is walked now, not when it was staged."""
-    compiled, shape = staged.compiled, staged.compiled.shape
-    template, jitter = shape.template, compiled.jitter
+    name, rev, schedule, shape, own, jitter, _ = staged.compiled  # at once: this runs for every fire
+    template = shape.template
     owed = staged.moment - jitter
-    decision = decide(
-        compiled.schedule,
+    fires, skips, next_slot, good_until, left = decide(
+        schedule,
         shape.policy,
         owed=owed,
         now=now,
@@ -57,20 +56,20 @@ def make_item(staged: Staged, now: int, at_most: int, new_tag: Callable[[], str]
         at_most=at_most,
     )
     task_id, messages = "", []
-    for slot in decision.fires:
-        task_id = shape.ids.of(compiled.name, slot)
-        messages.append(template.render(compiled.name, compiled.own, task_id, slot, new_tag()))
+    for slot in fires:
+        task_id = shape.ids.of(name, slot)
+        messages.append(template.render(own, task_id, slot, new_tag()))
     return FireItem(
-        name=compiled.name,
-        rev=compiled.rev,
+        name=name,
+        rev=rev,
         expected=staged.moment,
-        next_moment=None if decision.next_slot is None else decision.next_slot + jitter,
-        slots=decision.fires,
-        plain=decision.fires == (owed,),
+        next_moment=None if next_slot is None else next_slot + jitter,
+        slots=fires,
+        plain=fires == (owed,),
         task_id=task_id,
-        good_until=decision.good_until,
-        left=decision.left,
-        skips=decision.skips,
+        good_until=good_until,
+        left=left,
+        skips=skips,
         queue_key=template.queue_key,
         messages=messages,
     )

@@ -80,15 +80,15 @@ class Template(Protocol):
         """The instant (UTC ms) after which no message is worth sending; None where there is none."""
 
     def own(self, name: str, args: Sequence[Any], kwargs: Mapping[str, Any]) -> str:
-        """All that an entry's messages have of their own, beside its name, as one text that ``render`` understands.
+        """All that an entry's messages have of their own, as one text that ``render`` understands.
 
         Raises EntryInvalid naming args or kwargs that this format can't say, or a message that gets too large.
         """
 
-    def longest(self, name: str, own: str) -> int:
-        """No message rendered of these has more bytes."""
+    def longest(self, own: str) -> int:
+        """No message rendered of it has more bytes."""
 
-    def render(self, name: str, own: str, task_id: str, slot_ms: int, delivery_tag: str) -> bytes:
+    def render(self, own: str, task_id: str, slot_ms: int, delivery_tag: str) -> bytes:
         """The message of one slot."""
 
 

@@ -73,6 +73,7 @@ class Staged:
 class _Bucket:
     """All that was staged for one moment. ``live`` counts those not replaced or dropped since."""
 
+    moment: int
     items: list[Staged] = field(default_factory=list)
     live: int = 0
 
@@ -115,6 +116,7 @@ class Window:
         bucket = self._buckets.get(item.moment)
         if bucket is None:
             bucket = self._open_bucket(item.moment)
+        item.moment = bucket.moment  # one number for all of them: replies bring one each
         bucket.items.append(item)
         bucket.live += 1
 
@@ -183,7 +185,7 @@ class Window:
                 yield item
 
     def _open_bucket(self, moment: int) -> _Bucket:
-        bucket = self._buckets[moment] = _Bucket()
+        bucket = self._buckets[moment] = _Bucket(moment)
         heapq.heappush(self._moments, moment)
         self._slices.setdefault(moment // SLICE_MS, []).append(moment)
         return bucket

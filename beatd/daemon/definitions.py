@@ -31,7 +31,7 @@ COMPILED_BYTES: Final = 8 * 1024 * 1024
 SHAPES_BYTES: Final = 4 * 1024 * 1024
 
 # Bytes of the objects beside their texts, as a test measures them.
-_ENTRY: Final = 350  # with its places in window and cache
+_ENTRY: Final = 320  # with its places in window and cache
 _SCHEDULE: Final = 1_000
 _RENAMED: Final = 70  # a schedule that differs by the entry's name, without its rule
 _SHAPE: Final = 2_000
@@ -119,7 +119,7 @@ class Definitions:
         if found is not None:
             return found, False
         template = self._compile_template(entry.task, entry.queue, entry.options)
-        size = _SHAPE + len(key) + template.longest("", template.own("", (), {}))
+        size = _SHAPE + len(key) + template.longest(template.own("", (), {}))
         shape = Shape(entry.policy, template, self._ids, size)
         self._shapes.put(key, shape)
         return shape, True

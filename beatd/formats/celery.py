@@ -53,12 +53,13 @@ class Template:
     _times: tuple[str, str] | None  # None where they depend on the slot
 
     def own(self, name: str, args: Sequence[Any], kwargs: Mapping[str, Any]) -> str:
-        """The body up to its end, which end it is, and the texts that workers log: three lines.
+        """The body up to its end, which end it is, the texts that workers log, and the name: four lines.
 
         Raises EntryInvalid naming args or kwargs that JSON can't say, and when the message would exceed 192 kB.
         """
-        own = _own(args, kwargs) if args or kwargs else _NOTHING
-        size = self.longest(name, own)
+        content = _content(args, kwargs) if args or kwargs else _NOTHING
+        own = f"{content}\n{self._name or _ENCODER.encode(name)}"
+        size = self.longest(own)
         if size > LARGEST_MESSAGE:
             raise EntryInvalid(
                 f"the message has up to {size} bytes; at most {LARGEST_MESSAGE} are accepted",
@@ -66,21 +67,21 @@ class Template:
             )
         return own
 
-    def longest(self, name: str, own: str) -> int:
-        """No message rendered of these has more bytes: JSON is ASCII here."""
-        return self._length + len(own) - 3 + len(self._name or _ENCODER.encode(name))
+    def longest(self, own: str) -> int:
+        """No message rendered of it has more bytes: JSON is ASCII here."""
+        return self._length + len(own)
 
-    def render(self, name: str, own: str, task_id: str, slot_ms: int, delivery_tag: str) -> bytes:
+    def render(self, own: str, task_id: str, slot_ms: int, delivery_tag: str) -> bytes:
         """The message of one slot. Both ids are plain ASCII of at most 36 characters, as UUIDs are."""
         # On the path of every fire: one f-string over ready pieces measured faster than joins, bytes and %.
         head, to_id, to_times, to_root, to_args, to_name, to_slot, to_correlation, to_expiration, to_tag, tail = (
             self._pieces
         )
-        body, end, shown = own.split("\n")
+        body, end, shown, name = own.split("\n")
         times, expiration = self._times or _times(self._eta, self._expires, slot_ms)
         return (
             f"{head}{body}{_ENDS[end]}{to_id}{task_id}{to_times}{times}{to_root}{task_id}{to_args}{shown}{to_name}"
-            f"{self._name or _ENCODER.encode(name)}{to_slot}{rfc3339(slot_ms)}{to_correlation}{task_id}"
+            f"{name}{to_slot}{rfc3339(slot_ms)}{to_correlation}{task_id}"
             f"{to_expiration}{expiration}{to_tag}{delivery_tag}{tail}"
         ).encode()
 
@@ -144,7 +145,7 @@ def _often(value: str | float | None) -> str:
     return json.dumps(value)
 
 
-def _own(args: Sequence[Any], kwargs: Mapping[str, Any]) -> str:
+def _content(args: Sequence[Any], kwargs: Mapping[str, Any]) -> str:
     shown_args = saferepr(list(args)) if args else "()"  # as celery beat: never the tuple's own brackets
     shown_kwargs = saferepr(kwargs)
     shown = f'{_ENCODER.encode(shown_args)}, "kwargsrepr": {_ENCODER.encode(shown_kwargs)}'
@@ -185,4 +186,4 @@ def _times(eta: Instant | None, expires: Instant | None, slot_ms: int) -> tuple[
     return f'"eta": {eta_text}, "expires": "{expires.text(slot_ms)}"', f', "expiration": "{left_ms}"'
 
 
-_NOTHING: Final = _own((), {})
+_NOTHING: Final = _content((), {})

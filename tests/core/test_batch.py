@@ -105,10 +105,10 @@ class Short:
     def own(self, name: str, args: Sequence[Any], kwargs: Mapping[str, Any]) -> str:
         return ""
 
-    def longest(self, name: str, own: str) -> int:
+    def longest(self, own: str) -> int:
         return 60
 
-    def render(self, name: str, own: str, task_id: str, slot_ms: int, delivery_tag: str) -> bytes:
+    def render(self, own: str, task_id: str, slot_ms: int, delivery_tag: str) -> bytes:
         return f"{task_id} {slot_ms}".encode()
 
 

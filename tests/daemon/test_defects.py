@@ -36,15 +36,15 @@ class Sturdy:
     def own(self, name: str, args: Sequence[Any], kwargs: Mapping[str, Any]) -> str:
         return ""
 
-    def longest(self, name: str, own: str) -> int:
+    def longest(self, own: str) -> int:
         return 100
 
-    def render(self, name: str, own: str, task_id: str, slot_ms: int, delivery_tag: str) -> bytes:
+    def render(self, own: str, task_id: str, slot_ms: int, delivery_tag: str) -> bytes:
         return task_id.encode()
 
 
 class Brittle(Sturdy):
-    def render(self, name: str, own: str, task_id: str, slot_ms: int, delivery_tag: str) -> bytes:
+    def render(self, own: str, task_id: str, slot_ms: int, delivery_tag: str) -> bytes:
         raise OverflowError("year 10000 is out of range")
 
 

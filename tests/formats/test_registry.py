@@ -20,10 +20,10 @@ class Template:
     def own(self, name, args, kwargs):
         return ""
 
-    def longest(self, name, own):
+    def longest(self, own):
         return 100
 
-    def render(self, name, own, task_id, slot_ms, delivery_tag):
+    def render(self, own, task_id, slot_ms, delivery_tag):
         return task_id.encode()
 
 def compile_template(task, queue, options, *, origin):
@@ -52,7 +52,7 @@ def test_a_format_is_added_by_adding_a_file(folder: Path) -> None:
 
     template = find_formats()["throwaway"].compile_template("t", "q", {}, origin="gen1@host")
 
-    assert template.render("e", template.own("e", (), {}), "id", 0, "tag") == b"id"
+    assert template.render(template.own("e", (), {}), "id", 0, "tag") == b"id"
 
 
 def test_two_formats_of_one_kind_are_refused(folder: Path) -> None:

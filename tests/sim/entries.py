@@ -21,14 +21,13 @@ class PlainTemplate:
     expires_on: None = None
 
     def own(self, name: str, args: Sequence[Any], kwargs: Mapping[str, Any]) -> str:
-        return str(args[0]) if args else "null"
+        return json.dumps({"name": name, "version": args[0] if args else None})
 
-    def longest(self, name: str, own: str) -> int:
+    def longest(self, own: str) -> int:
         return self.size
 
-    def render(self, name: str, own: str, task_id: str, slot_ms: int, delivery_tag: str) -> bytes:
-        content = {"name": name, "slot": slot_ms, "version": json.loads(own), "id": task_id, "tag": delivery_tag}
-        return json.dumps(content).encode()
+    def render(self, own: str, task_id: str, slot_ms: int, delivery_tag: str) -> bytes:
+        return json.dumps({**json.loads(own), "slot": slot_ms, "id": task_id, "tag": delivery_tag}).encode()
 
 
 def plain_template(queue: str, options: Mapping[str, Any], size: int) -> PlainTemplate:

@@ -12,7 +12,6 @@ class Messages:
     """The messages of one entry."""
 
     template: Template
-    name: str
     own: str
 
     @property
@@ -23,14 +22,14 @@ class Messages:
     @property
     def longest(self) -> int:
         """None has more bytes."""
-        return self.template.longest(self.name, self.own)
+        return self.template.longest(self.own)
 
     def render(self, task_id: str, slot_ms: int, delivery_tag: str) -> bytes:
         """The message of one slot."""
-        return self.template.render(self.name, self.own, task_id, slot_ms, delivery_tag)
+        return self.template.render(self.own, task_id, slot_ms, delivery_tag)
 
 
 def messages_of(entry: Entry, origin: str = "gen1@tests") -> Messages:
     """Celery's messages of an entry. Raises EntryInvalid."""
     template = compile_template(entry.task, entry.queue, entry.options, origin=origin)
-    return Messages(template, entry.name, template.own(entry.name, entry.args, entry.kwargs))
+    return Messages(template, template.own(entry.name, entry.args, entry.kwargs))
