@@ -152,7 +152,8 @@ class Leader:
 
     def _remember(self, session: Session) -> None:
         """What has been fired since an older memory would be fired again after it: none is better than that one."""
-        memory = session.memory(self._files.names() if self._files_were_settled else frozenset())
+        before = self._memory.names if self._memory is not None else frozenset()
+        memory = session.memory(self._files.names() if self._files.settled else before)
         if memory is not None or session.seq is not None:
             self._memory, self._others_met = memory, self._elector.others_met
 
@@ -166,7 +167,7 @@ class Leader:
             self._memory = memory
             return self._recovery
         self._recovery = None
-        if session.sizes.revisions == 0 and (memory.entries or memory.moments):
+        if session.sizes.revisions == 0 and (memory.entries or memory.staged):
             lost = memory.not_in_files
             error = f"Redis came back empty: of {memory.entries} entries {lost} were in no file and are gone"
             if not memory.entries:  # they are counted once a second
