@@ -18,7 +18,7 @@ from beatd.daemon.ticker import Ticker
 from beatd.daemon.together import run_together, wait_for_event
 from beatd.daemon.trouble import Trouble
 from beatd.daemon.upkeep import Upkeep
-from beatd.errors import BeatdError, LeaseLost, Unreachable, WritesRefused
+from beatd.errors import BeatdError, LeaseLost, Refused, Unreachable, WritesRefused
 
 
 class Leader:
@@ -140,7 +140,7 @@ class Leader:
     async def _serve(self, session: Session, changes: ChangePort, trouble: Trouble) -> None:
         planner = Planner(session, self._version)
         ticker = Ticker(session, new_tag=self._new_tag, prolonged=self._elector.prolonged)
-        position = await changes.position()
+        position = await _last_row(changes)  # before anything is read: what is edited from now on is told
         await run_together(
             planner.run(),
             ticker.run(),
@@ -178,9 +178,27 @@ class Leader:
         return self._recovery
 
 
+async def _last_row(changes: ChangePort) -> str:
+    try:
+        return await changes.position()
+    except Refused:  # told by whoever follows the log
+        return "0-0"
+
+
 async def _follow(changes: ChangePort, position: str, session: Session) -> None:
-    """The change log as a hint: whoever is named in a row is looked at again."""
+    """The change log as a hint: whoever is named in a row is looked at again.
+
+    Nothing is lost without it: what waits to be planned is counted once a second.
+    """
+    told = ""
     while True:
-        position, names = await changes.wait(position, 1.0)
+        try:
+            position, names = await changes.wait(position, 1.0)
+        except Refused as error:  # another kind of key in its place
+            if error.message != told:
+                told = error.message
+                session.events.emit("backlog", reason="change log", error=error.message, hint=error.hint)
+            await asyncio.sleep(1.0)
+            continue
         if names:
             session.suspect(*names)
