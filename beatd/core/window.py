@@ -159,9 +159,10 @@ class Window:
     def take_fresh(self, since: int, now: int, at_most: int) -> list[Staged]:
         """Removes and returns what fell due in (since, now], so that a backlog does not make others late.
 
-        The newest first: what falls due just after a storm must not wait behind it until neither is fresh any more.
+        The newest first: what falls due just after a storm must not wait behind it.
         """
-        slices = range(since // SLICE_MS, now // SLICE_MS + 1)
+        low, high = since // SLICE_MS, now // SLICE_MS
+        slices = range(low, high + 1) if high - low < len(self._slices) else self._slices
         moments = sorted((m for s in slices for m in self._slices.get(s, ()) if since < m <= now), reverse=True)
         taken: list[Staged] = []
         for moment in moments:

@@ -32,9 +32,9 @@ SHAPES_BYTES: Final = 4 * 1024 * 1024
 
 # Bytes of the objects beside their texts, as a test measures them.
 _ENTRY: Final = 320  # with its places in window and cache
-_SCHEDULE: Final = 1_000
+_SCHEDULE: Final = 600
 _RENAMED: Final = 70  # a schedule that differs by the entry's name, without its rule
-_SHAPE: Final = 2_000
+_SHAPE: Final = 1_000
 _MARSHAL: Final = 2  # the version without references and interned texts: equal values give equal bytes
 _DECODE: Final = json.JSONDecoder().decode
 

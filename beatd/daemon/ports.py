@@ -61,6 +61,9 @@ class TimetablePort(Protocol):
     async def page(self, after: int, until: int, offset: int, at_most: int) -> list[tuple[str, int]]:
         """Names with their moments in [after, until], in order."""
 
+    async def newest(self, after: int, until: int, at_most: int) -> list[tuple[str, int]]:
+        """Names with their moments in (after, until], the latest moments first."""
+
     async def revisions(self, names: Sequence[str]) -> list[str | None]:
         """The revision of each name."""
 

@@ -31,6 +31,7 @@ class Ticker:
         self._prolonged = prolonged
         self._room = asyncio.Semaphore(MOST_IN_FLIGHT)
         self._turn = 0
+        self._caught_up = 0  # the last moment at which nothing was overdue
 
     async def run(self) -> None:
         """Runs until the connection or the lease is lost; raises what ended it."""
@@ -59,23 +60,30 @@ class Ticker:
             task.result()
 
     async def _take(self) -> Sequence[Staged]:
-        """What to fire next. While more is overdue than a batch holds, every second batch serves what just fell due."""
+        """What to fire next. While more is overdue than a batch holds, every second batch serves what fell due last.
+
+        The newest first, since the backlog began: however long Redis or this process was held up, whatever fell due
+        meanwhile need not wait for the backlog.
+        """
         now, window = self._s.clock.now_ms() - EARLY_MS, self._s.window
         self._turn += 1
         if self._turn % 2:
             fresh: list[Staged] = []
             if window.bound < now:  # first, for it is newer than all that is staged: a full window may end in a storm
-                fresh = await self._read_fresh(max(window.bound + 1, now - FRESH_MS), now, MOST_ENTRIES)
-            fresh += window.take_fresh(now - FRESH_MS, now, MOST_ENTRIES - len(fresh))
+                fresh = await self._read_fresh(window.bound, now)
+            fresh += window.take_fresh(min(self._caught_up, now - FRESH_MS), now, MOST_ENTRIES - len(fresh))
             if fresh:
                 return fresh
-        return window.take_due(now, MOST_ENTRIES)
+        due = window.take_due(now, MOST_ENTRIES)
+        if len(due) < MOST_ENTRIES and window.bound >= now:
+            self._caught_up = now
+        return due
 
-    async def _read_fresh(self, since: int, now: int, at_most: int) -> list[Staged]:
+    async def _read_fresh(self, bound: int, now: int) -> list[Staged]:
         """Entries that fell due beyond the window's bound: a backlog is being read, and they must not wait for it."""
-        page = [name for name, _ in await self._s.timetable.page(since, now, 0, at_most)]
+        page = [name for name, _ in await self._s.timetable.newest(bound, now, MOST_ENTRIES)]
         found: list[Staged] = []
-        wanted = [name for name in page if name not in self._s.in_flight]
+        wanted = [name for name in page if name not in self._s.in_flight and not self._s.is_doubtful(name)]
         for row in await self._s.timetable.look(wanted) if wanted else ():
             moment = moment_of(row.score)
             if moment is None or moment > now or row.name in self._s.in_flight:

@@ -55,6 +55,12 @@ class RedisTimetable:
         pairs = _pairs((await self.link.request(words))[0])
         return [(name, int(float(text))) for name, text in pairs]
 
+    async def newest(self, after: int, until: int, at_most: int) -> list[tuple[str, int]]:
+        """Names with moments in (after, until], the latest moments first."""
+        words = ("ZRANGE", self.keys.key("due"), until, f"({max(after, -1)}", "BYSCORE", "REV")
+        pairs = _pairs((await self.link.request((*words, "LIMIT", 0, at_most, "WITHSCORES")))[0])
+        return [(name, int(float(text))) for name, text in pairs]
+
     async def revisions(self, names: Sequence[str]) -> list[str | None]:
         """The revision of each, None where there is none."""
         replies = await self.link.request(("HMGET", self.keys.key("rev"), *names))

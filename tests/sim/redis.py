@@ -265,6 +265,11 @@ def _zcount(s: Server, w: Words) -> Reply:
 
 
 def _zrange(s: Server, w: Words) -> Reply:
+    options = [word.upper() for word in w[3:]]
+    if options[:2] == [b"BYSCORE", b"REV"]:
+        offset, count, inside = _int(options[3]), _int(options[4]), _between(w[2], w[1])
+        found = [row for row in reversed(s._typed(w[0], ZSet).ordered()) if inside(row[1])]
+        return [part for name, score in found[offset : offset + count] for part in (name, _score_text(score))]
     low, high, rows = _int(w[1]), _int(w[2]), s._typed(w[0], ZSet).ordered()
     rows = rows[low : len(rows) + high + 1 if high < 0 else high + 1]
     return [part for name, score in rows for part in (name, _score_text(score))]

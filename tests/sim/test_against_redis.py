@@ -212,6 +212,7 @@ class Calls:
         bounds = [r.choice(["-inf", "0", "(0", "5", "+inf", str(self.now), "(x", "1e3"]) for _ in range(2)]
         return [
             ["ZRANGEBYSCORE", due, *bounds, "WITHSCORES", "LIMIT", r.choice([0, 1]), r.choice([1, 2, 500])],
+            ["ZRANGE", due, *bounds, "BYSCORE", "REV", "LIMIT", r.choice([0, 1]), r.choice([1, 2, 500]), "WITHSCORES"],
             ["ZCOUNT", due, *bounds],
             ["ZMSCORE", due, *NAMES],
             ["ZCARD", due],
