@@ -69,9 +69,9 @@ class Session:
         if self._strikes:
             self._strikes.pop(name, None)
 
-    def is_doubtful(self, name: str) -> bool:
-        """Whether its last move was refused: then it is the planner's to look at, lest it be tried without end."""
-        return name in self._strikes or name in self._resting
+    def rests(self, name: str) -> bool:
+        """Whether its moves were refused so often that nobody should try another now."""
+        return name in self._resting
 
     def next_suspects(self, at_most: int) -> list[str]:
         """Takes names to look at again; what is staged of them is dropped."""

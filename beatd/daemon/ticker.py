@@ -83,7 +83,7 @@ class Ticker:
         """Entries that fell due beyond the window's bound: a backlog is being read, and they must not wait for it."""
         page = [name for name, _ in await self._s.timetable.newest(bound, now, MOST_ENTRIES)]
         found: list[Staged] = []
-        wanted = [name for name in page if name not in self._s.in_flight and not self._s.is_doubtful(name)]
+        wanted = [name for name in page if name not in self._s.in_flight and not self._s.rests(name)]
         for row in await self._s.timetable.look(wanted) if wanted else ():
             moment = moment_of(row.score)
             if moment is None or moment > now or row.name in self._s.in_flight:

@@ -14,7 +14,7 @@ from beatd.core.window import Staged
 from beatd.daemon.clock import ServerClock
 from beatd.daemon.definitions import Definitions
 from beatd.daemon.ports import TimetablePort
-from beatd.daemon.session import Session
+from beatd.daemon.session import MOST_STRIKES, REST_S, Session
 from beatd.daemon.ticker import EARLY_MS, Ticker
 from beatd.formats.celery import compile_template
 
@@ -105,12 +105,16 @@ async def test_beyond_a_full_window_the_newest_are_read_first(house: House) -> N
     assert "heartbeat" not in [*await house.take(), *await house.take()]
 
 
-async def test_an_entry_whose_move_was_refused_is_left_to_the_planner(house: House) -> None:
+async def test_an_entry_whose_moves_are_refused_again_and_again_is_not_tried_without_end(house: House) -> None:
     house.session.window.bound = NOW - LONG
     house.timetable.due["stubborn"] = NOW - 500
-    assert await house.take() == ["stubborn"]
-    house.session.refused("stubborn")
+    for _ in range(MOST_STRIKES):
+        assert "stubborn" in [*await house.take(), *await house.take()]
+        house.session.refused("stubborn")
     assert [await house.take() for _ in range(4)] == [[]] * 4
+    house.seconds = REST_S
+    house.session.next_suspects(10)
+    assert "stubborn" in [*await house.take(), *await house.take()]
 
 
 async def test_nothing_is_taken_before_its_moment(house: House) -> None:
