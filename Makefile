@@ -48,7 +48,7 @@ soak: .venv/.test  ## Kill, stop and cut off a fleet for ten minutes, then count
 demo: .venv/.test  ## Watch a leader die and its standby go on, with a real worker
 	$(BIN)/python scripts/demo.py
 
-bench: .venv/.test .venv-peers/.done  ## Measure on this machine every number that the README gives
+bench: .venv/.test .venv-peers/.done  ## Measure on this machine every number of docs/performance.md
 	$(BIN)/python -m bench
 
 clean:  ## Remove what was installed, built and cached; .beatd (your data) stays

@@ -21,6 +21,7 @@ from beatd.core.preview import coming_slots, why_none
 from beatd.core.schedules import SCHEDULE_KEYS
 from beatd.core.schedules.schedule import COMMON_KEYS, KINDS
 from beatd.errors import BeatdError, EntryInvalid, Refused
+from beatd.formats.celery import compile_template
 from beatd.store.client import Client
 from beatd.store.entries import Row, audit, user_name
 
@@ -89,7 +90,10 @@ def set_entry(common: Common, name: str, schedule: dict[str, Any], *, yes: bool,
     with open_client(common) as client:
         before = client.find(name)
         spec = _patched(before, given)
+        if before is None and "task" not in spec:
+            raise EntryInvalid(f"there is no entry {name!r} yet; a new one needs --task NAME and a schedule")
         entry = entry_from_spec(name, spec)
+        compile_template(entry.task, entry.queue, entry.options, origin="").own(entry.name, entry.args, entry.kwargs)
         now = client.now_ms()
         if "at" in schedule:
             _refuse_past(entry, now)

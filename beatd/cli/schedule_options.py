@@ -76,7 +76,9 @@ def _entry_notes(entry: "Entry", state: str) -> list[str]:
     from beatd.core.fire import jitter_of
 
     found = []
-    if state != "scheduled" or not entry.enabled:
+    if state == "paused" and entry.enabled:
+        found.append(f"{entry.name!r} is paused: slots before the pause ends are not fired (beatd ls tells until when)")
+    elif state != "scheduled" or not entry.enabled:
         found.append(f"{entry.name!r} is {state if entry.enabled else 'disabled'}: none of this runs as things are")
     if jitter := jitter_of(entry.name, entry.policy.jitter_ms):
         found.append(f"jitter: each run is sent {format_duration(jitter)} after its slot")

@@ -15,6 +15,7 @@ OTHERS: Final = {
     "newer": "later: they count as soon as it leads; give all instances the same files",
     "older": "earlier: what is stored goes on, also when it leads",
 }
+REFUSING: Final = "but leads and does not apply them: its log tells why (many entries less: SIGHUP or --allow-shrink)"
 _T = TypeVar("_T")
 
 
@@ -31,7 +32,9 @@ def status(common: Common, output: str) -> int:
     else:
         for key in ("leader", "epoch", "lease_left_ms", "standbys", "entries", "lag_ms"):
             click.echo(f"{key:14} {_text(found[key])}")
-        for line in about_files(found["files"]):
+        if found["silent"]:
+            click.echo(f"{'silent':14} {_text(found['silent'])}: not heard of for longer than a lease's time to live")
+        for line in about_files(found["files"], found["leader"]):
             click.echo(f"{'files':14} {line}")
         if len(set(found["tzdata"].values())) > 1:
             click.echo(f"{'tzdata':14} differs: {_text(found['tzdata'])}")
@@ -46,6 +49,7 @@ def judged(raw: dict[str, Any]) -> dict[str, Any]:
     leader = lease.get("host") if leads else None
     ttl = _number(lease.get("ttl"), 6_000)
     alive = {name: record for name, record in raw["instances"].items() if is_alive(record, now, ttl)}
+    silent = sorted(name for name, record in alive.items() if _number(record.get("seen"), 0) < now - ttl)
     files = _files(raw["applied"], alive)
     oldest = raw["oldest_due"]
     lag = max(0, now - oldest) if oldest is not None else 0
@@ -53,7 +57,8 @@ def judged(raw: dict[str, Any]) -> dict[str, Any]:
         "leader": leader,
         "epoch": _number(lease.get("epoch"), None),
         "lease_left_ms": max(0, left) if leads else 0,
-        "standbys": sorted(name for name in alive if name != leader),
+        "standbys": sorted(name for name in alive if name != leader and name not in silent),
+        "silent": silent,
         "entries": raw["entries"],
         "lag_ms": lag,
         "files": files,
@@ -89,12 +94,13 @@ def _standing(record: dict[str, Any], applied: Applied) -> str:
     return "newer" if _number(record.get("registered"), 0) > applied.at else "older"
 
 
-def about_files(files: dict[str, Any]) -> Iterator[str]:
+def about_files(files: dict[str, Any], leader: str | None = None) -> Iterator[str]:
     """A line on what is stored, and one on each instance of which more is to be said."""
     yield f"of {files['by']}, registered {files['registered']}" if files["applied"] else "none are applied in full"
     for name, each in files["instances"].items():
         if each["stands"] in OTHERS:
-            yield f"{name} has others, registered {each['registered']}, {OTHERS[each['stands']]}"
+            what = REFUSING if name == leader and each["stands"] == "newer" else OTHERS[each["stands"]]
+            yield f"{name} has others, registered {each['registered']}, {what}"
         if not each["config_ok"]:
             yield f"{name} can't use its files as they are now and goes on with the last good ones: beatd check"
 

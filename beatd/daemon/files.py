@@ -18,6 +18,7 @@ from beatd.errors import EntryInvalid, Refused
 PAGE: Final = 500
 STEP: Final = 20  # entries made ready between two chances for the others
 RECHECK_S: Final = 2.0  # is what was applied still there? A FLUSHALL may have come between entries and their note
+MOST_NAMED: Final = 10  # of the entries that went, in a line of the log
 REFUSED_S: Final = 60.0
 
 
@@ -137,6 +138,7 @@ class FileEntries:
     async def _apply(self, port: FilePort, files: LoadedFiles, verdict: Verdict) -> bool:
         """Whether what is stored agrees with the files now."""
         done = {"put": 0, "removed": 0, "renamed": 0}
+        removed: list[str] = []
         while True:
             try:
                 await port.note_look(mark := self._new_id())
@@ -150,11 +152,12 @@ class FileEntries:
                 return False
             for what, names in (("put", changes.puts), ("removed", changes.removes), ("renamed", changes.renames)):
                 done[what] += len(names)
+            removed += changes.removes
             # Once more, until nothing differs and no write of ours lies between the mark and the note: had the dataset
             # gone back amid the writes, the note would stand there without some of them.
             applied = Applied(files.entries.hash, verdict.at, self._own.instance)
             if changes.empty and await port.note_applied(applied, mark):
-                self._tell_of_reload(files, done)
+                self._tell_of_reload(files, done, removed)
                 return True
 
     async def _lacks(self, port: FilePort, entries: EntrySet) -> bool:
@@ -200,13 +203,14 @@ class FileEntries:
             replaces=replaces,
         )
 
-    def _tell_of_reload(self, files: LoadedFiles, done: Mapping[str, int]) -> None:
+    def _tell_of_reload(self, files: LoadedFiles, done: Mapping[str, int], removed: Sequence[str] = ()) -> None:
         """A reload is told once, when it is in effect; other changes when there are any."""
         news = files.reload is not None and files is not self._told_reload
         if news or any(done.values()):
             self._told_reload = files
             shown = {what: number for what, number in done.items() if number or what != "renamed"}
-            self._events.emit("config_reloaded", **shown, **((news and files.reload) or {}))
+            names = ", ".join([*removed[:MOST_NAMED], *(["..."] if len(removed) > MOST_NAMED else [])])
+            self._events.emit("config_reloaded", **shown, gone=names or None, **((news and files.reload) or {}))
 
     def _tell_of_newer(self, latest: Registered, applied: Applied) -> None:
         whose = "are the stored ones" if latest.hash == applied.hash else "count as soon as it leads"

@@ -146,7 +146,7 @@ def _word(error: Exception, text: str) -> str:
     return wrapped[1] if wrapped else text.split(" ", 1)[0]
 
 
-def _no_answer(error: Exception, text: str, place: str) -> BeatdError:
+def _no_answer(error: Exception, text: str, place: str) -> BeatdError:  # noqa: PLR0911  # one return a cause
     """What a socket tells: the name, the certificate, nobody there, or silence."""
     causes = list(_causes(error))
     if any(isinstance(cause, socket.gaierror) for cause in causes):
@@ -163,6 +163,10 @@ def _no_answer(error: Exception, text: str, place: str) -> BeatdError:
         return Unreachable(f"{place} gave no answer in time", hint="is it frozen or overloaded? beatd tries again")
     if closed(error):
         return Unreachable(f"{place} closed the connection")
+    if any(isinstance(cause, ConnectionRefusedError) for cause in causes) or "Connect call failed" in text:
+        return Unreachable(
+            f"{place} does not answer: Connection refused", hint="is the server running? is the port right?"
+        )
     return Unreachable(f"{place} does not answer: {text or type(error).__name__}")
 
 

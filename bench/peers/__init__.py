@@ -27,7 +27,7 @@ PEERS_PYTHON: Final = ROOT / ".venv-peers" / "bin" / "python"
 PICTURE: Final = ROOT / "docs" / "race.svg"
 SIZES: Final = (1_000, 2_000)
 BEATD_SIZES: Final = (1_000, 2_000, 10_000)
-ROUNDS: Final = 3
+ROUNDS: Final = int(os.environ.get("BEATD_BENCH_ROUNDS", "3"))
 READY_S: Final = 20  # before the minute: by then everybody has read its entries
 PATIENCE_S: Final = 50
 

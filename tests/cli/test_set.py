@@ -150,3 +150,17 @@ def test_on_a_terminal_it_asks_unless_yes_is_said(
     os.close(ours)
     assert process.returncode == code
     assert (stored(clean_redis, "a") is not None) is written
+
+
+@pytest.mark.parametrize("option", ["foo=1", "priority=12", "expires=soon"])
+def test_an_entry_that_could_never_be_sent_is_refused(set_: Set, clean_redis: RedisServer, option: str) -> None:
+    done = set_("a", "--task", "t", "--every", "30s", "--option", option)
+    assert done.code == 3
+    assert option.partition("=")[0] in done.err
+    assert stored(clean_redis, "a") is None
+
+
+def test_a_new_entry_is_asked_for_its_task(set_: Set) -> None:
+    done = set_("a", "--every", "30s")
+    assert done.code == 3
+    assert "a new one needs --task NAME" in done.err

@@ -4,7 +4,7 @@ from typing import Any
 
 import pytest
 
-from beatd.cli.status import OTHERS, about_files, judged
+from beatd.cli.status import OTHERS, REFUSING, about_files, judged
 from beatd.core.registration import Applied
 
 NOW = 1_800_000_100_000
@@ -49,6 +49,16 @@ def test_each_instance_with_other_files_has_a_line() -> None:
         "c has others, registered 1970-01-01T00:00:00.005Z, " + OTHERS["older"],
         "c can't use its files as they are now and goes on with the last good ones: beatd check",
     ]
+
+
+def test_a_leader_that_refuses_its_own_files_is_sent_to_its_log() -> None:
+    shown = found(a=record("h2", NOW - 50_000), b=record("h3", NOW))
+    assert list(about_files(shown["files"], "b"))[1].endswith(f", {REFUSING}")
+
+
+def test_who_is_silent_is_no_standby() -> None:
+    shown = found(a=record("h2", NOW - 50_000, seen=NOW - 100), b=record("h2", NOW - 50_000, seen=NOW - 7_000))
+    assert (shown["standbys"], shown["silent"]) == ([], ["b"])
 
 
 def test_files_that_are_stored_in_part_are_told() -> None:
