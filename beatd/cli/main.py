@@ -137,11 +137,19 @@ class Common:
     def settings(self, *, entries: bool = True, **flags: str | None) -> "Settings":
         """Files, variables and flags, decided. Raises ConfigInvalid with every problem.
 
-        ``entries`` False: the settings alone, whatever is wrong with entries.
+        ``entries`` False: the settings alone, whatever is wrong with entries; and where flags say which Redis and
+        namespace are meant, whatever is wrong with the files.
         """
         from beatd.config.settings import load_settings
 
-        return load_settings(self.files(), self.flags(**flags), os.environ, entries=entries)
+        try:
+            return load_settings(self.files(), self.flags(**flags), os.environ, entries=entries)
+        except ConfigInvalid:
+            if entries or self.redis is None or self.namespace is None:
+                raise
+            text = "the files can't be read, and are not needed with --redis and --namespace: beatd check tells more"
+            click.echo(f"note: {text}", err=True)
+            return load_settings([], self.flags(**flags), os.environ, entries=False)
 
     def files(self) -> "list[Path]":
         """The files that count."""

@@ -49,6 +49,9 @@ def run(
     _log_to_stderr(settings.log_level)
     if settings.warnings:
         click.echo(report(settings.warnings), err=True)
+    for name, setting in (("http", "http"), ("log.format", "log_format")):
+        if settings.origins[setting].source != "default":
+            _say(f"{name} is not served yet, and has no effect")
     _say(f"schedules: {', '.join(str(file.path) for file in settings.files) or 'no file; entries stored in Redis'}")
     if dry_run:
         return _dry_run(settings, once=asked["once"])

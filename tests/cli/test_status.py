@@ -6,6 +6,7 @@ import pytest
 
 from beatd.cli.status import OTHERS, REFUSING, about_files, judged
 from beatd.core.registration import Applied
+from tests.support.servers import RedisServer
 
 NOW = 1_800_000_100_000
 APPLIED = Applied("h2", NOW - 50_000, "a:1")
@@ -64,3 +65,13 @@ def test_who_is_silent_is_no_standby() -> None:
 def test_files_that_are_stored_in_part_are_told() -> None:
     shown = found(Applied(begun=True), a=record("h2", NOW - 50_000))
     assert (shown["code"], next(iter(about_files(shown["files"])))) == (1, "none are applied in full")
+
+
+def test_a_broken_file_is_not_needed_where_flags_say_what_is_meant(
+    beatd: Any, schedules: Any, clean_redis: RedisServer
+) -> None:
+    schedules("schedules:\n  a: {task: t, every: 1h\n b: [")
+    assert beatd("status", "--redis", clean_redis.url).code == 3
+    done = beatd("status", "--redis", clean_redis.url, "--namespace", "other")
+    assert done.code == 2
+    assert "beatd check tells more" in done.err
