@@ -99,7 +99,8 @@ def moved_item(entry: Timed, stored: Stored, now: int) -> PlanItem | None:
     all. Inside a pause nothing is planned.
     """
     moment = owed_moment(stored)
-    if moment is None or moment - stored.jitter <= now or stored.left == 0:
+    timeless = entry.schedule.zone.is_utc or entry.schedule.kind == "every"  # no zone data move these
+    if timeless or moment is None or moment - stored.jitter <= now or stored.left == 0:
         return None
     slot = entry.schedule.next_ms(max(now, stored.last_slot, stored.held))
     if slot is None or slot + stored.jitter == moment:

@@ -8,13 +8,15 @@ from dataclasses import dataclass, field
 class Memory:
     """What was settled when a stretch of leadership ended. Instants in UTC ms.
 
-    incarnation: of the dataset. Every moment up to `bound` was fired or skipped, but for the names in `moments`: theirs
-    was still to come. entries: how many there were, and how many of them belonged to files.
+    incarnation: of the dataset. Every moment up to `bound` was fired or skipped, but for the names in `staged`, whose
+    slots were settled up to the given instants. names: of the entries that files had. entries: how many there were, and
+    how many of them belonged to files.
     """
 
     incarnation: str
     bound: int
-    moments: Mapping[str, int]
+    staged: Mapping[str, int]
+    names: frozenset[str] = frozenset()
     entries: int = 0
     from_files: int = 0
 
@@ -26,17 +28,16 @@ class Memory:
 
 @dataclass(slots=True)
 class Recovery:
-    """Takes each entry up where it was left, once."""
+    """Takes each entry of files up where it was left, once."""
 
     memory: Memory
     _taken_up: set[str] = field(default_factory=set)
 
     def settled(self, name: str, jitter: int) -> int | None:
-        """The instant after which this entry's slots count; None once it was planned."""
-        if name in self._taken_up:
+        """The instant after which this entry's slots count; None for others, and once it was planned."""
+        if name in self._taken_up or name not in self.memory.names:
             return None
-        moment = self.memory.moments.get(name)
-        return self.memory.bound - jitter if moment is None else moment - jitter - 1
+        return self.memory.staged.get(name, self.memory.bound - jitter)
 
     def taken_up(self, name: str) -> None:
         """The entry is planned."""

@@ -63,6 +63,11 @@ class Staged:
         """The entry's name."""
         return self.compiled.name
 
+    @property
+    def settled(self) -> int:
+        """The instant up to which its slots are settled: the next one lies behind it."""
+        return self.moment - self.compiled.jitter - 1
+
 
 @dataclass(slots=True)
 class _Bucket:
@@ -137,9 +142,9 @@ class Window:
         item = self._staged.get(name)
         return None if item is None else item.moment
 
-    def moments(self) -> dict[str, int]:
-        """The moment of every staged entry."""
-        return {name: item.moment for name, item in self._staged.items()}
+    def settled_slots(self) -> dict[str, int]:
+        """Up to which instant the slots of every staged entry are settled."""
+        return {name: item.settled for name, item in self._staged.items()}
 
     def take_due(self, now: int, at_most: int) -> list[Staged]:
         """Removes and returns what is due by `now`, oldest moments first."""

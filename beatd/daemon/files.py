@@ -45,11 +45,19 @@ class FilePort(Protocol):
     async def remove(self, names: Sequence[str]) -> None:
         """Removes entries, in steps."""
 
+    async def note_look(self, mark: str) -> None:
+        """Leaves a mark, before what is stored is read."""
+
     async def note_begun(self) -> None:
         """Writes down that nobody's files are applied in full; before the first change."""
 
-    async def note_applied(self, applied: Applied) -> None:
-        """Writes down whose files are applied; last, so that a crash repeats the difference."""
+    async def note_applied(self, applied: Applied, mark: str) -> bool:
+        """Writes down whose files are applied; last, so that a crash repeats the difference. False where the dataset
+        has gone back to a state before the mark: then nothing is written.
+        """
+
+    async def note_registered(self, applied: Applied) -> None:
+        """Writes down that the applied files were registered anew."""
 
     async def close(self) -> None:
         """Closes the connection."""
@@ -78,16 +86,17 @@ class FileEntries:
         self._told_reload: LoadedFiles | None = None
         self.settled = own.current is None  # whether the files were looked at, and applied unless that was refused
 
-    def holds(self, name: str) -> bool:
-        """Whether the files have an entry of that name."""
+    def names(self) -> frozenset[str]:
+        """The names of all entries of the files."""
         files = self._own.current
-        return files is not None and name in files.entries.definitions
+        return frozenset() if files is None else frozenset(files.entries.definitions)
 
     async def keep_applied(self, term: Term) -> None:
         """Applies the files when they change, and again whenever entries of theirs are gone.
 
         Raises Unreachable without an answer, LeaseLost when another one leads.
         """
+        self.settled = self._own.current is None
         while self._own.current is None:
             await self._own.changed.wait()
             self._own.changed.clear()
@@ -115,7 +124,7 @@ class FileEntries:
             return True
         if verdict.standing is Standing.APPLIED and not await self._lacks(port, files.entries):
             if verdict.at > registry.applied.at or registry.applied.at > registry.now:
-                await port.note_applied(Applied(files.entries.hash, verdict.at, registry.applied.by))
+                await port.note_registered(Applied(files.entries.hash, verdict.at, registry.applied.by))
             self._tell_of_reload(files, {"put": 0, "removed": 0})
             return True
         return await self._apply(port, files, verdict)
@@ -130,6 +139,7 @@ class FileEntries:
         done = {"put": 0, "removed": 0, "renamed": 0}
         while True:
             try:
+                await port.note_look(mark := self._new_id())
                 changes = await self._difference(port, files)
                 if not changes.empty:
                     await port.note_begun()
@@ -138,14 +148,14 @@ class FileEntries:
             except Refused as error:
                 self._tell(error.message, error=error.message, hint=error.hint)
                 return False
-            await port.note_applied(Applied(files.entries.hash, verdict.at, self._own.instance))
             for what, names in (("put", changes.puts), ("removed", changes.removes), ("renamed", changes.renames)):
                 done[what] += len(names)
-            if changes.empty:
+            # Once more, until nothing differs and no write of ours lies between the mark and the note: had the dataset
+            # gone back amid the writes, the note would stand there without some of them.
+            applied = Applied(files.entries.hash, verdict.at, self._own.instance)
+            if changes.empty and await port.note_applied(applied, mark):
                 self._tell_of_reload(files, done)
                 return True
-            # Once more, until nothing differs: had the dataset gone back before the note was written, the note would
-            # stand there without the edits.
 
     async def _lacks(self, port: FilePort, entries: EntrySet) -> bool:
         """Whether entries of the files are missing, but for names that the API still holds."""

@@ -18,7 +18,7 @@ from beatd.daemon.ticker import Ticker
 from beatd.daemon.together import run_together, wait_for_event
 from beatd.daemon.trouble import Trouble
 from beatd.daemon.upkeep import Upkeep
-from beatd.errors import BeatdError, LeaseLost, Unreachable, WritesRefused
+from beatd.errors import BeatdError, LeaseLost, Refused, Unreachable, WritesRefused
 
 
 class Leader:
@@ -111,6 +111,8 @@ class Leader:
         self._elector.fit()
         trouble.over()
         fired = check.oldest is None or check.oldest > session.term.now
+        if self._files_were_settled and not check.unplanned:
+            self._recovery = session.recovery = None  # what the files had is planned; what they get now is new
         if fired and not check.unplanned and self._files_were_settled:
             self.calm.set()
         self._files_were_settled = self._files.settled
@@ -120,9 +122,10 @@ class Leader:
         try:
             changes = await self._stores.open_changes()
             try:
-                session = Session(term, timetable, self._clock, self._definitions, self._events, self._files.holds)
+                session = Session(term, timetable, self._clock, self._definitions, self._events)
                 session.sizes = led(await timetable.check(-1)).sizes
                 session.recovery = self._recover(session)
+                self._files_were_settled = False
                 try:
                     self._session_now = session
                     await self._serve(session, changes, trouble)
@@ -137,7 +140,7 @@ class Leader:
     async def _serve(self, session: Session, changes: ChangePort, trouble: Trouble) -> None:
         planner = Planner(session, self._version)
         ticker = Ticker(session, new_tag=self._new_tag, prolonged=self._elector.prolonged)
-        position = await changes.position()
+        position = await _last_row(changes)  # before anything is read: what is edited from now on is told
         await run_together(
             planner.run(),
             ticker.run(),
@@ -149,7 +152,8 @@ class Leader:
 
     def _remember(self, session: Session) -> None:
         """What has been fired since an older memory would be fired again after it: none is better than that one."""
-        memory = session.memory()
+        before = self._memory.names if self._memory is not None else frozenset()
+        memory = session.memory(self._files.names() if self._files.settled else before)
         if memory is not None or session.seq is not None:
             self._memory, self._others_met = memory, self._elector.others_met
 
@@ -163,18 +167,38 @@ class Leader:
             self._memory = memory
             return self._recovery
         self._recovery = None
-        if session.sizes.revisions == 0 and memory.entries:
+        if session.sizes.revisions == 0 and (memory.entries or memory.staged):
             lost = memory.not_in_files
             error = f"Redis came back empty: of {memory.entries} entries {lost} were in no file and are gone"
+            if not memory.entries:  # they are counted once a second
+                error = "Redis came back empty, before its entries were counted"
             self._events.emit("backlog", reason="wipe", error=error, lost=lost)
             if self._elector.others_met == self._others_met:
                 self._recovery = Recovery(memory)
         return self._recovery
 
 
+async def _last_row(changes: ChangePort) -> str:
+    try:
+        return await changes.position()
+    except Refused:  # told by whoever follows the log
+        return "0-0"
+
+
 async def _follow(changes: ChangePort, position: str, session: Session) -> None:
-    """The change log as a hint: whoever is named in a row is looked at again."""
+    """The change log as a hint: whoever is named in a row is looked at again.
+
+    Nothing is lost without it: what waits to be planned is counted once a second.
+    """
+    told = ""
     while True:
-        position, names = await changes.wait(position, 1.0)
+        try:
+            position, names = await changes.wait(position, 1.0)
+        except Refused as error:  # another kind of key in its place
+            if error.message != told:
+                told = error.message
+                session.events.emit("backlog", reason="change log", error=error.message, hint=error.hint)
+            await asyncio.sleep(1.0)
+            continue
         if names:
             session.suspect(*names)

@@ -5,7 +5,6 @@ read from minus infinity.
 """
 
 import asyncio
-from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Final
 
@@ -31,10 +30,9 @@ class Session:
     clock: Clock
     definitions: Definitions
     events: EventSink
-    of_files: Callable[[str], bool] = lambda name: False  # whether this instance's own files hold an entry
     seq: int | None = None  # of the last accepted batch, once there was one
     window: Window = field(default_factory=Window)
-    in_flight: dict[str, int] = field(default_factory=dict)  # name -> moment: fired, not yet answered
+    in_flight: dict[str, Staged] = field(default_factory=dict)  # by name: fired, not yet answered
     planner_wakes: asyncio.Event = field(default_factory=asyncio.Event)
     ticker_wakes: asyncio.Event = field(default_factory=asyncio.Event)
     walk_wanted: asyncio.Event = field(default_factory=asyncio.Event)  # the numbers of the places disagree
@@ -99,17 +97,17 @@ class Session:
 
     def settled(self, stored: Stored) -> int | None:
         """Up to which instant this entry was settled before the dataset was lost, if it was and that is known."""
-        if self.recovery is None or not self.of_files(stored.name):
-            return None
-        return self.recovery.settled(stored.name, stored.jitter)
+        return None if self.recovery is None else self.recovery.settled(stored.name, stored.jitter)
 
-    def memory(self) -> Memory | None:
-        """What was settled when this session ended; None when it had not read the timetable."""
+    def memory(self, names: frozenset[str]) -> Memory | None:
+        """What was settled when this session ended, ``names`` the entries that files had; None when it had not read
+        the timetable.
+        """
         if self.window.settled < 0:
             return None
-        moments = {**self.window.moments(), **self.in_flight}
+        staged = self.window.settled_slots() | {name: item.settled for name, item in self.in_flight.items()}
         counted = self.sizes
-        return Memory(self.term.incarnation, self.window.settled, moments, counted.revisions, counted.from_files)
+        return Memory(self.term.incarnation, self.window.settled, staged, names, counted.revisions, counted.from_files)
 
     def count_batch(self, seq: int, *, accepted: bool) -> None:
         """Takes the lease's count of batches from an answer; answers come in order, and nobody else counts.
@@ -124,7 +122,7 @@ class Session:
 
     def earliest(self) -> int | None:
         """The earliest moment that is staged or being fired."""
-        moments = [*self.in_flight.values(), self.window.earliest()]
+        moments = [*[item.moment for item in self.in_flight.values()], self.window.earliest()]
         return min((moment for moment in moments if moment is not None), default=None)
 
     def restart(self) -> None:

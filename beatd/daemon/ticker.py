@@ -102,7 +102,7 @@ class Ticker:
             batch = make_batch([staged for staged in due if self._can_be_made(staged, now)], now, self._new_tag)
         for staged in batch.rest:
             self._s.window.stage(staged)
-        self._s.in_flight.update({item.name: item.expected for item in batch.items})
+        self._s.in_flight.update({staged.name: staged for staged in batch.staged})
         return batch
 
     def _can_be_made(self, staged: Staged, now: int) -> bool:

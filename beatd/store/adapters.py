@@ -11,7 +11,9 @@ from beatd.store.entries import MOST_ITEMS, applied_call, check_put, put_call, p
 from beatd.store.keys import Keys
 from beatd.store.lease import CHANNEL, RedisLease, applied_command, applied_of
 from beatd.store.link import Link
+from beatd.store.refusals import StoreSpoilt
 from beatd.store.spoilt import object_of, whole
+from beatd.store.spoilt_key import spoilt_stream
 from beatd.store.timetable import HistoryBounds, RedisTimetable
 from beatd.store.upkeep import RedisUpkeep
 
@@ -34,7 +36,10 @@ class RedisChanges:
         """Names in rows after `after`, and the last row's id; empty when none came within the time."""
         milliseconds = max(1, int(seconds * 1000))
         words = ("XREAD", "COUNT", MOST_ITEMS, "BLOCK", milliseconds, "STREAMS", self.keys.key("log"), after)
-        reply = (await self.link.request(words, within=seconds + self.link.timeout))[0]
+        try:
+            reply = (await self.link.request(words, within=seconds + self.link.timeout))[0]
+        except StoreSpoilt as error:
+            raise await spoilt_stream(self.link, self.keys, "log") or error from error
         rows = reply[0][1] if reply else []
         names = [_field(fields, b"name") for _, fields in rows]
         return (rows[-1][0].decode() if rows else after), [name for name in names if name]
@@ -115,13 +120,21 @@ class RedisFileEntries:
             part = names[start : start + MOST_ITEMS]
             await self.link.run(remove_call(self.keys, part, self.who, term=self.term))
 
+    async def note_look(self, mark: str) -> None:
+        """Leaves a mark before what is stored is read."""
+        await self.link.run(applied_call(self.keys, self.term, "look", mark))
+
     async def note_begun(self) -> None:
         """Writes down that nobody's files are applied in full."""
-        await self.note_applied(Applied())
+        await self.link.run(applied_call(self.keys, self.term, "begin"))
 
-    async def note_applied(self, applied: Applied) -> None:
-        """Writes down whose files are applied."""
-        await self.link.run(applied_call(self.keys, self.term, applied))
+    async def note_applied(self, applied: Applied, mark: str) -> bool:
+        """Writes down whose files are applied; False where the dataset has gone back behind the mark."""
+        return bool((await self.link.run(applied_call(self.keys, self.term, "done", mark, applied)))[0])
+
+    async def note_registered(self, applied: Applied) -> None:
+        """Writes down that the applied files were registered anew, if they are still the applied ones."""
+        await self.link.run(applied_call(self.keys, self.term, "same", "", applied))
 
     async def close(self) -> None:
         """Closes the connection."""

@@ -17,6 +17,7 @@ from beatd.store.spoilt import instant, object_of, score, whole
 from beatd.store.timetable import SKIP_ROWS
 
 LOG_ROWS: Final = 100_000
+NOBODYS: Final = Applied()
 MOST_ITEMS: Final = 500
 _ROW_HASHES: Final = ("rev", "def", "out", "jit", "last", "file", "hold")
 MOST_BYTES: Final = 1_000_000  # of the 1 MB that a call may carry; the rest is names of columns and the audit
@@ -63,9 +64,10 @@ def _fence(term: Term | None) -> Sequence[Arg]:
     return () if term is None else (term.epoch, term.owner)
 
 
-def applied_call(keys: Keys, term: Term, applied: Applied) -> Call:
-    """Writes down whose files are stored; with an empty hash that nobody's are in full."""
-    return call("applied", keys, [term.epoch, term.owner, FORMAT, applied.hash, applied.at, applied.by])
+def applied_call(keys: Keys, term: Term, step: str, mark: str = "", applied: Applied = NOBODYS) -> Call:
+    """One step of writing down whose files are stored: look, begin, done or same (applied.lua)."""
+    args: list[Arg] = [term.epoch, term.owner, FORMAT, step, mark, applied.hash, applied.at, applied.by]
+    return call("applied", keys, args)
 
 
 def pause_call(keys: Keys, names: Sequence[str], nonce: str, who: str, pause: Pause) -> Call:

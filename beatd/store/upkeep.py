@@ -13,8 +13,10 @@ from beatd.errors import AccessDenied
 from beatd.store.entries import remove_call
 from beatd.store.keys import FORMAT, Keys
 from beatd.store.link import Command, Link
+from beatd.store.refusals import StoreSpoilt
 from beatd.store.scripts import Arg, call
 from beatd.store.spoilt import held_to, instant, object_of, whole
+from beatd.store.spoilt_key import spoilt_stream
 from beatd.store.timetable import HistoryBounds
 
 PAGE: Final = 500
@@ -95,6 +97,8 @@ class RedisUpkeep:
             )
         except AccessDenied:  # a user without the right to ask: a fixed number of rows has to do
             return
+        except StoreSpoilt as error:
+            raise await spoilt_stream(self.link, self.keys, "hist", "skip") or error from error
         self.bounds.fires_rows = rows_within(fire_rows, fire_bytes or 0, self.bounds.fires_bytes)
         self.bounds.skips_rows = rows_within(skip_rows, skip_bytes or 0, self.bounds.skips_bytes)
 

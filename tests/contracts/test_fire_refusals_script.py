@@ -58,12 +58,22 @@ def test_another_stored_format_fires_nothing(store: Store, term: Term, stored: s
     assert store.refusal(one(store, term)).startswith("FORMAT ")
 
 
-@pytest.mark.parametrize("kind", ["lease", "rev", "due", "out", "blocked", "last", "jit", "left", "hist", "skip"])
+@pytest.mark.parametrize("kind", ["lease", "rev", "due", "out", "blocked", "last", "jit", "left"])
 def test_a_key_of_a_wrong_type_is_named_and_nothing_fires(store: Store, term: Term, kind: str) -> None:
     store.plant("a", 1_000)
     store.do("DEL", store.key(kind))
     store.do("SET", store.key(kind), "x")
     assert store.refusal(one(store, term)).startswith(f"BADTYPE {store.key(kind)} holds a string, beatd keeps a ")
+
+
+@pytest.mark.parametrize("kind", ["hist", "skip"])
+def test_a_history_that_somebody_has_overwritten_stops_no_fire(store: Store, term: Term, kind: str) -> None:
+    store.plant("a", 1_000)
+    store.plant("b", 1_000)
+    store.do("SET", store.key(kind), "x")
+    assert store.fire(term, fire_item("a"), skip_item("b")) == "00"
+    assert store.queue() == ["a@1000"]
+    assert store.do("GET", store.key(kind)) == "x"
 
 
 @pytest.mark.parametrize(

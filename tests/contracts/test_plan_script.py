@@ -178,7 +178,7 @@ def test_a_leader_of_another_format_plans_nothing(store: Store, term: Term) -> N
     assert store.refusal(plan_call(store.keys, term, [item()])).startswith("FORMAT ")
 
 
-@pytest.mark.parametrize("kind", ["lease", "rev", "due", "out", "blocked", "last", "jit", "skip"])
+@pytest.mark.parametrize("kind", ["lease", "rev", "due", "out", "blocked", "last", "jit"])
 def test_a_key_of_a_wrong_type_is_named(store: Store, term: Term, kind: str) -> None:
     store.plant("a", -500)
     store.do("DEL", store.key(kind))

@@ -32,7 +32,9 @@ def test_as_many_rows_are_kept_as_fit_into_the_bytes(rows: int, size: int, most:
 
 
 def test_after_a_loss_an_entry_goes_on_before_its_moment_and_once_only() -> None:
-    recovery = Recovery(Memory("inc", bound=5000, moments={"staged": 7000}, entries=10, from_files=4))
+    names = frozenset({"staged", "unstaged"})
+    recovery = Recovery(Memory("inc", bound=5000, staged={"staged": 6799}, names=names))
+    assert recovery.settled("new", 200) is None
     assert recovery.settled("staged", 200) == 6799
     assert recovery.settled("unstaged", 200) == 4800
     recovery.taken_up("staged")

@@ -17,7 +17,7 @@ AT = "2027-01-15T08:00:00Z"  # T0
 
 
 def entry(**spec: Any) -> Entry:
-    timing = {} if {"at", "cron"} & spec.keys() else {"every": "1m", "anchor": "1970-01-01T00:00:00Z"}
+    timing = {} if {"at", "cron", "every"} & spec.keys() else {"every": "1m", "anchor": "1970-01-01T00:00:00Z"}
     return entry_from_spec("nightly", {"task": "app.run", **timing, **spec})
 
 
@@ -142,19 +142,27 @@ def test_a_moment_after_all_slots_ends_the_entry() -> None:
     assert found.verdict == "F"
 
 
+MINUTELY = {"cron": "* * * * *", "timezone": "Europe/Paris"}
+
+
+def test_what_no_zone_data_move_stays_whatever_the_clock_says() -> None:
+    for timing in ({"cron": "* * * * *"}, {"every": "1m", "timezone": "Europe/Paris"}):
+        assert moved_item(entry(**timing), stored(T0 + 5 * M), now=T0) is None
+
+
 @pytest.mark.parametrize("moment", [T0 + 5 * M, T0 + 90_001])
 def test_a_coming_moment_that_others_precede_is_moved(moment: int) -> None:
-    found = moved_item(entry(), stored(moment), now=T0 + 1)
+    found = moved_item(entry(**MINUTELY), stored(moment), now=T0 + 1)
     assert found == PlanItem("nightly", "n.f", str(moment), str(T0 + M))
 
 
 @pytest.mark.parametrize("moment", [T0 + M, T0, T0 - 5])  # the next slot, and what is due already
 def test_where_the_next_slot_is_the_stored_one_nothing_moves(moment: int) -> None:
-    assert moved_item(entry(), stored(moment), now=T0) is None
+    assert moved_item(entry(**MINUTELY), stored(moment), now=T0) is None
 
 
 def test_moving_never_goes_back_before_the_last_fire() -> None:
-    found = moved_item(entry(), stored(T0 + 5 * M, last_slot=T0 + 2 * M), now=T0)
+    found = moved_item(entry(**MINUTELY), stored(T0 + 5 * M, last_slot=T0 + 2 * M), now=T0)
     assert found is not None
     assert found.verdict == str(T0 + 3 * M)
 
@@ -165,12 +173,12 @@ def test_what_was_settled_before_a_loss_counts_from_there() -> None:
 
 
 def test_a_slot_that_has_come_stays_while_its_jitter_lasts() -> None:
-    assert moved_item(entry(), stored(T0 + 30 * S, jitter=30 * S), now=T0) is None
+    assert moved_item(entry(**MINUTELY), stored(T0 + 30 * S, jitter=30 * S), now=T0) is None
 
 
 def test_nothing_moves_into_a_pause() -> None:
-    assert moved_item(entry(), stored(T0 + 5 * M, held=T0 + 5 * M - 1), now=T0) is None
-    found = moved_item(entry(), stored(T0 + 9 * M, held=T0 + 5 * M - 1), now=T0)
+    assert moved_item(entry(**MINUTELY), stored(T0 + 5 * M, held=T0 + 5 * M - 1), now=T0) is None
+    found = moved_item(entry(**MINUTELY), stored(T0 + 9 * M, held=T0 + 5 * M - 1), now=T0)
     assert found is not None
     assert found.verdict == str(T0 + 5 * M)
 

@@ -97,6 +97,32 @@ def test_a_leader_whose_sessions_all_fail_stands_down_and_says_why(
         assert not half.events("lease_lost")
 
 
+@pytest.mark.nightly
+def test_an_instance_that_never_can_fire_sits_out_for_longer_each_time(
+    server: RedisServer, start_daemon: StartDaemon
+) -> None:
+    with Proxy(server.port) as link:
+        link.behaviour.accepts = 2
+        alone = start_daemon(link.url, config=CONFIG, lease_ttl="1s")
+        at = [alone.wait_for("leader_released", count=n, timeout=30).at for n in (1, 2, 3)]
+        back = [alone.wait_for("leader_acquired", count=n).at for n in (2, 3)]
+    assert 0.8 < back[0] - at[0] < 1.8
+    assert 1.8 < back[1] - at[1] < 3.5
+
+
+def test_flushall_over_slow_links_brings_every_entry_of_the_file_back_and_doubles_nothing(
+    link: Proxy, server: RedisServer, client: redis.Redis, start_daemon: StartDaemon, open_ledger: OpenLedger
+) -> None:
+    ledger = open_ledger(server)
+    daemons = [start_daemon(link.url, config=CONFIG, lease_ttl="1s") for _ in range(3)]
+    ledger.settle(ENTRIES, 0)
+    for _ in range(3):
+        client.flushall()
+        ledger.settle(ENTRIES, now_ms(client) + 300)
+    ledger.check_once()
+    assert all(daemon.running for daemon in daemons)
+
+
 def test_a_server_that_comes_back_empty_is_told_and_file_entries_fire_again(
     start_redis: StartRedis, start_daemon: StartDaemon, open_ledger: OpenLedger
 ) -> None:
@@ -105,6 +131,7 @@ def test_a_server_that_comes_back_empty_is_told_and_file_entries_fire_again(
     daemon = start_daemon(server.url, config=CONFIG, lease_ttl="1s")
     ledger.settle(ENTRIES, 0)
     assert beatd("set", "by-hand", "--task", "t", "--every", "1s", "--redis", server.url).returncode == 0
+    ledger.settle(ENTRIES, ledger.all()[-1].slot + 1_500)  # entries are counted once a second
     server.restart()
     assert "1 were in no file and are gone" in daemon.wait_for("backlog", reason="wipe").line
     with server.client() as client:

@@ -197,6 +197,31 @@ def test_a_server_that_takes_no_more_clients_while_all_connections_are_cut(
     goes_on(daemon, ledger, client, "takes no more clients")
 
 
+def test_a_key_of_beatd_that_somebody_has_overwritten(client: redis.Redis, firing: tuple[Daemon, Ledger]) -> None:
+    daemon, ledger = firing
+    client.rename(f"{T}:rev", "aside")
+    client.set(f"{T}:rev", "x")
+    said = daemon.wait_for("lease_refused")
+    assert f"{T}:rev holds a string, beatd keeps a hash there: rename or delete that key" in said.line
+    client.rename("aside", f"{T}:rev")
+    ledger.check(ENTRIES, now_ms(client) + 300)
+    assert len(daemon.events("lease_refused")) <= 3
+    assert not daemon.events("lease_lost")
+
+
+@pytest.mark.parametrize("key", ["hist", "skip", "log"])
+def test_rows_for_people_that_somebody_has_overwritten_stop_no_fire(
+    key: str, client: redis.Redis, firing: tuple[Daemon, Ledger]
+) -> None:
+    daemon, ledger = firing
+    client.delete(f"{T}:{key}")
+    client.set(f"{T}:{key}", "x")
+    assert f"{T}:{key}" in daemon.wait_for("backlog").line
+    ledger.check(ENTRIES, now_ms(client) + 1000)
+    assert not daemon.events("lease_refused")
+    assert not daemon.events("lease_lost")
+
+
 def test_a_newer_format_keeps_this_version_from_leading_and_from_editing(
     server: RedisServer, client: redis.Redis, firing: tuple[Daemon, Ledger], start_daemon: StartDaemon
 ) -> None:

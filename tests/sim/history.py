@@ -103,6 +103,8 @@ class Book:
     history: History = field(default_factory=History)
     fires: int = 0
     codes: dict[str, int] = field(default_factory=dict)
+    clock_went_back: bool = False
+    furthest: dict[str, int] = field(default_factory=dict)  # entry -> the last slot it was ever moved to
     met: Counter[str] = field(default_factory=Counter)  # what came between a leader's read and its plan
     steady: Callable[[], bool] = lambda: True  # the server's clock was not set back a moment ago
 

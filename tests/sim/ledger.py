@@ -133,7 +133,7 @@ class Ledger:
         elif script == "plan":
             self._plans.plan(state, now, args, reply)
         elif script == "applied":
-            self._applied(args)
+            self._applied(args, accepted=bool(reply[0]))
         elif script == "repair":
             self._plans.repair(args, reply)
         elif script in ("put", "remove", "pause", "resume", "reset"):
@@ -154,14 +154,18 @@ class Ledger:
             if (lease.get(b"epoch"), lease.get(b"owner")) != fence:
                 self.book.fail(f"I4: {seen.script} of {fence[0]!r} was accepted under {lease}")
 
-    def _applied(self, args: Words) -> None:
+    def _applied(self, args: Words, *, accepted: bool) -> None:
         """Files give way only to such as were registered later; unless they had been stored in part, by another one."""
-        history, fence, files, at = self.history, (args[0], args[1]), args[3].decode(), int(args[4])
+        history, fence, step = self.history, (args[0], args[1]), args[3]
+        files, at = args[5].decode(), int(args[6])
         before, before_at = history.applied
-        if not files:
+        if step == b"begin":
             history.begun = history.begun or fence
+        if step in (b"look", b"begin") or not accepted:
             return
-        clean = before and history.begun in (None, fence) and before_at <= self.now_ms()
+        clean = (
+            before and history.begun in (None, fence) and before_at <= self.now_ms() and not self.book.clock_went_back
+        )
         if clean and files != before and at <= before_at:
             self.book.fail(f"files {files} of {at} replaced {before} of {before_at}")
         history.applied, history.begun = (files, at), None

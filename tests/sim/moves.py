@@ -2,7 +2,7 @@
 
 import json
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, Final
 
 from beatd.core.entry import Entry
 from tests.sim.history import (
@@ -19,6 +19,8 @@ from tests.sim.history import (
     whole,
 )
 from tests.sim.redis import Words
+
+ANSWERS_LOST_MS: Final = 6_000  # so long a leader may go without an answer
 
 
 class Fires:
@@ -73,6 +75,8 @@ class Fires:
             return
         jitter = whole(seen["jit"].get(raw))
         self._book.history.moved_from[name] = expected - jitter
+        if not finished:
+            self._book.furthest[name] = max(self._book.furthest.get(name, 0), int(next_text) - jitter)
         slots = [self._message(name, entry, message, jitter, time, tainted) for message in messages]
         skips = skips_of(terms.split(b"|")[5])
         if not tainted:
@@ -190,7 +194,7 @@ class Plans:
                 done.add(raw)
                 if stood != float(scores[i]) or seen["rev"].get(raw, b"") != revs[i]:
                     self._book.fail(f"plan of {raw!r} at {scores[i]!r} was accepted though it stood at {stood}")
-                self._planned(seen, now, raw, scores[i], verdicts[i], skips[i])
+                self._planned(seen, now, raw, scores[i], verdicts[i], skips[i], int(reply[1]))
         for i, code in enumerate(codes):
             if code == "2" and names[i] in seen["rev"]:
                 self._book.met[self._book.history.last_edit.get(names[i].decode(errors="replace"), "other")] += 1
@@ -204,7 +208,7 @@ class Plans:
                 self._book.fail(f"{name!r} had to be repaired ({code}), and nobody but our scripts wrote it")
 
     def _planned(  # noqa: C901, PLR0912  # one branch a verdict
-        self, seen: Any, now: Any, raw: bytes, score: bytes, verdict: bytes, skips: bytes
+        self, seen: Any, now: Any, raw: bytes, score: bytes, verdict: bytes, skips: bytes, time: int
     ) -> None:
         name = raw.decode(errors="replace")
         entry = compiled(name, seen["def"].get(raw))
@@ -221,7 +225,7 @@ class Plans:
         if entry is None or verdict == b"I":
             self._book.fail(f"{name} was planned as {verdict!r}")
             return
-        if self._taken_up(name, entry, verdict, whole(seen["jit"].get(raw))):
+        if self._taken_up(name, entry, verdict, whole(seen["jit"].get(raw)), time):
             return
         t, last, jitter = int(-float(score)), last_fire(seen["last"].get(raw)), whole(seen["jit"].get(raw))
         back = jitter + entry.policy.grace_ms + 1 if entry.schedule.kind == "at" else 0
@@ -242,19 +246,24 @@ class Plans:
         elif slot <= t:
             self._book.history.start_again(name, slot - 1)  # a one-time entry just past
 
-    def _taken_up(self, name: str, entry: Entry, verdict: bytes, jitter: int) -> bool:
+    def _taken_up(self, name: str, entry: Entry, verdict: bytes, jitter: int, time: int) -> bool:
         """Whether a file entry goes on where it was before all was lost: not a slot earlier, nor one later."""
         history = self._book.history
         if name not in history.wiped:
             return False
         settled = history.wiped.pop(name)
-        if settled is None:  # it had no more runs
-            return False
-        slot = entry.schedule.next_ms(settled)
-        # What its last move settled may be settled again, in the new history: the answer may have been lost.
         taken_up = int(verdict) - jitter if verdict.isdigit() else -1
-        last = settled + 1 if slot is None else slot
-        if not is_slot(entry, taken_up) or not min(history.moved_from.get(name, last), last) <= taken_up <= last:
+        if not is_slot(entry, taken_up):
             return False
+        if settled is not None:  # else it was not in the timetable: the leader does not know why, nor since when
+            slot = entry.schedule.next_ms(settled)
+            last = settled + 1 if slot is None else slot
+            # The leader knows more than a dataset that went back.
+            last = max(last, self._book.furthest.get(name, last))
+            # What its last moves settled may be settled again, in the new history: their answers may have been lost.
+            # And an entry younger than its jitter may begin with the slot before it was made.
+            again = taken_up >= history.moved_from.get(name, last) or taken_up + jitter > time - ANSWERS_LOST_MS
+            if taken_up > last or (taken_up < last and not again):
+                return False
         history.start_again(name, taken_up - 1)
         return True

@@ -116,8 +116,10 @@ class Calls:
         return [self.script("remove", [FORMAT, "{}", 1000, len(names), *names, *expected, *fence])]
 
     def applied(self) -> list[list[Any]]:
-        files, at = self.random.choice(["", "h1", "h2"]), self.random.choice([self.now, 0, "x"])
-        return [self.script("applied", [*self.holder(), FORMAT, files, at, "i"])]
+        r = self.random
+        files, at = r.choice(["", "h1", "h2"]), r.choice([self.now, 0, "x"])
+        step, mark = r.choice(["look", "begin", "done", "done", "same", "x"]), r.choice(["m1", "m2"])
+        return [self.script("applied", [*self.holder(), FORMAT, step, mark, files, at, "i"])]
 
     def plan(self) -> list[list[Any]]:
         r, names = self.random, self.names()

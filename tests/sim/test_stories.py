@@ -124,7 +124,7 @@ def test_a_leader_that_was_stopped_in_the_middle_of_its_files_writes_no_more_of_
 
     def noted(script: str, args: Any, reply: Any) -> None:
         before(script, args, reply)
-        if script == "applied" and world.loop.time() > 5.0:
+        if script == "applied" and args[3] == b"begin" and world.loop.time() > 5.0:
             begun.extend(victims[:1])
             victims.clear()
         if script == "put" and isinstance(reply, Failure):

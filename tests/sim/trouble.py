@@ -201,6 +201,8 @@ class Chaos:
         if not any(instance.alive for instance in world.instances):
             world.start_instance()
         world.settling = True
+        if world.scenario.faulty:
+            world.disturbed()  # the last call of the faulty one may have renewed the lease of somebody who is gone
         world.note("world", "settles")
 
     async def _go_on(self, end: float) -> None:
@@ -300,6 +302,7 @@ class Chaos:
         self._world.note("redis", "clock steps", seconds)
         self._world.step_us += int(seconds * 1e6)
         if seconds < 0:
+            self._world.ledger.book.clock_went_back = True
             self._world.set_back_at = self._world.loop.time()
 
     async def roll_back(self) -> None:

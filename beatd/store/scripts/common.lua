@@ -14,13 +14,14 @@ local function refuse(code, text)
   return redis.error_reply(code .. ' ' .. text)
 end
 
--- The first key of a wrong type as a refusal, or nil. Fills `exists[name]`.
+-- The first key of a wrong type as a refusal, or nil. Fills `exists[name]`. `for_people`: names of keys whose rows are
+-- only read by people, as a set; nothing kept for people may keep an entry from firing.
 local exists = {}
-local function wrong_type()
+local function wrong_type(for_people)
   for i, name in ipairs(KEY_NAMES) do
     local found = redis.call('TYPE', KEYS[i]).ok
     exists[name] = found ~= 'none'
-    if found ~= 'none' and found ~= TYPES[name] then
+    if found ~= 'none' and found ~= TYPES[name] and not (for_people and for_people[name]) then
       return refuse('BADTYPE', KEYS[i] .. ' holds a ' .. found .. ', beatd keeps a ' .. TYPES[name]
         .. ' there: rename or delete that key')
     end

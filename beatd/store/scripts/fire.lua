@@ -31,7 +31,7 @@ local bytes = 0
 for i = MSG + 1, MSG + M do bytes = bytes + #ARGV[i] end
 if bytes > 262144 then return refuse('MALFORMED', 'one call carries at most 262144 bytes of messages') end
 
-local bad = wrong_type()
+local bad = wrong_type({ hist = true, skip = true })
 if bad then return bad end
 local lease = redis.call('HMGET', K_lease, 'epoch', 'owner', 'format', 'seq', 'rn', 'ttl', 'until')
 bad = fence(lease, EPOCH, OWNER, FORMAT)

@@ -12,7 +12,7 @@ if not N or N < 1 or N > 500 or #ARGV ~= 5 + 6 * N or not SKIP_ROWS then
   return refuse('MALFORMED', 'plan takes a number of rows and 1 to 500 items')
 end
 local NAME, REV, SCORE, VERDICT, DETAIL, SKIPS = 5, 5 + N, 5 + 2 * N, 5 + 3 * N, 5 + 4 * N, 5 + 5 * N
-local bad = wrong_type()
+local bad = wrong_type({ hist = true, skip = true })
 if bad then return bad end
 bad = fence(redis.call('HMGET', K_lease, 'epoch', 'owner', 'format'), EPOCH, OWNER, FORMAT)
 if bad then return bad end
