@@ -1,6 +1,7 @@
 """`beatd run`: the daemon in the foreground."""
 
 import asyncio
+import contextlib
 import logging
 import os
 import signal
@@ -48,7 +49,8 @@ def run(
     _refuse_other_broker(settings)
     _log_to_stderr(settings.log_level)
     if settings.warnings:
-        click.echo(report(settings.warnings), err=True)
+        with contextlib.suppress(OSError):
+            click.echo(report(settings.warnings), err=True)
     for name, setting in (("http", "http"), ("log.format", "log_format")):
         if settings.origins[setting].source != "default":
             _say(f"{name} is not served yet, and has no effect")
@@ -99,7 +101,9 @@ def _run(start: Start) -> int:
 
 
 def _say(text: str) -> None:
-    click.echo(f"beatd: {text}", err=True)
+    """To stderr; where nobody can write (its disk is full, say), the daemon runs all the same."""
+    with contextlib.suppress(OSError):
+        click.echo(f"beatd: {text}", err=True)
 
 
 def _log_to_stderr(level: str) -> None:

@@ -32,7 +32,7 @@ def coloured(stream: TextIO | None = None, env: Mapping[str, str] | None = None)
     """Whether to use colours: on a terminal that has them, unless NO_COLOR is set."""
     env = os.environ if env is None else env
     stream = sys.stdout if stream is None else stream
-    return stream.isatty() and not env.get("NO_COLOR") and env.get("TERM") != "dumb"
+    return stream is not None and stream.isatty() and not env.get("NO_COLOR") and env.get("TERM") != "dumb"
 
 
 def styled(text: str, **style: Any) -> str:

@@ -2,6 +2,7 @@
 
 import gc
 import glob
+import os
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -114,7 +115,7 @@ class _Loader:
 
     def load(self, path: Path, asked: Node | None, inherited: Inherited) -> None:
         """Reads a file and those it includes. ``asked`` is the include that names it."""
-        real = path if path == STDIN else path.resolve()
+        real = path if path == STDIN else Path(os.path.realpath(path))  # which no loop of links breaks
         if self._refused(real, path, asked, inherited):
             self._digests.setdefault(str(path), NOT_READ)
             return

@@ -1,5 +1,6 @@
 """Settings: from flag, then BEATD_*, then file, then default. One table."""
 
+import os
 import re
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
@@ -88,7 +89,7 @@ class Settings:
     @property
     def folder(self) -> Path:
         """Where the private server lives: beside the first file, else here."""
-        return self.files[0].path.resolve().parent if self.files else Path.cwd()
+        return Path(os.path.realpath(self.files[0].path)).parent if self.files else Path.cwd()
 
 
 def load_settings(

@@ -23,6 +23,7 @@ Guarantee = Literal["at_least_once", "at_most_once"]
 
 LONGEST_NAME: Final = 200
 LARGEST_DEFINITION: Final = 128 * 1024
+OUR_KEYS: Final = "{beatd:"  # where a list in the place of a key of ours would stop a whole namespace
 DEFAULT_QUEUE: Final = "celery"
 DEFAULT_GRACE_MS: Final = 60_000
 MAX_CATCHUP_LIMIT: Final = 1_000  # one call of the fire script carries at most 1,000 messages
@@ -172,11 +173,12 @@ def _tags(tags: object) -> tuple[str, ...]:
 
 def _queue(spec: Mapping[str, Any], in_options: object) -> str:
     """The queue, named once: as ``queue``, or as Celery does in the options."""
-    if in_options is None:
-        return _text(spec, "queue", DEFAULT_QUEUE)
-    if spec.get("queue", in_options) != in_options:
+    if in_options is not None and spec.get("queue", in_options) != in_options:
         raise EntryInvalid(f"queue: found {spec['queue']!r}, and {in_options!r} in options.queue; one is accepted")
-    return _text({"queue": in_options}, "queue", None)
+    queue = _text(spec, "queue", DEFAULT_QUEUE) if in_options is None else _text({"queue": in_options}, "queue", None)
+    if queue.startswith(OUR_KEYS):
+        raise EntryInvalid(f"queue: found {queue!r}; keys that begin with {OUR_KEYS} are beatd's own")
+    return queue
 
 
 def _policy(spec: Mapping[str, Any]) -> Policy:

@@ -5,6 +5,7 @@ from dataclasses import dataclass, field
 from typing import Any, Final
 
 from beatd.core.census import Sizes
+from beatd.core.entry import OUR_KEYS
 from beatd.core.fire import FireItem, Skip
 from beatd.core.planning import SCORE_END
 from beatd.core.term import Term
@@ -89,8 +90,12 @@ class RedisTimetable:
         return _stored(names, flat[1::2], await self.link.request(*self._columns(names)))[0] if names else []
 
     async def usable(self, queue_keys: Sequence[str]) -> list[bool]:
-        """Whether each queue would take a message: it is a list, or does not exist yet."""
-        return [kind in (b"list", b"none") for kind in await self.link.request(*[("TYPE", key) for key in queue_keys])]
+        """Whether each queue would take a message: a list, or nothing yet, and not named like a key of ours."""
+        kinds = await self.link.request(*[("TYPE", key) for key in queue_keys])
+        return [
+            kind in (b"list", b"none") and not key.startswith(OUR_KEYS)
+            for key, kind in zip(queue_keys, kinds, strict=True)
+        ]
 
     async def scores(self, names: Sequence[str]) -> list[str | None]:
         """The exact scores of names in the timetable, whether they are entries or not."""

@@ -523,3 +523,15 @@ def test_rows_of_edits_follow_each_other_without_a_hole(store: Store, term: Term
     assert all(after[0] <= before[1] + 1 for before, after in pairwise(ranges))
     assert ranges[-1][1] >= -mark
     assert store.fire(term, skip_item(rev="n4.f2")) == "1"
+
+
+def test_what_an_entry_outside_owes_stays_when_a_pause_was_lifted_meanwhile(store: Store) -> None:
+    """Nobody has written a row for what lies between: only one may pass over slots."""
+    owed = store.now() - 60_000
+    store.plant("a", owed, out=json.dumps({"disabled": {"at": "1"}, "owed": str(-owed)}))
+    store.do("ZREM", store.key("due"), "a")
+    store.do("HSET", store.key("hold"), "a", json.dumps({"after": str(owed + 30_000)}))
+    assert store.put(put_item("a", "n2.f1", enabled=False)) == "0"
+    assert json.loads(store.hash("out")["a"])["owed"] == str(-owed)
+    assert store.put(put_item("a", "n3.f1")) == "0"
+    assert [(name, skip.reason, skip.first) for name, [skip] in store.skips()] == [("a", "disabled", owed + 0)]

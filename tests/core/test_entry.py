@@ -305,3 +305,9 @@ def test_any_json_value_for_any_key_is_read_or_refused_and_never_worse(key: str,
     except EntryInvalid:
         return
     assert entry_from_definition("nightly", entry.to_definition()) == entry
+
+
+@pytest.mark.parametrize("spec", [{"queue": "{beatd:b:0}:hold"}, {"options": {"queue": "{beatd:"}}])
+def test_a_queue_is_never_named_like_a_key_of_ours(spec: dict[str, Any]) -> None:
+    with pytest.raises(EntryInvalid, match="beatd's own"):
+        entry_from_spec("a", {"task": "t", "every": "1h", **spec})

@@ -42,13 +42,13 @@ local revs = redis.call('HMGET', K_rev, unpack(ARGV, NAME + 1, NAME + N))
 local moments = redis.call('ZMSCORE', K_due, unpack(ARGV, NAME + 1, NAME + N))
 local jitters = exists.jit and redis.call('HMGET', K_jit, unpack(ARGV, NAME + 1, NAME + N))
 local lefts = exists.left and redis.call('HMGET', K_left, unpack(ARGV, NAME + 1, NAME + N))
--- A queue named like a key of ours is none, even while that key is missing: a list in its place would make a write
--- after the push fail, and stop all other entries too.
-local usable, T = {}, string.sub(K_lease, 1, -6)
+-- A queue named like a key of ours, in any namespace, is none, even while that key is missing: a list in its place would
+-- make a write after the push fail, and stop all other entries too.
+local usable = {}
 for q = 1, #KEYS - FIXED_KEYS do
   local key = KEYS[FIXED_KEYS + q]
   local found = redis.call('TYPE', key).ok
-  usable[q] = (found == 'list' or found == 'none') and string.sub(key, 1, #T) ~= T
+  usable[q] = (found == 'list' or found == 'none') and string.sub(key, 1, 7) ~= '{beatd:'
 end
 
 -- Terms as a table, false when not even the number of messages can be read. Read once per distinct text.

@@ -126,7 +126,9 @@ local function put(i)
     new = mark(now, fired, held(hold))
     if owed then swallowed(name, reason, owed, jitter) end
   else
-    new, given_up = next_score(owed, same, jitter, fired, held(hold))
+    -- What stays out keeps what it owes, pause or not: only a row may pass over slots, and none is written here.
+    local stays = out.paused or not enabled
+    new, given_up = next_score(owed, same, jitter, fired, stays and 0 or held(hold))
     if given_up and score then swallowed(name, 'superseded', score, jitter) end
   end
   -- What the pause swallows from here on is not in the row of its beginning where this entry owes other slots than then.
