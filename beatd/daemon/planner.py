@@ -6,7 +6,7 @@ from typing import Final, TypeVar
 
 from beatd.core.planning import owed_moment, plan_item, stray_item
 from beatd.core.timetable import Code, PlanItem, Stored
-from beatd.core.window import Compiled, Staged
+from beatd.core.window import Staged
 from beatd.daemon.definitions import invalid_item
 from beatd.daemon.session import Session
 from beatd.daemon.together import Turn, wait_for_event
@@ -39,7 +39,6 @@ class Planner:
         self._last_read = b""  # the last of their names: rows of one moment are in the order of their names
         self._probe_at = 0.0  # monotonic
         self._probe_from = 0
-        self._met_slot: tuple[object, int] = (None, 0)  # a schedule and one of its slots: many entries share both
 
     async def run(self) -> None:
         """Runs until the connection or the lease is lost; raises what ended it."""
@@ -176,7 +175,7 @@ class Planner:
         unknown = []
         for (name, moment), rev in zip(wanted, revs, strict=True):
             compiled = self._s.definitions.known(name, rev)
-            if compiled is None or compiled.policy.max_runs is not None or not self._is_slot(compiled, moment):
+            if compiled is None or compiled.policy.max_runs is not None or not self._s.is_slot(compiled, moment):
                 unknown.append(name)
             else:
                 self._s.window.stage(Staged(compiled, moment, None))
@@ -251,7 +250,7 @@ class Planner:
                 continue
             try:
                 compiled = self._s.make_ready(row)
-                if self._is_slot(compiled, moment):
+                if self._s.is_slot(compiled, moment):
                     self._s.window.stage(Staged(compiled, moment, row.left))
                 elif (stray := stray_item(compiled, row)) is not None:
                     anew.append((row, stray))
@@ -266,16 +265,6 @@ class Planner:
             reply = await self._s.timetable.plan(self._s.term, [item for _, item in anew])
             for (row, item), code in zip(anew, reply.codes, strict=True):
                 self._planned(row, item, code)
-
-    def _is_slot(self, compiled: Compiled, moment: int) -> bool:
-        """Whether a moment stands for a slot by the zone data of this instance, as far as those are to be trusted."""
-        schedule, slot = compiled.schedule, moment - compiled.jitter
-        if self._s.trust_slots or self._met_slot == (schedule, slot):
-            return True
-        if schedule.next_ms(slot - 1) != slot:
-            return False
-        self._met_slot = schedule, slot
-        return True
 
     def _turn(self) -> Turn:
         return Turn(self._s.clock.monotonic, SLICE, SLICE_S)

@@ -40,6 +40,7 @@ class Session:
     trust_slots: bool = False  # the timetable was planned with newer zone data than ours
     recovery: Recovery | None = None  # the dataset was lost: where entries of files go on
     condemned: dict[str, EntryInvalid] = field(default_factory=dict)  # broke the making of a batch, to be made invalid
+    _met_slot: tuple[object, int] = (None, 0)  # a schedule and one of its slots: many entries share both
     _suspects: dict[str, None] = field(default_factory=dict)  # in the order they came
     _strikes: dict[str, int] = field(default_factory=dict)
     _resting: dict[str, float] = field(default_factory=dict)  # until when, monotonic
@@ -94,6 +95,16 @@ class Session:
     def stage(self, stored: Stored, moment: int) -> None:
         """Makes an entry ready and takes it into the window. Raises EntryInvalid."""
         self.window.stage(Staged(self.make_ready(stored), moment, stored.left))
+
+    def is_slot(self, compiled: Compiled, moment: int) -> bool:
+        """Whether a moment stands for a slot by the zone data of this instance, as far as those are to be trusted."""
+        schedule, slot = compiled.schedule, moment - compiled.jitter
+        if self.trust_slots or self._met_slot == (schedule, slot):
+            return True
+        if schedule.next_ms(slot - 1) != slot:
+            return False
+        self._met_slot = schedule, slot
+        return True
 
     def settled(self, stored: Stored) -> int | None:
         """Up to which instant this entry was settled before the dataset was lost, if it was and that is known."""

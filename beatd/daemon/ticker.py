@@ -6,7 +6,7 @@ from typing import Final
 
 from beatd.core.batch import MOST_ENTRIES, Batch, make_batch
 from beatd.core.fire import FireItem
-from beatd.core.planning import moment_of
+from beatd.core.planning import owed_moment
 from beatd.core.term import Term
 from beatd.core.timetable import Code, FireReply
 from beatd.core.window import Staged
@@ -81,17 +81,38 @@ class Ticker:
 
     async def _read_fresh(self, bound: int, now: int) -> list[Staged]:
         """Entries that fell due beyond the window's bound: a backlog is being read, and they must not wait for it."""
-        page = [name for name, _ in await self._s.timetable.newest(bound, now, MOST_ENTRIES)]
+        page = await self._s.timetable.newest(bound, now, MOST_ENTRIES)
+        wanted = [(name, at) for name, at in page if not self._is_busy(name)]
+        if not wanted:
+            return []
+        found, unknown = [], []
+        revs = await self._s.timetable.revisions([name for name, _ in wanted])
+        for (name, moment), rev in zip(wanted, revs, strict=True):
+            compiled = self._s.definitions.known(name, rev)
+            if compiled is None or compiled.policy.max_runs is not None or not self._s.is_slot(compiled, moment):
+                unknown.append(name)
+            else:
+                found.append(Staged(compiled, moment, None))
+        found += await self._looked_at(unknown, now)
+        return [staged for staged in found if not self._is_busy(staged.name)]
+
+    def _is_busy(self, name: str) -> bool:
+        return name in self._s.in_flight or self._s.rests(name)
+
+    async def _looked_at(self, names: Sequence[str], now: int) -> list[Staged]:
+        """Those that are due, made ready; whoever is not fit to be fired is the planner's to look at."""
         found: list[Staged] = []
-        wanted = [name for name in page if name not in self._s.in_flight and not self._s.rests(name)]
-        for row in await self._s.timetable.look(wanted) if wanted else ():
-            moment = moment_of(row.score)
-            if moment is None or moment > now or row.name in self._s.in_flight:
-                continue
+        for row in await self._s.timetable.look(names) if names else ():
+            moment = owed_moment(row)
             try:
-                found.append(Staged(self._s.definitions.compile(row), moment, row.left))
+                compiled = self._s.definitions.compile(row)
             except EntryInvalid:
                 self._s.suspect(row.name)
+                continue
+            if moment is None or not self._s.is_slot(compiled, moment):
+                self._s.suspect(row.name)
+            elif moment <= now:
+                found.append(Staged(compiled, moment, row.left))
         return found
 
     def _make_batch(self, due: Sequence[Staged]) -> Batch:

@@ -38,6 +38,9 @@ class Timetable:
         inside = [(name, moment) for name, moment in self.due.items() if after < moment <= until]
         return sorted(inside, key=lambda row: -row[1])[:at_most]
 
+    async def revisions(self, names: Sequence[str]) -> list[str | None]:
+        return ["rev" for _ in names]
+
     async def look(self, names: Sequence[str]) -> list[Stored]:
         return [stored(name, self.due[name]) for name in names]
 
@@ -59,6 +62,7 @@ class House:
         port = cast(TimetablePort, self.timetable)
         self.session = Session(Term(1, "o", 0, NOW, 0, "i"), port, self.clock, definitions, Silent())
         self.session.window.bound = NOW + 15_000
+        self.session.trust_slots = True  # moments here are chosen for their order, not by the schedule
         self.ticker = Ticker(self.session, new_tag=lambda: "tag", prolonged=lambda term, sent: None)
 
     def stage(self, name: str, moment: int) -> None:
@@ -122,3 +126,11 @@ async def test_nothing_is_taken_before_its_moment(house: House) -> None:
     assert await house.take() == []
     house.seconds = 0.001
     assert await house.take() == ["soon"]
+
+
+async def test_a_moment_that_is_no_slot_is_left_to_the_planner(house: House) -> None:
+    house.session.trust_slots = False
+    house.session.window.bound = NOW - LONG
+    house.timetable.due["stray"] = NOW - 501
+    assert await house.take() == []
+    assert house.session.next_suspects(10) == ["stray"]
