@@ -212,7 +212,6 @@ QUICK = [
     Mutation("plan never goes back before the last fire", lua("plan", AFTER_LAST, ""), _faulty),
     Mutation("a pause takes out of the timetable", lua("pause", "redis.call('ZREM', K_due, name)", "")),
     Mutation("a pause brings a new revision", lua("pause", RENEWED, "")),
-    Mutation("a reset brings a new revision", lua("reset", RENEWED, "")),
     Mutation(
         "a paused entry stays out of the timetable",
         lua("put", "if out.paused or out.disabled then", "if out.disabled then"),
@@ -224,20 +223,11 @@ QUICK = [
         lua("resume", "mark(since, fired)", "mark(since)", "mark(now, fired)", "mark(now)"),
         _clocks_step,
     ),
-    Mutation("a put plans nothing inside a pause", lua("put", "fired, held(hold))", "fired, 0)")),
-    Mutation("a reset plans nothing inside a pause", lua("reset", "fired, held(hold))", "fired, 0)")),
-    Mutation(
-        "the leader plans nothing inside a pause", python(PLANNING, "first_moment", "max(start, last_slot, held)", LAST)
-    ),
     Mutation(
         "what a pause with an end swallows has a row",
         lua("pause", "hold_from(SKIP_ROWS, now, name, hold, since, fired)", "hold.since = ms(since)"),
     ),
     Mutation("what a pause swallows has a row", lua("resume", "add_range(SKIP_ROWS, now, name, 'paused'", NO_ROW)),
-    Mutation(
-        "what ended inside a pause has not ended",
-        lua("resume", "out.finished = score_of(hold.since) or now, nil", KEEPS),
-    ),
     Mutation(
         "a rename's two halves are one step",
         lua("put", "if codes[N + i] == 0 then remove_entry", "if false then remove_entry"),
@@ -245,6 +235,16 @@ QUICK = [
 ]
 
 SLOW = [
+    Mutation("a reset brings a new revision", lua("reset", RENEWED, "")),
+    Mutation("a put plans nothing inside a pause", lua("put", "fired, held(hold))", "fired, 0)")),
+    Mutation("a reset plans nothing inside a pause", lua("reset", "fired, held(hold))", "fired, 0)")),
+    Mutation(
+        "the leader plans nothing inside a pause", python(PLANNING, "first_moment", "max(start, last_slot, held)", LAST)
+    ),
+    Mutation(
+        "what ended inside a pause has not ended",
+        lua("resume", "out.finished = score_of(hold.since) or now, nil", KEEPS),
+    ),
     Mutation("what another schedule owes inside a pause has a row", lua("put", "or (not same and", "or (false and")),
     Mutation(
         "a decision is good for a time",
