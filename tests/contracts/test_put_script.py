@@ -535,3 +535,12 @@ def test_what_an_entry_outside_owes_stays_when_a_pause_was_lifted_meanwhile(stor
     assert json.loads(store.hash("out")["a"])["owed"] == str(-owed)
     assert store.put(put_item("a", "n3.f1")) == "0"
     assert [(name, skip.reason, skip.first) for name, [skip] in store.skips()] == [("a", "disabled", owed + 0)]
+
+
+def test_another_schedule_counts_from_now_where_a_lifted_pause_left_an_instant_ahead(store: Store) -> None:
+    ahead = store.now() + 60_000
+    store.plant("a", -ahead)
+    assert store.put(put_item("a", "n2.f1")) == "0"
+    assert store.scores() == {"a": str(-ahead)}
+    assert store.put(put_item("a", "n3.f2")) == "0"
+    assert -int(store.scores()["a"]) <= store.now()

@@ -166,7 +166,7 @@ QUICK = [
         lua(
             "put",
             *("mark(now, fired, hold), false", "mark(now, hold), false"),
-            *("mark(-owed, fired, hold)", "mark(-owed, hold)"),
+            *("math.min(now, -owed), fired, hold)", "math.min(now, -owed), hold)"),
             *("settled(owed, jitter)), fired, hold)", "settled(owed, jitter)), hold)"),
             *("mark(now, fired, held(hold))", "mark(now, held(hold))"),
         ),
@@ -177,7 +177,7 @@ QUICK = [
     ),
     Mutation(
         "an unplanned entry's slots given up get a row",
-        lua("put", "mark(-owed, fired, hold), not same_schedule", "mark(-owed, fired, hold), false"),
+        lua("put", "-owed), fired, hold), not same_schedule", "-owed), fired, hold), false"),
     ),
     Mutation(
         "what a removed entry owed gets a row", lua("remove", "if owed and not out.finished then", "if false then")

@@ -67,10 +67,11 @@ end
 
 -- The score with which an entry goes on, and whether what it owes is given up. `owed` is the one it has, or nil.
 -- Editing only what a task gets leaves a pending slot alone; a changed schedule counts from just before the slot still
--- owed. An entry that nobody has planned since instant t may owe every slot of its old schedule from t on.
+-- owed. An entry that nobody has planned since instant t may owe every slot of its old schedule from t on. A pause that
+-- was lifted may leave such a t in the future, where the old schedule went on: another one counts from now.
 local function next_score(owed, same_schedule, jitter, fired, hold)
   if not owed then return mark(now, fired, hold), false end
-  if owed < 0 then return mark(-owed, fired, hold), not same_schedule end
+  if owed < 0 then return mark(same_schedule and -owed or math.min(now, -owed), fired, hold), not same_schedule end
   if same_schedule and owed - jitter > hold then return ms(owed), false end
   return mark(math.min(now, settled(owed, jitter)), fired, hold), not same_schedule
 end
