@@ -61,7 +61,8 @@ class Edits:
             if name in self._history.tainted:
                 continue
             since = self._owed_since(raw, seen, time)
-            self._end_or_hold(name, raw, now, max(since, last_fire(seen["last"].get(raw))), until)
+            behind = max(since, last_fire(seen["last"].get(raw)), self._history.swallowed.get(name, 0))
+            self._end_or_hold(name, raw, now, behind, until)
             if until is None:
                 self._taken_out(name, raw, seen, now, since, time)
             else:
@@ -74,8 +75,10 @@ class Edits:
             name = raw.decode()
             self._history.paused.pop(name, None)
             self._history.last_edit[name] = "resumed"
+            # Ahead of now where the clock went back since: the slots of the hours that come again are none.
+            swallowed = self._history.swallowed.get(name, 0)
             if not catchup:
-                self._history.swallowed[name] = max(time, self._history.swallowed.get(name, 0))
+                self._history.swallowed[name] = max(time, swallowed)
             out = self._out(raw, now)
             if "paused" in out or self._runs(object_of(now["hold"].get(raw)), time):
                 self._book.fail(f"{name} was resumed and is still paused: {out}, {now['hold'].get(raw)!r}")
@@ -89,7 +92,7 @@ class Edits:
             self._marked("resume", name, raw, now, max(since if catchup else time, last, 1))
             entry = compiled(name, now["def"].get(raw))
             if entry is not None:
-                self._history.begin_life(name, entry, max(since, last))
+                self._history.begin_life(name, entry, max(since, last, swallowed))
 
     def reset(self, seen: State, now: State, args: Words, reply: Any, time: int) -> None:
         """One call of reset."""
@@ -115,7 +118,7 @@ class Edits:
             self._marked("reset", name, raw, now, max(time, last, self._history.held(name), 1))
             entry = compiled(name, now["def"].get(raw))
             if entry is not None:
-                self._history.begin_life(name, entry, last or time)
+                self._history.begin_life(name, entry, max(last or time, self._history.swallowed.get(name, 0)))
 
     # What they have in common
 
