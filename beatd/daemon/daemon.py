@@ -8,10 +8,10 @@ import random
 import signal
 import socket
 import uuid
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Coroutine, Iterator, Sequence
 from dataclasses import dataclass
 from functools import partial
-from typing import Final
+from typing import Any, Final
 
 from beatd import __version__
 from beatd.config.on_disk import ConfigOnDisk, kept_settings
@@ -87,27 +87,42 @@ class Start:
     once: bool = False
 
 
+@dataclass(frozen=True, slots=True)
+class Parts:
+    """The services of a daemon and what they share."""
+
+    events: LogEvents
+    clock: ServerClock
+    elector: Elector
+    leader: Leader
+    watch: FileWatch
+
+
 async def run_daemon(start: Start, lag: LoopLag) -> int:
     """Runs until a signal ends it; hands the lease over. Gives the exit code: 0 after SIGTERM, 130 after SIGINT.
 
     With ``once`` 0 when all is fired that is due; 1 when it can't lead within two TTL, or can't fire.
     ``lag``: of the loop that this runs on.
     """
-    settings = start.settings
-    instance = Instance(socket.gethostname(), os.getpid())
-    keys, timing, clock = Keys(settings.namespace), LeaseTiming(settings.lease_ttl), ServerClock()
+    settings, instance = start.settings, Instance(socket.gethostname(), os.getpid())
+    parts = _assemble(start, instance, lag)
+    parts.events.emit("started", version=__version__, instance=instance.name, namespace=settings.namespace)
+    keep_full_collections_back()
+    with _signals(parts.watch.ask) as ended:
+        try:
+            await run_together(*_services(start, parts, ended))
+        finally:
+            await parts.elector.resign()  # also when a defect ends us: a standby should not have to wait for the TTL
+    parts.events.flush()
+    return _told_end(parts, ended)
+
+
+def _assemble(start: Start, instance: Instance, lag: LoopLag) -> Parts:
+    """Builds the parts. Long, for it is a table: what each of them is given."""
+    settings, timing, clock = start.settings, LeaseTiming(start.settings.lease_ttl), ServerClock()
     events = LogEvents(clock.monotonic)
     lag.tell = lambda seconds: events.emit("loop_lagged", lag_ms=round(seconds * 1000))
-    who = audit("beatd run", user_name(), instance.host)
-    address = RedisAddress(start.url, timing.timeout)
-    rights = Rights(keys, start.queues, user_of(start.url))
-    greeting = Greeting(events, place=f"Redis at {address}", strict=start.strict)
-
-    async def meet(link: Link) -> None:
-        greeting.met(await survey(link, rights))
-
-    bounds = HistoryBounds(settings.history_fires, settings.history_skips)
-    stores = RedisStores(lambda: Link.open(address, rights, met=greeting.over), keys, who, bounds, meet)
+    stores = _stores(start, instance, timing, events)
     loaded = None if start.entries is None else LoadedFiles(start.entries, clock.monotonic(), start.allow_shrink)
     own = OwnFiles(loaded, instance.name, clock, events)
     record = partial(instance_record, host=instance.host, pid=instance.pid, version=__version__)
@@ -147,23 +162,48 @@ async def run_daemon(start: Start, lag: LoopLag) -> int:
         random_source=random.Random(),  # noqa: S311  # as above
         patience=timing.patience,
     )
-    events.emit("started", version=__version__, instance=instance.name, namespace=settings.namespace)
-    keep_full_collections_back()
-    with _signals(watch.ask) as ended:
-        try:
-            services = [elector.run(), leader.run(), watch.run(), collect_when_quiet(lambda: leader.staged)]
-            services += [_tend(start.keeper, events), _until(ended)]
-            await run_together(*services, *([_until_calm(elector, leader, clock, timing)] if start.once else []))
-        finally:
-            await elector.resign()  # also when a defect ends us: a standby should not have to wait for the TTL
-    events.flush()
-    if not ended.done():
-        events.emit(
-            "stopped", reason="all that was due is fired" if leader.calm.is_set() else "could not lead and fire"
-        )
-        return 0 if leader.calm.is_set() else 1
-    events.emit("stopped", signal=ended.result().name)
-    return 130 if ended.result() == signal.SIGINT else 0
+    return Parts(events, clock, elector, leader, watch)
+
+
+def _stores(start: Start, instance: Instance, timing: LeaseTiming, events: LogEvents) -> RedisStores:
+    """Connections to Redis, whose state is looked at, and told of, whenever it answers anew."""
+    settings, keys = start.settings, Keys(start.settings.namespace)
+    address = RedisAddress(start.url, timing.timeout)
+    rights = Rights(keys, start.queues, user_of(start.url))
+    greeting = Greeting(events, place=f"Redis at {address}", strict=start.strict)
+
+    async def meet(link: Link) -> None:
+        greeting.met(await survey(link, rights))
+
+    return RedisStores(
+        lambda: Link.open(address, rights, met=greeting.over),
+        keys,
+        audit("beatd run", user_name(), instance.host),
+        HistoryBounds(settings.history_fires, settings.history_skips),
+        meet,
+    )
+
+
+def _services(
+    start: Start, parts: Parts, ended: "asyncio.Future[signal.Signals]"
+) -> Sequence[Coroutine[Any, Any, None]]:
+    """All that runs side by side; the first that ends, ends the daemon."""
+    elector, leader = parts.elector, parts.leader
+    services = [elector.run(), leader.run(), parts.watch.run(), collect_when_quiet(lambda: leader.staged)]
+    services += [_tend(start.keeper, parts.events), _until(ended)]
+    if start.once:
+        services.append(_until_calm(elector, leader, parts.clock, LeaseTiming(start.settings.lease_ttl)))
+    return services
+
+
+def _told_end(parts: Parts, ended: "asyncio.Future[signal.Signals]") -> int:
+    """Tells why it ended; gives the exit code."""
+    if ended.done():
+        parts.events.emit("stopped", signal=ended.result().name)
+        return 130 if ended.result() == signal.SIGINT else 0
+    calm = parts.leader.calm.is_set()
+    parts.events.emit("stopped", reason="all that was due is fired" if calm else "could not lead and fire")
+    return 0 if calm else 1
 
 
 def _new_id() -> str:

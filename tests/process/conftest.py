@@ -59,6 +59,7 @@ def start_daemon(tmp_path: Path) -> Iterator[Callable[..., Daemon]]:
     yield start
     for daemon in daemons:
         daemon.close()
+        print(f"--- {daemon.folder.name}\n{daemon.log[-20_000:]}")  # shown when the test has failed
 
 
 @pytest.fixture
