@@ -7,9 +7,10 @@ import os
 import random
 import signal
 import socket
+import time
 import uuid
 from collections.abc import Callable, Coroutine, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import partial
 from typing import Any, Final
 
@@ -31,6 +32,7 @@ from beatd.daemon.leader import Leader
 from beatd.daemon.own_files import LoadedFiles, OwnFiles
 from beatd.daemon.record import instance_record
 from beatd.daemon.together import run_together, wait_for_event
+from beatd.daemon.trouble import Trouble
 from beatd.daemon.watch import FileWatch
 from beatd.errors import BeatdError
 from beatd.formats.celery import compile_template
@@ -79,7 +81,7 @@ class Start:
     settings: Settings
     entries: EntrySet | None
     disk: ConfigOnDisk
-    url: str
+    url: str = field(repr=False)
     keeper: Keeper | None = None
     queues: tuple[str, ...] = ()
     allow_shrink: bool = False
@@ -120,7 +122,7 @@ async def run_daemon(start: Start, lag: LoopLag) -> int:
 def _assemble(start: Start, instance: Instance, lag: LoopLag) -> Parts:
     """Builds the parts. Long, for it is a table: what each of them is given."""
     settings, timing, clock = start.settings, LeaseTiming(start.settings.lease_ttl), ServerClock()
-    events = LogEvents(clock.monotonic)
+    events = LogEvents(clock.monotonic, asyncio.get_running_loop().call_later)
     lag.tell = lambda seconds: events.emit("loop_lagged", lag_ms=round(seconds * 1000))
     stores = _stores(start, instance, timing, events)
     loaded = None if start.entries is None else LoadedFiles(start.entries, clock.monotonic(), start.allow_shrink)
@@ -254,16 +256,15 @@ def _signals(reload: Callable[[], None]) -> Iterator["asyncio.Future[signal.Sign
 
 async def _tend(keeper: Keeper | None, events: LogEvents) -> None:
     """Looks after the private server, if there is one: a joined one becomes ours when its owner dies."""
-    told = ""
+    trouble = Trouble(events, random.Random(), time.monotonic, "private server")  # noqa: S311  # as above
     while True:
         await asyncio.sleep(TEND_S)
         try:
             if keeper is not None:
                 keeper.tend()
+                trouble.over()
         except BeatdError as error:
-            if error.message != told:
-                told = error.message
-                events.emit("redis_down", error=error.message, hint=error.hint, service="private server")
+            trouble.met(error)
 
 
 async def _until_calm(elector: Elector, leader: Leader, clock: ServerClock, timing: LeaseTiming) -> None:
