@@ -1,7 +1,7 @@
 """What `beatd run` says on stderr: log lines, its notices before, and the error that ends it, all in one form.
 
-Text on a terminal, JSON lines otherwise, unless somebody chose. Where stderr is the journal of systemd, each line begins
-with its level (`<4>`), which the journal takes off.
+Text on a terminal, JSON lines otherwise, unless somebody chose. Where stderr is the journal of systemd, each line
+begins with its level (`<4>`), which the journal takes off.
 """
 
 import logging
