@@ -55,7 +55,7 @@ class LeftOut(NamedTuple):
 
 
 class Pausing(NamedTuple):
-    """One pause with an end (UTC ms), and where its entry is: out for these reasons (None: not out), blocked, or due."""
+    """One pause with an end (UTC ms), and where its entry is: out for reasons (None: not out), blocked, or due."""
 
     until: int
     reasons: Collection[str] | None

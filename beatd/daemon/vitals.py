@@ -24,7 +24,7 @@ SCRIPT_ERRORS: Final = (
 
 
 class Vitals:
-    """Fits ports.EventSink, and store.link.Listener. Instants are monotonic seconds of the clock, or UTC ms by Redis."""
+    """Fits ports.EventSink, and store.link.Listener. Instants are seconds of the monotonic clock, or UTC ms."""
 
     def __init__(self, clock: Clock, zone_data: str = "") -> None:
         self.leads = False
@@ -35,9 +35,11 @@ class Vitals:
         self.script_errors: Counter[str] = Counter(dict.fromkeys(SCRIPT_ERRORS, 0))
         self.check: Check | None = None  # the leader's last look at the timetable
         self.tally: Tally | None = None  # its last count of entries outside the timetable
+        self.edit_skips: Counter[str] = Counter()  # ranges that edits skipped, by reason
         self.stored_zone_data = ""
         self.trouble: BeatdError | None = None  # met with Redis, and not over
         self.has_bid = False
+        self.failing: str | None = None  # why a leader's sessions end
         self.unfit: str | None = None  # why it gave the lease back, and sits out
         self.last_refusal: tuple[int, str] | None = None  # when, and what was said
         self._checked_at: float | None = None
@@ -63,12 +65,20 @@ class Vitals:
 
     def checked(self, check: Check) -> None:
         """The leader looked at its timetable."""
-        self.check, self._checked_at = check, self._clock.monotonic()
+        self.check, self._checked_at, self.failing = check, self._clock.monotonic(), None
+
+    def counted(self, tally: Tally) -> None:
+        """The leader counted the entries outside its timetable."""
+        self.tally = tally
+
+    def edits_skipped(self, found: Mapping[str, int]) -> None:
+        """The leader read in the history which ranges edits have skipped."""
+        self.edit_skips.update(found)
 
     def emit(self, event: str, **fields: object) -> None:
         """Takes from an event what it tells of this process."""
         if event in ("leader_acquired", "leader_released", "lease_lost"):
-            self.check = self._checked_at = self.tally = None
+            self.check = self._checked_at = self.tally = self.failing = None
             self.leads = event == "leader_acquired"
             self.epoch = fields["epoch"] if isinstance(fields["epoch"], int) else 0
         if event in ("config_refused", "lease_refused", "redis_down", "backlog") and (error := fields.get("error")):
@@ -76,6 +86,10 @@ class Vitals:
 
     def fired(self, items: Sequence[FireItem], at: int) -> None:
         """Fires say nothing of the process that its checks don't."""
+
+    def stop(self) -> None:
+        """This process was asked to end, or ends."""
+        self.stopping = True
 
     def entries(self) -> Mapping[str, int] | None:
         """How many entries are in each state; None where that is not known, as on a standby."""
@@ -107,7 +121,7 @@ class Vitals:
             stopping=self.stopping,
             config_error=config_error,
             answered_ago=self._ago(self.answered_at),
-            trouble=None if trouble is None else trouble.message,
+            trouble=self.failing or (None if trouble is None else trouble.message),
             hindrance=refused or unfit,
             newer_format=trouble is not None and trouble.code == "format",
             zone_data=self._zone_data,
@@ -120,5 +134,3 @@ class Vitals:
 
     def _ago(self, at: float | None) -> float | None:
         return None if at is None else max(0.0, self._clock.monotonic() - at)
-
-

@@ -45,7 +45,7 @@ class _Log:
 class Daemon:
     """One `beatd run`. ``config`` is written as JSON, which is YAML, into ``folder/schedules.yaml``.
 
-    Without a url it runs on its private server in that folder.
+    Without a url it runs on its private server in that folder. ``http`` None: what it does by itself.
     """
 
     def __init__(
@@ -56,11 +56,14 @@ class Daemon:
         config: Mapping[str, Any] | None = None,
         lease_ttl: str | None = "2s",
         arguments: Sequence[str] = (),
+        http: str | None = "off",
         stdin: int = subprocess.DEVNULL,
     ) -> None:
         self.folder = folder
         self._stdin = stdin
         self._arguments = [*(("--redis", url) if url else ()), *arguments]
+        if http and "--http" not in arguments:
+            self._arguments += ["--http", http]
         if lease_ttl:
             self._arguments += ["--lease-ttl", lease_ttl]
         self._log = _Log()
