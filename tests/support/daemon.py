@@ -46,6 +46,7 @@ class Daemon:
     """One `beatd run`. ``config`` is written as JSON, which is YAML, into ``folder/schedules.yaml``.
 
     Without a url it runs on its private server in that folder. ``program``: what runs beatd's command line.
+    ``http`` None: what it does by itself.
     """
 
     def __init__(
@@ -56,6 +57,7 @@ class Daemon:
         config: Mapping[str, Any] | None = None,
         lease_ttl: str | None = "2s",
         arguments: Sequence[str] = (),
+        http: str | None = "off",
         stdin: int = subprocess.DEVNULL,
         program: Sequence[str] = ("-m", "beatd"),
         env: Mapping[str, str] | None = None,
@@ -65,6 +67,8 @@ class Daemon:
         self._program = program
         self._env = env or {}
         self._arguments = [*(("--redis", url) if url else ()), *arguments]
+        if http and "--http" not in arguments:
+            self._arguments += ["--http", http]
         if lease_ttl:
             self._arguments += ["--lease-ttl", lease_ttl]
         self._log = _Log()
