@@ -140,7 +140,7 @@ def test_config_show_tells_every_setting_and_who_decided_it(
         "lease_ttl": (2.0, "flag", "--lease-ttl"),
         "http": ("127.0.0.1:9464", "default", None),
         "log_level": ("debug", "file", "schedules.yaml:3:10"),
-        "log_format": ("text", "default", None),
+        "log_format": ("auto", "default", None),
         "history_fires": (64_000_000, "default", None),
         "history_skips": (16_000_000, "default", None),
         "tz": (None, "default", None),
