@@ -43,7 +43,7 @@ from beatd.daemon.together import run_together, wait_for_event
 from beatd.daemon.trouble import Trouble
 from beatd.daemon.vitals import Vitals
 from beatd.daemon.watch import FileWatch
-from beatd.daemon.watchdog import EXIT_CODE, Watchdog
+from beatd.daemon.watchdog import Watchdog
 from beatd.errors import BeatdError
 from beatd.formats.celery import compile_template
 from beatd.store.adapters import RedisStores
@@ -239,7 +239,7 @@ def _watched(parts: Parts, systemd: Systemd) -> Iterator[None]:
 
     def last_words() -> None:
         write_stacks(loop)
-        parts.events.emit("watchdog_expired", samples=pulse.missed, exit_code=EXIT_CODE)
+        parts.events.emit("watchdog_expired", missed=pulse.missed)
 
     watchdog = Watchdog(pulse, saw_beat=systemd.alive, last_words=last_words)
     beating = asyncio.create_task(pulse.run(), name="pulse")
