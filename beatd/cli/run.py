@@ -11,7 +11,7 @@ import click
 
 from beatd.cli.main import Common, common_options
 from beatd.config.on_disk import ConfigOnDisk
-from beatd.config.problems import report
+from beatd.config.problems import summed_up
 from beatd.config.settings import Settings, load_settings, mask_secret
 from beatd.core.entry_set import EntrySet
 from beatd.daemon.daemon import SIGNALS, Start, run_daemon
@@ -50,7 +50,7 @@ def run(
     _log_to_stderr(settings.log_level)
     if settings.warnings:
         with contextlib.suppress(OSError):
-            click.echo(report(settings.warnings), err=True)
+            click.echo(summed_up(settings.warnings), err=True)
     for name, setting in (("http", "http"), ("log.format", "log_format")):
         if settings.origins[setting].source != "default":
             _say(f"{name} is not served yet, and has no effect")
