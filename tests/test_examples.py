@@ -18,7 +18,7 @@ import os
 import re
 import shlex
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -57,13 +57,22 @@ def test_every_entry_starts_a_task_of_the_application_with_args_it_takes(app: An
     inspect.signature(task.run).bind(*entry.get("args", ()), **entry.get("kwargs", {}))
 
 
-def test_every_block_has_a_treatment() -> None:
-    untreated = [
+def untreated(blocks: Iterable[Block]) -> list[str]:
+    return [
         f"{block.place}: {block.language or 'no language'}"
-        for block in BLOCKS
+        for block in blocks
         if block.language not in TREATMENTS and not block.mark.startswith(NOT_CHECKED)
     ]
-    assert not untreated, f"see the beginning of this file: {untreated}"
+
+
+def test_every_block_has_a_treatment() -> None:
+    assert not untreated(BLOCKS), "see the beginning of this file"
+
+
+def test_a_block_without_a_treatment_is_found(tmp_path: Path) -> None:
+    page = tmp_path / "page.md"
+    page.write_text("```\nx\n```\n<!-- not checked: theirs -->\n```ini\nx\n```\n\n   ```ini\n   x\n   ```\n")
+    assert [place.rpartition(":")[2] for place in untreated(blocks_of(page))] == [" no language", " ini"]
 
 
 def checked(*languages: str) -> list[Any]:
@@ -100,6 +109,12 @@ def test_commands_on_a_page_exist_with_their_flags(block: Block) -> None:
             assert re.search(rf"^{target}:", (ROOT / "Makefile").read_text(), re.MULTILINE), line
         else:
             assert words[0] in OTHER_PROGRAMS, line
+
+
+@pytest.mark.parametrize("line", ["ls --evry", "lss", "config shw", "set", "next -o xml"])
+def test_a_command_that_is_none_is_found(line: str) -> None:
+    with pytest.raises((click.UsageError, AssertionError)):
+        parse(line.split())
 
 
 def parse(words: list[str]) -> None:
@@ -151,6 +166,12 @@ def test_what_a_page_shows_is_what_the_commands_print(
             assert terminal.show(command) == Like(expected), f"{block.place}: {command}"
 
 
+def test_a_page_that_shows_something_else_is_found(terminal: "Terminal") -> None:
+    shown = terminal.show('beatd next "0 9 * * *" --from 2026-01-01T00:00 -n 1')
+    assert shown == Like("at 09:00 every day, UTC\n\nUTC ... LATER\nThu 2026-01-01T09:00:00Z  9 h later")
+    assert shown != Like("at 09:00 every day, UTC\n\nUTC ... LATER\nThu 2026-01-01T09:00:00Z  8 h later")
+
+
 def typed(block: Block) -> Iterator[tuple[str, str]]:
     """The commands of a console block, each with what it shows."""
     for part in re.split(r"^\$ ", block.text, flags=re.MULTILINE)[1:]:
@@ -167,6 +188,9 @@ class Like(str):
     def __eq__(self, other: object) -> bool:
         pattern = ".*?".join(re.escape(piece) for piece in self.split("..."))
         return isinstance(other, str) and re.fullmatch(pattern, other, re.DOTALL) is not None
+
+    def __ne__(self, other: object) -> bool:  # that of str would compare the texts as they are
+        return not self == other
 
 
 class Terminal:
