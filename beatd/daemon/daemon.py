@@ -7,6 +7,7 @@ import os
 import random
 import signal
 import socket
+import time
 import uuid
 from collections.abc import Callable, Coroutine, Iterator, Sequence
 from dataclasses import dataclass, field
@@ -39,6 +40,7 @@ from beatd.daemon.stacks import write_stacks
 from beatd.daemon.systemd import Systemd, status_line
 from beatd.daemon.tallies import Tallies
 from beatd.daemon.together import run_together, wait_for_event
+from beatd.daemon.trouble import Trouble
 from beatd.daemon.vitals import Vitals
 from beatd.daemon.watch import FileWatch
 from beatd.daemon.watchdog import EXIT_CODE, Watchdog
@@ -91,7 +93,7 @@ class Start:
     settings: Settings
     entries: EntrySet | None
     disk: ConfigOnDisk
-    url: str
+    url: str = field(repr=False)
     keeper: Keeper | None = None
     queues: tuple[str, ...] = ()
     listening: socket.socket | None = None
@@ -147,7 +149,8 @@ async def run_daemon(start: Start, lag: LoopLag) -> int:
 def _assemble(start: Start, instance: Instance, lag: LoopLag) -> Parts:
     """Builds the parts. Long, for it is a table: what each of them is given."""
     settings, timing, clock = start.settings, LeaseTiming(start.settings.lease_ttl), ServerClock()
-    log, tallies, vitals, pulse = LogEvents(clock.monotonic), Tallies(), Vitals(clock, data_version()), Pulse()
+    log = LogEvents(clock.monotonic, asyncio.get_running_loop().call_later)
+    tallies, vitals, pulse = Tallies(), Vitals(clock, data_version()), Pulse()
     events = Sinks(log, tallies, vitals)
     lag.tell = lambda seconds: events.emit("loop_lagged", lag_ms=round(seconds * 1000))
     stores = _stores(start, instance, timing, events, vitals)
@@ -317,16 +320,15 @@ def _signals(reload: Callable[[], None]) -> Iterator["asyncio.Future[signal.Sign
 
 async def _tend(keeper: Keeper | None, events: EventSink) -> None:
     """Looks after the private server, if there is one: a joined one becomes ours when its owner dies."""
-    told = ""
+    trouble = Trouble(events, random.Random(), time.monotonic, "private server")  # noqa: S311  # as above
     while True:
         await asyncio.sleep(TEND_S)
         try:
             if keeper is not None:
                 keeper.tend()
+                trouble.over()
         except BeatdError as error:
-            if error.message != told:
-                told = error.message
-                events.emit("redis_down", error=error.message, hint=error.hint, service="private server")
+            trouble.met(error)
 
 
 async def _until_calm(elector: Elector, leader: Leader, clock: ServerClock, timing: LeaseTiming) -> None:

@@ -57,7 +57,7 @@ class Elector:
         self._random = random_source
         self._trusted_until = 0.0
         self._look = asyncio.Event()
-        self._trouble = Trouble(events, random_source)
+        self._trouble = Trouble(events, random_source, clock.monotonic)
         self._met_redis = False
         self._unfit: str | None = None
         self._sits_out = timing.ttl

@@ -94,7 +94,7 @@ class Leader:
         Who can't fire for long gives the lease away. Not where the server refuses all writes, or our keys are spoilt:
         every other instance would meet the same.
         """
-        trouble = Trouble(self._events, self._random, "leader")
+        trouble = Trouble(self._events, self._random, self._clock.monotonic, "leader")
         self._failing_since = None
         while True:
             try:
