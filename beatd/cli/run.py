@@ -14,7 +14,7 @@ from beatd.cli.logs import Logs, logging_to_stderr
 from beatd.cli.main import Common, common_options, learnt
 from beatd.cli.secrets import KNOWN, command_line_is_clean
 from beatd.config.on_disk import ConfigOnDisk
-from beatd.config.problems import report
+from beatd.config.problems import summed_up
 from beatd.config.settings import Settings, load_settings, mask_secret
 from beatd.core.entry_set import EntrySet
 from beatd.core.masking import mask_url
@@ -164,7 +164,7 @@ def _run(start: Start) -> int:
 def _remarks(settings: Settings, systemd: Systemd) -> Iterator[str]:
     """What is to be said before it starts."""
     if settings.warnings:
-        yield report(settings.warnings)
+        yield summed_up(settings.warnings)
     if systemd.watchdog_s is not None and systemd.watchdog_s < SHORTEST_WATCHDOG_S:
         yield f"WatchdogSec is {systemd.watchdog_s:g} s: give it 30 s, at least {SHORTEST_WATCHDOG_S:g} s"
     if not command_line_is_clean():
