@@ -1,10 +1,12 @@
 """A problem of the configuration: where it is, what was found, what to do. All of them are told at once."""
 
 import re
+from collections import Counter
 from collections.abc import Iterable, Iterator
 from dataclasses import asdict, dataclass
 from typing import Any, Final, Literal
 
+from beatd.config.codes import CODES
 from beatd.core.masking import mask_text, mask_url
 from beatd.errors import ConfigInvalid
 
@@ -16,6 +18,7 @@ _SECRET_LINE: Final = re.compile(
 )
 MOST_KEPT: Final = 10_000  # of each severity: what nobody reads to its end
 MOST_PRINTED: Final = 200
+MOST_OF_A_CODE: Final = 5  # told one by one at the daemon's start
 
 
 @dataclass(frozen=True, slots=True)
@@ -136,6 +139,23 @@ def report(problems: Iterable[Problem]) -> str:
     if len(found) > MOST_PRINTED:
         shown.append(f"... and {len(found) - MOST_PRINTED} more: beatd check -o json lists them all")
     return "\n".join([*shown, counted(found)])
+
+
+def summed_up(problems: Iterable[Problem]) -> str:
+    """As ``report``, for a log: where there are more than a few of one code, they are one line."""
+    found = list(problems)
+    number = Counter(problem.code for problem in found)
+    first = {problem.code: problem for problem in reversed(found)}
+    lines = [
+        problem.text() if number[problem.code] <= MOST_OF_A_CODE else _and_more(problem, number[problem.code])
+        for problem in found
+        if number[problem.code] <= MOST_OF_A_CODE or problem is first[problem.code]
+    ]
+    return "\n".join([*lines, counted(found)])
+
+
+def _and_more(problem: Problem, number: int) -> str:
+    return f"{problem.place}: {problem.code} {CODES[problem.code]}, here and {number - 1:,} times more: beatd check"
 
 
 def counted(problems: Iterable[Problem]) -> str:

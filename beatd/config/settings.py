@@ -283,9 +283,9 @@ def _http(value: Any) -> Address | None:
         return None
     text = str(value) if isinstance(value, str | int) and not isinstance(value, bool) else ""
     match = re.fullmatch(r"(?:(?:\[([0-9A-Fa-f:.]+)\]|([^:\s]*)):)?([0-9]{1,5})", text)
-    if match and 1 <= int(match[3]) <= 65535:
+    if match and int(match[3]) <= 65535:
         return Address(match[1] or match[2] or LOOPBACK, int(match[3]))
-    raise ConfigInvalid(f"found {shown(value)}; host:port, a port, or off is accepted")
+    raise ConfigInvalid(f"found {shown(value)}; host:port, a port (0: a free one), or off is accepted")
 
 
 def _word(*accepted: str) -> Callable[[Any], str]:

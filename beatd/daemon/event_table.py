@@ -38,6 +38,7 @@ EVENTS: Final[Mapping[str, Kind]] = {
             "version": (TEXT, "of beatd"),
             "instance": (TEXT, "`host:pid`, as `beatd status` shows it"),
             "namespace": (TEXT, "whose entries it fires"),
+            "http": (TEXT, "where health and metrics are served"),
         },
     ),
     "redis_met": Kind(
@@ -193,7 +194,9 @@ EVENTS: Final[Mapping[str, Kind]] = {
         {"count": (NUMBER, "lines")},
     ),
     "watchdog_expired": Kind(
-        logging.CRITICAL, "the process hangs, and ends with 70", {"missed": (NUMBER, "seconds without a sign of life")}
+        logging.CRITICAL,
+        "the process hangs, and ends with 70",
+        {"missed": (NUMBER, "samples in a row, one a second, without a sign of life")},
     ),
     "stopped": Kind(
         _INFO,
