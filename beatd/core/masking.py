@@ -18,6 +18,7 @@ _URLS: Final = (
         rf"(?P<scheme>(?!rediss?:|unix:)[a-z][a-z0-9+.-]*://){_WHO}(?P<place>{_HOST}(?:/[^?#@\s]*)?)(?P<query>\?[^#]*)?"
     ),
 )
+_USER: Final = re.compile(r"[\w.-]*")  # with other characters it may be a part of the password
 _SCHEME: Final = re.compile(r"[a-z][a-z0-9+.-]*://")
 
 # Loose, for URLs amid other words: a broken one loses too much rather than too little.
@@ -45,8 +46,9 @@ def mask_url(url: str) -> str:
     if not found:
         scheme = _SCHEME.match(url)
         return f"{scheme[0]}{MASK}" if scheme else MASK
-    user, secret = found["user"], found["secret"]
-    who = "" if user is None else f"{MASK}@" if secret is None else f"{user}:{MASK}@"
+    user = found["user"]
+    named = found["secret"] is not None and _USER.fullmatch(user)
+    who = "" if user is None else f"{user}:{MASK}@" if named else f"{MASK}@"
     return f"{found['scheme']}{who}{found['place']}{f'?{MASK}' if found['query'] else ''}"
 
 
@@ -66,7 +68,7 @@ def _masked_run(found: "re.Match[str]") -> str:
         who, _, behind = place.rpartition("@")
         user, colon, _ = who.partition(":")
         if who not in _EXAMPLES:
-            who = f"{user}:{MASK}" if colon and re.fullmatch(r"[\w.%-]*", user) else MASK
+            who = f"{user}:{MASK}" if colon and _USER.fullmatch(user) else MASK
         behind, question, query = behind.partition("?")
         place = f"{who}@{behind}"
     else:
@@ -79,7 +81,7 @@ def _masked_run(found: "re.Match[str]") -> str:
 
 def _parameter(word: str) -> str:
     name, equals, _ = word.partition("=")
-    return word if not equals or _OPEN.fullmatch(name) else f"{name}={MASK}"
+    return word if not equals or _OPEN.fullmatch(name) else MASK
 
 
 def secrets_of(url: str) -> frozenset[str]:
