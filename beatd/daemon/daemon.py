@@ -33,6 +33,7 @@ from beatd.daemon.pulse import Pulse
 from beatd.daemon.record import instance_record
 from beatd.daemon.stacks import write_stacks
 from beatd.daemon.systemd import Systemd, status_line
+from beatd.daemon.threads import LooseThreads
 from beatd.daemon.together import run_together, wait_for_event
 from beatd.daemon.watch import FileWatch
 from beatd.daemon.watchdog import EXIT_CODE, Watchdog
@@ -114,6 +115,7 @@ async def run_daemon(start: Start, lag: LoopLag) -> int:
     parts = _assemble(start, instance, lag)
     parts.events.emit("started", version=__version__, instance=instance.name, namespace=settings.namespace)
     keep_full_collections_back()
+    asyncio.get_running_loop().set_default_executor(LooseThreads())
     with _watched(parts.events, start.systemd), _signals(parts.watch.ask) as ended:
         start.systemd.ready()
         try:
