@@ -36,7 +36,7 @@ from beatd.daemon.ports import EventSink
 from beatd.daemon.pulse import Pulse
 from beatd.daemon.record import instance_record
 from beatd.daemon.sinks import Sinks
-from beatd.daemon.stacks import write_stacks
+from beatd.daemon.stacks import log_stacks, write_stacks
 from beatd.daemon.systemd import Systemd, status_line
 from beatd.daemon.tallies import Tallies
 from beatd.daemon.threads import LooseThreads
@@ -239,11 +239,11 @@ def _watched(parts: Parts, systemd: Systemd) -> Iterator[None]:
     """The loop beats, to its last word, and the watchdog ends the process when it doesn't."""
     loop, pulse = asyncio.get_running_loop(), parts.pulse
 
-    def last_words() -> None:
-        write_stacks(loop)
+    def told() -> None:
         parts.events.emit("watchdog_expired", missed=pulse.missed)
+        log_stacks(loop)
 
-    watchdog = Watchdog(pulse, saw_beat=systemd.alive, last_words=last_words)
+    watchdog = Watchdog(pulse, saw_beat=systemd.alive, last_words=(told, partial(write_stacks, loop)))
     beating = asyncio.create_task(pulse.run(), name="pulse")
     with watchdog.watching():
         try:
