@@ -25,7 +25,7 @@ LAST_WORDS_S: Final = 0.5
 class Watchdog:
     """Samples a Pulse once a second. ``saw_beat`` is called with each sample that saw one: it neither waits nor raises.
 
-    After 12 samples in a row without, ``last_words`` are tried one after another, each in a thread of its own, until one
+    After 12 samples in a row without, ``last_words`` are tried one after another, each in its own thread, until one
     comes to its end within half a second; and then ``leave`` is called with 70, come what may: the hung loop
     may hold whatever lock they need, or stderr may be a pipe that nobody reads.
     """

@@ -13,8 +13,9 @@ from beatd.config.settings import SETTINGS
 from beatd.core.pulse import MOST_MISSED
 from beatd.daemon.systemd import SHORTEST_WATCHDOG_S
 from beatd.daemon.watchdog import LAST_WORDS_S
+from tests.support.pages import blocks_of
 from tests.support.servers import require
-from tests.support.units import PROGRAM, UNITS, own_commands, parse_command, read_unit, seconds
+from tests.support.units import PROGRAM, ROOT, UNITS, own_commands, parse_command, read_unit, seconds
 
 FILES = sorted(UNITS.glob("*.service"))
 UNIT = pytest.mark.parametrize("path", FILES, ids=lambda path: path.name)
@@ -51,6 +52,20 @@ def test_systemd_would_say_it(tmp_path: Path) -> None:
     unit = installed(FILES[0], tmp_path)
     unit.write_text(unit.read_text().replace("Restart=always", "Restart=perhaps"))
     assert "perhaps" in analyze("verify", "--man=no", str(unit)).stderr
+
+
+def test_what_the_page_adds_to_it_is_accepted_too(tmp_path: Path) -> None:
+    (added,) = [
+        block.text for block in blocks_of(ROOT / "docs" / "operations.md") if block.text.startswith("[Service]")
+    ]
+    unit = installed(UNITS / "beatd.service", tmp_path)
+    drop_in = tmp_path / "beatd.service.d" / "override.conf"
+    drop_in.parent.mkdir()
+    drop_in.write_text(added)
+    assert analyze("verify", "--man=no", str(unit)).stderr == ""
+    assert {line.partition("=")[0] for line in added.splitlines()[1:]} == {"LoadCredential", "UnsetEnvironment"}
+    drop_in.write_text("[Service]\nLoadCredentials=\n")
+    assert "LoadCredentials" in analyze("verify", "--man=no", str(unit)).stderr
 
 
 @UNIT
