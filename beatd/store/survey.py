@@ -25,6 +25,7 @@ def _facts(info: dict[str, str], saves: Any, clock: Any, missing: Missing) -> Se
     return ServerFacts(
         identity=info.get("run_id"),
         version=info.get("redis_version"),
+        product=_product(info),
         cluster=info["redis_mode"] == "cluster" if "redis_mode" in info else None,
         policy=info.get("maxmemory_policy"),
         append_only=None if append_only is None else append_only == "1",
@@ -32,6 +33,13 @@ def _facts(info: dict[str, str], saves: Any, clock: Any, missing: Missing) -> Se
         lacks=missing.optional,
         ahead_ms=int(clock[0]) * 1000 + int(clock[1]) // 1000 - time.time_ns() // 1_000_000,
     )
+
+
+def _product(info: dict[str, str]) -> str | None:
+    """Valkey names itself, and tells of Redis only the version that it is compatible with."""
+    if "valkey_version" in info:
+        return f"Valkey {info['valkey_version']}"
+    return f"Redis {info['redis_version']}" if "redis_version" in info else None
 
 
 def _fields(info: Any) -> dict[str, str]:
