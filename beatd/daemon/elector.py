@@ -57,12 +57,17 @@ class Elector:
         self._random = random_source
         self._trusted_until = 0.0
         self._look = asyncio.Event()
-        self._trouble = Trouble(events, random_source)
+        self._trouble = Trouble(events, random_source, clock.monotonic)
         self._met_redis = False
         self._unfit: str | None = None
         self._sits_out = timing.ttl
         self._bids_from = 0.0  # monotonic
         self._yielded_to = ""
+
+    @property
+    def waits(self) -> bool:
+        """Whether Redis gave no answer, or refused, since it last answered."""
+        return self._trouble.present
 
     def prolonged(self, term: Term, sent: float) -> None:
         """A fire sent at that monotonic instant was accepted: the script renewed the lease with it."""

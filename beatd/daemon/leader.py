@@ -66,6 +66,11 @@ class Leader:
         """How many entries are staged here."""
         return 0 if self._session_now is None else len(self._session_now.window)
 
+    @property
+    def entries(self) -> int:
+        """How many entries there are, as counted last; 0 while it doesn't lead."""
+        return 0 if self._session_now is None else self._session_now.sizes.revisions
+
     async def run(self) -> None:
         """Runs for ever."""
         while True:
@@ -89,7 +94,7 @@ class Leader:
         Who can't fire for long gives the lease away. Not where the server refuses all writes, or our keys are spoilt:
         every other instance would meet the same.
         """
-        trouble = Trouble(self._events, self._random, "leader")
+        trouble = Trouble(self._events, self._random, self._clock.monotonic, "leader")
         self._failing_since = None
         while True:
             try:
