@@ -6,6 +6,7 @@ now and then.
 
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import replace
 from functools import partial
 from itertools import chain, islice
 from typing import Any, Final, TypeVar
@@ -42,6 +43,23 @@ _T = TypeVar("_T")
 
 def read_overview(client: Client) -> Overview:
     """Reads it all. What another client has spoilt counts as missing, and is told. Raises Unreachable."""
+    fleet = read_fleet(client)
+    leader = fleet.instances.get(fleet.lease.get("host", ""), {})
+    counts, invalid = _outlived(partial(_counted, client, fleet.now, leader), (fleet.counts, _NO_REFUSAL))
+    late, since = _outlived(partial(History(client, ("hist",)).lateness, FIRES), _NO_FIRE)
+    refusals = [_outlived(partial(read, client), _NO_REFUSAL) for read in (_blocked, _skipped)]
+    return replace(
+        fleet,
+        counts=counts,
+        late_ms=late,
+        late_since=since,
+        refusals=sorted(chain(invalid, *refusals), key=lambda each: -(each.at or 0))[:REFUSALS],
+        spoilt=list(spoilt_keys(client).values()),
+    )
+
+
+def read_fleet(client: Client) -> Overview:
+    """Lease, instances and what waits, without counting anything. Raises Unreachable."""
     key = client.keys.key
     lease, instances, applied, time = client.ask(
         ("HGETALL", key("lease")), ("HGETALL", key("inst")), applied_command(client.keys), ("TIME",)
@@ -50,23 +68,15 @@ def read_overview(client: Client) -> Overview:
     now = int(seconds) * 1000 + int(micros) // 1000
     held = {_text(name): _text(value) for name, value in _pairs(_sound(lease, []))}
     records = {_text(name): object_of(text) for name, text in _pairs(_sound(instances, []))}
-    leader = records.get(held.get("host", ""), {})
     oldest, unplanned = _outlived(partial(_due, client, now), _NO_DUE)
-    counts, invalid = _outlived(partial(_counted, client, now, leader), (Counts({}, now), _NO_REFUSAL))
-    late, since = _outlived(partial(History(client, ("hist",)).lateness, FIRES), _NO_FIRE)
-    refusals = [_outlived(partial(read, client), _NO_REFUSAL) for read in (_blocked, _skipped)]
     return Overview(
         now=now,
         lease=held,
-        counts=counts,
+        counts=Counts({}, now),
         instances=records,
         applied=applied_of(_sound(applied, (None, None, None))),
         oldest_due=oldest,
         unplanned=unplanned,
-        late_ms=late,
-        late_since=since,
-        refusals=sorted(chain(invalid, *refusals), key=lambda each: -(each.at or 0))[:REFUSALS],
-        spoilt=list(spoilt_keys(client).values()),
     )
 
 

@@ -114,21 +114,15 @@ def _unit(unit: UnitFacts) -> Finding:
     return ok("systemd", f"{unit.name} is active and {unit.file_state}, watchdog {unit.watchdog}")
 
 
-def endpoint_finding(facts: EndpointFacts | None, *, daemons_here: int) -> Finding:
+def endpoint_finding(facts: EndpointFacts | None, *, daemons_here: int | None) -> Finding:
     """Whether the daemon on this host says that it is ready; None: its endpoint is switched off.
 
-    daemons_here: how many instances on this host are alive by what is stored.
+    daemons_here: how many instances on this host are alive by what is stored; None where that is not known.
     """
     if facts is None:
         return ok("http", "switched off")
-    if facts.silent:
-        fix = "is the daemon frozen? its watchdog ends it within seconds; see its log"
-        return fail("http", f"{facts.address} accepts connections and does not answer", fix)
     if facts.status is None:
-        if not daemons_here:
-            return ok("http", f"nothing at {facts.address}, and no daemon on this host")
-        text = f"a daemon runs on this host, and nothing answers at {facts.address} ({facts.problem})"
-        return warn("http", text, "it was started with another --http, or its port was taken: see its log")
+        return _unanswered(facts, daemons_here)
     if facts.status == _OK:
         return ok("http", f"{facts.address}/readyz says ready{_told(facts.body)}")
     if facts.status == _NOT_READY:
@@ -137,16 +131,28 @@ def endpoint_finding(facts: EndpointFacts | None, *, daemons_here: int) -> Findi
     return warn("http", text, "name a free one for beatd: --http 127.0.0.1:PORT")
 
 
+def _unanswered(facts: EndpointFacts, daemons_here: int | None) -> Finding:
+    if facts.silent:
+        fix = "is the daemon frozen? its watchdog ends it within seconds; see its log"
+        return fail("http", f"{facts.address} accepts connections and does not answer", fix)
+    if not daemons_here:
+        known = ", and no daemon on this host" if daemons_here == 0 else ""
+        return ok("http", f"nothing answers at {facts.address}{known}")
+    text = f"a daemon runs on this host, and nothing answers at {facts.address} ({facts.problem})"
+    return warn("http", text, "it was started with another --http, or its port was taken: see its log")
+
+
 def _told(body: str) -> str:
-    """What the body says beside, in short: its plain values."""
+    """What the body says beside, in short: its plain values, and what of its findings is not well."""
     try:
         content: Any = json.loads(body)
     except (ValueError, RecursionError):
         return ""
     if not isinstance(content, dict):
         return ""
-    told = [f"{key} {value}" for key, value in content.items() if isinstance(value, str | int | float) and value != ""]
-    told += [
-        f"{key}: {'; '.join(map(str, value))}" for key, value in content.items() if isinstance(value, list) and value
-    ]
-    return f": {', '.join(told[:6])}" if told else ""
+    told = [f"{key} {value}" for key, value in content.items() if isinstance(value, str | int | float)]
+    for found in content.values():
+        for name, each in found.items() if isinstance(found, dict) else ():
+            if isinstance(each, dict) and each.get("ok") is False:
+                told.append(f"{name}: {each.get('detail', 'not well')}")
+    return f": {', '.join(told)}" if told else ""

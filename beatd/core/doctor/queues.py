@@ -32,11 +32,15 @@ class QueueFacts:
 
 @dataclass(frozen=True, slots=True)
 class Tried:
-    """A message that was put on a queue of nobody's and taken back, in how many ms; or why that could not be done."""
+    """A message that was put on a queue of nobody's and taken back, in how many ms; or why that could not be done.
+
+    denied: the user may not take one back, and so none was put there.
+    """
 
     ms: float = 0.0
     problem: str | None = None
     fix: str = ""
+    denied: bool = False
 
 
 def queue_findings(queues: Sequence[QueueFacts], now: int) -> Iterator[Finding]:
@@ -74,6 +78,8 @@ def _problem(queue: QueueFacts, now: int) -> Finding | None:
 
 def publish_finding(tried: Tried) -> Finding:
     """Whether a message can be put on a queue."""
+    if tried.denied:
+        return warn("publish", "not tried: the user may not take the message back", "grant +rpop to have it tried")
     if tried.problem is not None:
         return fail("publish", tried.problem, tried.fix)
     text = f"a message was put on a queue of nobody's and taken back in {tried.ms:.1f} ms"

@@ -18,7 +18,6 @@ from beatd.core.server import (
 from beatd.errors import AccessDenied
 
 SLOW_READ_MS: Final = 50.0
-SLOW_WRITE_MS: Final = 200.0
 NEARLY_FULL: Final = 0.9
 MB: Final = 1_000_000
 
@@ -28,7 +27,8 @@ class ServerHealth:
     """How a server does; None where that may not be read.
 
     ping_ms: the median of some round trips. used, most: bytes of memory, ``most`` 0 without a limit. unsaved: what the
-    last write to disk failed with, a name each. denied: rights that nothing fires without, and the line that gives them.
+    last write to disk failed with, a name each. denied: rights without which nothing fires, and the line that gives
+    them.
     """
 
     facts: ServerFacts
