@@ -128,7 +128,7 @@ def _show(client: Client, wanted: Wanted, count: int, printer: "Printer", now: i
     if wanted.name is not None:
         _tell_state(client, wanted.name, now, none=not printed and not follow)
     elif not printed and not follow:
-        note("there are no rows" if wanted == Wanted(None, 0, None, frozenset(), KINDS) else "no row is like that")
+        note("there are no rows" if wanted == Wanted(None, 0, None, frozenset(), KINDS) else "there are no such rows")
     if follow:
         _follow(past, after, wanted, printer)
 
@@ -206,7 +206,7 @@ def _tell_state(client: Client, name: str, now: int, *, none: bool) -> None:
             raise NotFound(f"there is no entry {name!r}, and no row of it", hint="beatd ls shows the names")
         note(f"there is no entry {name!r} any more")
         return
-    note(f"{name}{' has no row like that: it' if none else ''} {why_idle(row, now)}")
+    note(f"{name}{' has no such row: it' if none else ''} {why_idle(row, now)}")
 
 
 class Printer:

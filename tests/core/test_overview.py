@@ -53,7 +53,8 @@ def test_who_is_silent_is_no_standby() -> None:
 
 @pytest.mark.parametrize("key, what", [("version", "beatd"), ("tzdata", "zone data")])
 def test_different_versions_are_a_warning(key: str, what: str) -> None:
-    shown = of_instances(a=record(**{key: "1"}), b=record(**{key: "2"}), c=record(**{key: "2"}))
+    one, two = {"seen": NOW, key: "1"}, {"seen": NOW, key: "2"}
+    shown = of_instances(a=one, b=two, c=two)
     assert shown["warnings"] == [f"instances have different versions of {what}: 1 on a; 2 on b, c"]
     assert shown["code"] == 0
 
