@@ -12,7 +12,7 @@ import click
 
 from beatd.cli.main import Common, common_options, output_option, print_json, redis_url
 from beatd.cli.schedule_options import Asked, schedule_options
-from beatd.cli.show import distance, instant, note, table
+from beatd.cli.show import HOW_TO_CREATE, distance, instant, note, table
 from beatd.cli.slots import slot_table
 from beatd.core.edit import ABSENT, put_item, runs_left
 from beatd.core.entry import Entry, Guarantee, entry_from_definition, entry_from_spec
@@ -25,7 +25,6 @@ from beatd.formats.celery import compile_template
 from beatd.store.client import Client
 from beatd.store.entries import Row, audit, user_name
 
-PAGE: Final = 500
 PREVIEWED: Final = 3
 
 
@@ -52,6 +51,8 @@ def ls(common: Common, output: str, limit: int) -> None:
             ],
         )
     )
+    if not rows:
+        note(f"no entries here yet; {HOW_TO_CREATE}")
     for row in rows:
         if (why := why_invalid(row)) is not None:
             note(f"{row.name} is invalid: {why}")

@@ -3,11 +3,13 @@
 import os
 import sys
 from collections.abc import Mapping, Sequence
-from typing import Any, TextIO
+from typing import Any, Final, TextIO
 
 import click
 
 from beatd.core.instant import FIRST_MS, LAST_MS, instant_text
+
+HOW_TO_CREATE: Final = "create one: beatd set NAME --task app.tasks.hello --every 30s, or in schedules.yaml"
 
 
 def instant(ms: int | None) -> str | None:

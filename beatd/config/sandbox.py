@@ -11,7 +11,7 @@ import os
 import signal
 import sys
 from collections.abc import AsyncIterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Final, cast
 
@@ -44,7 +44,7 @@ class Read:
     """What was read; without settings and entries where there are errors. ``watched``: all that was looked at."""
 
     files: Sequence[str]
-    settings: Mapping[str, Any]
+    settings: Mapping[str, Any] = field(repr=False)
     entries: EntrySet
     problems: Sequence[Problem]
     watched: Watched

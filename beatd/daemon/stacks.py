@@ -3,6 +3,7 @@
 import asyncio
 import faulthandler
 import os
+import sys
 from collections.abc import Iterator
 from types import CoroutineType
 from typing import Any, Final
@@ -10,6 +11,17 @@ from typing import Any, Final
 MOST_BYTES: Final = 65_536
 MOST_TASKS: Final = 100
 DEEPEST: Final = 30
+
+
+def write_stacks(loop: asyncio.AbstractEventLoop) -> None:
+    """Writes the stacks of all threads, and then what the tasks of a loop await, to stderr, past all locks."""
+    if sys.__stderr__ is None:  # it was closed when we were started, and its number may be a socket's by now
+        return
+    to = sys.__stderr__.fileno()
+    for text in (thread_stacks, lambda: task_stacks(loop)):
+        left = text().encode(errors="replace")
+        while left:
+            left = left[os.write(to, left) :]
 
 
 def thread_stacks() -> str:

@@ -7,6 +7,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Final
 
+from beatd.core.census import state_of
 from beatd.core.edit import ANY, PutItem
 from beatd.core.registration import Applied
 from beatd.core.term import Term
@@ -176,10 +177,7 @@ class Row:
 
     def state_at(self, now: int) -> str:
         """Exactly one of the states at an instant of Redis (UTC ms), the most telling first (CONTRACT)."""
-        for reason in ("invalid", "disabled", "paused", "finished"):
-            if reason in self.out or (reason == "paused" and self.held_at(now)):
-                return reason
-        return "blocked" if self.blocked else "scheduled"
+        return state_of(self.out, held=self.held_at(now), blocked=self.blocked)
 
     def held_at(self, now: int) -> bool:
         """Whether a pause with an end runs at an instant."""

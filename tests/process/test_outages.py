@@ -95,7 +95,7 @@ def test_no_number_of_failed_tries_ends_a_daemon(failures: int, start_redis: Sta
         def fired(self, items: object, at: int) -> None:
             raise AssertionError
 
-    trouble = Trouble(Sink(), random.Random(1))
+    trouble = Trouble(Sink(), random.Random(1), lambda: 0.0)
     pauses = [trouble.met(Unreachable("no answer")) for _ in range(failures)]
     assert max(pauses) <= 0.5
     assert told == ["redis_down"]
