@@ -13,7 +13,7 @@ import click
 
 from beatd.cli.entries import open_client
 from beatd.cli.main import Common, common_options, output_options
-from beatd.cli.show import instant, lateness, note
+from beatd.cli.show import instant, lateness, note, plain
 from beatd.cli.slots import display_zone
 from beatd.cli.why import why_idle
 from beatd.core.duration import parse_duration
@@ -296,4 +296,4 @@ def _printable(text: str) -> str:
 
 
 def _json(row: Mapping[str, Any]) -> str:
-    return json.dumps(row, ensure_ascii=False).encode("utf-8", "backslashreplace").decode()
+    return plain(json.dumps(row, ensure_ascii=False))

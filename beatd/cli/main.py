@@ -217,7 +217,9 @@ def redis_url(settings: "Settings") -> str:
 
 def print_json(value: object) -> None:
     """Prints JSON that people can read too."""
-    click.echo(json.dumps(value, ensure_ascii=False, indent=2))
+    from beatd.cli.show import plain
+
+    click.echo(plain(json.dumps(value, ensure_ascii=False, indent=2)))
 
 
 def learnt(settings: "Settings") -> "Settings":

@@ -51,6 +51,11 @@ def styled(text: str, **style: Any) -> str:
     return click.style(text, **style) if coloured() else text
 
 
+def plain(text: str) -> str:
+    """Text that can be printed: what another client wrote in no encoding of ours is shown escaped."""
+    return text.encode("utf-8", "backslashreplace").decode()
+
+
 def note(text: str) -> None:
     """A message beside the data: to stderr."""
     click.echo(f"note: {text}", err=True)

@@ -7,13 +7,14 @@ import click
 
 from beatd.cli.entries import open_client
 from beatd.cli.main import Common, common_options, output_option, print_json
-from beatd.cli.show import distance, lateness, styled
+from beatd.cli.show import distance, lateness, plain, styled
 from beatd.core.overview import OLD_COUNT_MS, STATES, Overview, judged
 
 OTHERS: Final = {
     "newer": "later: they count as soon as it leads; give all instances the same files",
     "older": "earlier: what is stored goes on, also when it leads",
 }
+COLOURS: Final = {"degraded:": "red", "no leader:": "red", "warning:": "yellow"}
 REFUSING: Final = "but leads and does not apply them: its log tells why (many entries less: SIGHUP or --allow-shrink)"
 
 
@@ -37,8 +38,8 @@ def status(common: Common, output: str) -> int:
         print_json({key: value for key, value in found.items() if key != "code"})
     else:
         for head, text in lines(found, overview):
-            colour = {"degraded:": "red", "no leader:": "red", "warning:": "yellow"}.get(head)
-            click.echo(styled(f"{head:14} {text}", fg=colour) if colour else f"{head:14} {text}")
+            line = plain(f"{head:14} {text}")
+            click.echo(styled(line, fg=COLOURS[head]) if head in COLOURS else line)
     return int(found["code"])
 
 

@@ -32,7 +32,10 @@ class Counts:
 
 @dataclass(frozen=True, slots=True)
 class Refusal:
-    """Something of an entry that was not fired for a reason that nobody asked for. at: since when, None unknown."""
+    """What was not fired, for a reason that nobody asked for. at: since when, UTC ms, None unknown.
+
+    name: of the entry; with the reason `instance` that of a daemon, which was refused something.
+    """
 
     at: int | None
     name: str

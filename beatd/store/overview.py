@@ -48,6 +48,7 @@ def read_overview(client: Client) -> Overview:
     counts, invalid = _outlived(partial(_counted, client, fleet.now, leader), (fleet.counts, _NO_REFUSAL))
     late, since = _outlived(partial(History(client, ("hist",)).lateness, FIRES), _NO_FIRE)
     refusals = [_outlived(partial(read, client), _NO_REFUSAL) for read in (_blocked, _skipped)]
+    refusals.append(list(_of_instances(fleet)))
     return replace(
         fleet,
         counts=counts,
@@ -181,6 +182,14 @@ def _skipped(client: Client) -> list[Refusal]:
     return list(found.values())
 
 
+def _of_instances(fleet: Overview) -> Iterator[Refusal]:
+    """What living instances were refused last."""
+    for name, record in fleet.living.items():
+        told = record.get("last_refusal")
+        if isinstance(told, dict):
+            yield Refusal(instant(told.get("at")), name, "instance", str(told.get("error")))
+
+
 def _outlived(read: Callable[[], _T], otherwise: _T) -> _T:
     """What is read, or what stands for it where a key is not what beatd keeps there: that is told by itself."""
     try:
@@ -202,4 +211,5 @@ def _pairs(flat: Sequence[bytes]) -> Iterator[tuple[bytes, bytes]]:
 
 
 def _text(raw: bytes) -> str:
-    return raw.decode("utf-8", "surrogateescape")
+    """For people: a name in no encoding of ours is shown with marks in it."""
+    return raw.decode(errors="replace")

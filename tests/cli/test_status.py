@@ -85,6 +85,21 @@ def test_the_last_refusal_is_the_newest_skip_that_nobody_asked_for(at_redis: Bea
     assert [each["name"] for each in shown["refusals"]] == ["a", "old"]
 
 
+def test_a_name_in_no_encoding_of_ours_is_shown_escaped(at_redis: Beatd, store: Store) -> None:
+    store.do("XADD", store.key("skip"), "*", "skips", b"\xff\x1fmissed:1:2:3")
+    assert "\\udcff: missed" in at_redis("status").out
+    assert at_redis("status", "-o", "json").json["last_refusal"]["name"] == "\udcff"
+
+
+def test_what_an_instance_was_refused_is_among_the_refusals(at_redis: Beatd, store: Store) -> None:
+    term = store.lead()
+    told = {"seen": term.now, "last_refusal": {"at": 7, "error": "Redis is away"}}
+    store.do("HSET", store.key("inst"), "here", json.dumps(told))
+    assert at_redis("status", "-o", "json").json["last_refusal"] == {
+        "at": "1970-01-01T00:00:00.007Z", "name": "here", "reason": "instance", "why": "Redis is away",
+    }  # fmt: skip
+
+
 def test_it_ends_with_0_with_a_leader_and_with_2_without(at_redis: Beatd, store: Store) -> None:
     done = at_redis("status")
     assert done.code == 2
