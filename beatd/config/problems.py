@@ -15,8 +15,10 @@ LONGEST_EXCERPT: Final = 160
 LONGEST_MESSAGE: Final = 1_000
 _KEY: Final = r"""["']?(?:redis|broker)["']?\s*:\s*"""
 _SECRET_VALUES: Final = (
-    re.compile(rf"""(?P<key>\s*{_KEY}["']?)(?P<value>.*?)(?P<end>["']?\s*)$"""),  # a line of its own
-    re.compile(rf"""(?P<key>[{{,]\s*{_KEY}["']?)(?P<value>(?<=")[^"]*|(?<=')[^']*|[^"'][^,}}]*)(?P<end>)"""),  # among others
+    # a line of its own
+    re.compile(rf"""(?P<key>\s*{_KEY}["']?)(?P<value>.*?)(?P<end>["']?\s*)$"""),
+    # among others
+    re.compile(rf"""(?P<key>[{{,]\s*{_KEY}["']?)(?P<value>(?<=")[^"]*|(?<=')[^']*|[^"'][^,}}]*)(?P<end>)"""),
 )
 MOST_KEPT: Final = 10_000  # of each severity: what nobody reads to its end
 MOST_PRINTED: Final = 200

@@ -25,8 +25,8 @@ _SCHEME: Final = re.compile(r"[a-z][a-z0-9+.-]*://")
 _IN_TEXT: Final = re.compile(r"(?P<scheme>[A-Za-z][A-Za-z0-9+.-]*://)(?P<rest>[^\s\"'<>`]+)")
 _EXAMPLES: Final = frozenset({"user:password", "[user:password"})  # of our own hints
 _NO_PORT: Final = re.compile(r":(?!port\b|[0-9]{0,5}(?:[^\w]|$))(?P<secret>[^/?#\]]+)$")
-_OPEN: Final = re.compile(
-    r"ssl_(?!password$).*|socket_.*|.*timeout|db|protocol|client_name|username|virtual_host|max_.*"
+_OPEN: Final = re.compile(  # parameters that tell nothing
+    r"(?:ssl_(?!password=)\w+|client_name|username|virtual_host)=.*|(?:socket_\w+|\w*timeout|db|protocol|max_\w+)=[0-9.]*"
 )
 
 SHORTEST: Final = 4  # a shorter one would be found in half of all words
@@ -80,8 +80,7 @@ def _masked_run(found: "re.Match[str]") -> str:
 
 
 def _parameter(word: str) -> str:
-    name, equals, _ = word.partition("=")
-    return word if not equals or _OPEN.fullmatch(name) else MASK
+    return word if "=" not in word or _OPEN.fullmatch(word) else MASK
 
 
 def secrets_of(url: str) -> frozenset[str]:
@@ -92,9 +91,8 @@ def secrets_of(url: str) -> frozenset[str]:
     user, colon, password = who.partition(":")
     secrets = {password if colon else user}
     for word in behind.partition("?")[2].partition("#")[0].split("&"):
-        name, _, value = word.partition("=")
-        if not _OPEN.fullmatch(name):
-            secrets.add(value)
+        if not _OPEN.fullmatch(word):
+            secrets.add(word.partition("=")[2])
     if found is None and url != "redis":
         secrets |= {rest, *re.split(r"[/?#@:;,&=\s]+", rest)}
     return frozenset(secret for secret in secrets if len(secret) >= SHORTEST)

@@ -9,6 +9,7 @@ import signal
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
+from functools import partial
 from pathlib import Path
 from typing import Final
 from urllib.parse import quote, quote_plus
@@ -95,14 +96,14 @@ def silent(text: str) -> None:
 
 def everything_in(client: redis.Redis) -> str:
     """All keys but the queues, as text."""
-    read = {
-        b"hash": lambda key: client.hgetall(key),
-        b"zset": lambda key: client.zrange(key, 0, -1, withscores=True),
-        b"stream": lambda key: client.xrange(key),
-        b"string": lambda key: client.get(key),
-        b"list": lambda key: client.lrange(key, 0, -1),
+    read: dict[bytes | str, Callable[[bytes], object]] = {
+        b"hash": client.hgetall,
+        b"zset": partial(client.zrange, start=0, end=-1, withscores=True),
+        b"stream": client.xrange,
+        b"string": client.get,
+        b"list": partial(client.lrange, start=0, end=-1),
     }
-    found = [(key, read[client.type(key)](key)) for key in client.scan_iter("{beatd:*")]  # type: ignore[index]
+    found = [(key, read[client.type(key)](key)) for key in client.scan_iter("{beatd:*")]
     assert len(found) > 5
     return repr(found)
 
