@@ -15,13 +15,15 @@ CLOCK_MS: Final = 5_000
 class ServerFacts:
     """What was read from a server; None where it was not allowed to be read.
 
-    ``identity`` is new with every start of a server. ``saves``: the save points as configured, '' for none.
-    ``lacks`` names rights that the user doesn't have and beatd can do without. ``ahead_ms``: by how much the server's
-    clock is ahead of this host's.
+    ``identity`` is new with every start of a server. ``version``: of Redis, or of the one that it is compatible with;
+    ``product``: what it calls itself, with its own version, as in "Valkey 9.1.2". ``saves``: the save points as
+    configured, '' for none. ``lacks`` names rights that the user doesn't have and beatd can do without. ``ahead_ms``:
+    by how much the server's clock is ahead of this host's.
     """
 
     identity: str | None = None
     version: str | None = None
+    product: str | None = None
     cluster: bool | None = None
     policy: str | None = None
     append_only: bool | None = None

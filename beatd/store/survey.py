@@ -27,6 +27,7 @@ def facts_of(info: dict[str, str], saves: Any, ahead_ms: int, missing: Missing) 
     return ServerFacts(
         identity=info.get("run_id"),
         version=info.get("redis_version"),
+        product=_product(info),
         cluster=info["redis_mode"] == "cluster" if "redis_mode" in info else None,
         policy=info.get("maxmemory_policy"),
         append_only=None if append_only is None else append_only == "1",
@@ -34,6 +35,13 @@ def facts_of(info: dict[str, str], saves: Any, ahead_ms: int, missing: Missing) 
         lacks=missing.optional,
         ahead_ms=ahead_ms,
     )
+
+
+def _product(info: dict[str, str]) -> str | None:
+    """Valkey names itself, and tells of Redis only the version that it is compatible with."""
+    if "valkey_version" in info:
+        return f"Valkey {info['valkey_version']}"
+    return f"Redis {info['redis_version']}" if "redis_version" in info else None
 
 
 def ms_of(clock: Any) -> int:
