@@ -96,7 +96,9 @@ def _after_files(
     wanted = EntrySet.of(settings.entries).hashes
     changes = difference(wanted, owned, held) if settings.files else difference({}, {}, frozenset())
     if settings.files:
-        NOTICES.info("%s", f"dry run: the files would write {len(changes.puts)} entries and remove {len(changes.removes)}")
+        NOTICES.info(
+            "%s", f"dry run: the files would write {len(changes.puts)} entries and remove {len(changes.removes)}"
+        )
     passed_over = {*changes.puts, *changes.removes, *changes.renames.values()}
     for name, row in rows.items():
         if name not in passed_over and row.state_at(now) == "scheduled":
