@@ -122,7 +122,8 @@ def _listen(settings: Settings, logs: Logs, *, once: bool, allow_remote: bool) -
             )
         listening = listen(address.host, address.port)
     except OSError as error:
-        problem = f"{address} can't be served: {error.strerror or error}"
+        known = error.errno is not None and error.errno > 0  # a name that does not resolve has a number of another kind
+        problem = f"{address} can't be served: {os.strerror(error.errno or 0) if known else error.strerror}"
         if origin.source == "default":
             logs.notice(
                 f"warning: http: {problem}; going on without health and metrics (--http chooses another address)"
