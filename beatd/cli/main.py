@@ -31,7 +31,9 @@ COMMANDS: Final = {
     "reset": "beatd.cli.pause:reset",
     "next": "beatd.cli.next:next_slots",
     "explain": "beatd.cli.explain:explain",
+    "history": "beatd.cli.history:history",
     "status": "beatd.cli.status:status",
+    "doctor": "beatd.cli.doctor:doctor",
     "check": "beatd.cli.check:check",
     "config": "beatd.cli.config:config",
     "schema": "beatd.cli.schema:schema",
@@ -90,7 +92,9 @@ def cli() -> None:
     beatd run -c schedules.yaml     the daemon; more of them are standbys
     beatd ls                        entries with their next and last runs
     beatd next "0 9 * * mon-fri"    when a schedule, or an entry, will run
+    beatd history nightly-report    what ran, what did not, and why
     beatd status                    who leads, and is all well
+    beatd doctor                    what is wrong here, and how to mend it
     """
     if folder := os.environ.get("BEATD_TZPATH"):
         _take_zone_data(folder)
@@ -213,7 +217,9 @@ def redis_url(settings: "Settings") -> str:
 
 def print_json(value: object) -> None:
     """Prints JSON that people can read too."""
-    click.echo(json.dumps(value, ensure_ascii=False, indent=2))
+    from beatd.cli.show import plain
+
+    click.echo(plain(json.dumps(value, ensure_ascii=False, indent=2)))
 
 
 def learnt(settings: "Settings") -> "Settings":

@@ -129,7 +129,7 @@ def _forms(secrets: Iterable[str]) -> Iterator[str]:
 
 
 def _pattern(form: str) -> str:
+    if form.lower() in _WORDS or len(form) < SHORTEST:
+        return r"(?!)"  # matches nothing
     text = re.escape(form)
-    if len(form) >= _APART:
-        return text
-    return rf"(?<!\w){text}(?!\w)" if form.lower() not in _WORDS and len(form) >= SHORTEST else r"(?!)"
+    return text if len(form) >= _APART else rf"(?<!\w){text}(?!\w)"

@@ -36,9 +36,10 @@ from beatd.daemon.ports import EventSink
 from beatd.daemon.pulse import Pulse
 from beatd.daemon.record import instance_record
 from beatd.daemon.sinks import Sinks
-from beatd.daemon.stacks import write_stacks
+from beatd.daemon.stacks import log_stacks, write_stacks
 from beatd.daemon.systemd import Systemd, status_line
 from beatd.daemon.tallies import Tallies
+from beatd.daemon.threads import LooseThreads
 from beatd.daemon.together import run_together, wait_for_event
 from beatd.daemon.trouble import Trouble
 from beatd.daemon.vitals import Vitals
@@ -129,6 +130,7 @@ async def run_daemon(start: Start, lag: LoopLag) -> int:
     http = start.listening and served_at(start.listening)
     parts.events.emit("started", version=__version__, instance=instance.name, namespace=settings.namespace, http=http)
     keep_full_collections_back()
+    asyncio.get_running_loop().set_default_executor(LooseThreads())
     with (
         _watched(parts, start.systemd),
         _served(start.listening, parts.pages),
@@ -237,11 +239,11 @@ def _watched(parts: Parts, systemd: Systemd) -> Iterator[None]:
     """The loop beats, to its last word, and the watchdog ends the process when it doesn't."""
     loop, pulse = asyncio.get_running_loop(), parts.pulse
 
-    def last_words() -> None:
-        write_stacks(loop)
+    def told() -> None:
         parts.events.emit("watchdog_expired", missed=pulse.missed)
+        log_stacks(loop)
 
-    watchdog = Watchdog(pulse, saw_beat=systemd.alive, last_words=last_words)
+    watchdog = Watchdog(pulse, saw_beat=systemd.alive, last_words=(told, partial(write_stacks, loop)))
     beating = asyncio.create_task(pulse.run(), name="pulse")
     with watchdog.watching():
         try:

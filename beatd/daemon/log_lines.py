@@ -84,7 +84,7 @@ class LineFormatter(logging.Formatter):
             return self._items(value, depth + 1)
         if value is None or _is_number(value):
             return value
-        if isinstance(value, int):
+        if type(value) is int:
             return f"an integer of {value.bit_length()} bits"  # to write it down might take for ever
         if isinstance(value, bytes):
             return self._clean(value[:LONGEST_SEARCHED].decode("utf-8", "backslashreplace"))

@@ -184,6 +184,14 @@ class Row:
         until = instant(self.hold.get("until"))
         return until is not None and now < until
 
+    def since(self, now: int) -> int | None:
+        """Since when it has been in its state, UTC ms; None where that is not known. A blocked one: when it was due."""
+        state = self.state_at(now)
+        if state == "blocked":
+            return None if self.moment is None else abs(self.moment)
+        found = self.out.get(state)
+        return instant(found.get("at")) if isinstance(found, dict) else None
+
     def pause_at(self, now: int) -> dict[str, Any] | None:
         """Who paused it and why, since when (`at`) or until when (`until`), in UTC ms; None where it is not paused."""
         if "paused" in self.out:
