@@ -107,6 +107,7 @@ def test_a_leader_that_can_not_read_its_timetable_is_not_ready(
 ) -> None:
     daemon = start_daemon(clean_redis.url, config=CONFIG, http=SOMEWHERE)
     pages = Pages(daemon)
+    daemon.wait_for("entry_fired")
     wait_until(pages.ready)
     redis_client.rename(f"{T}:due", "kept")
     redis_client.set(f"{T}:due", "not ours")
