@@ -45,4 +45,6 @@ def show(common: Common, output: str, **flags: str | None) -> None:
 
 
 def _text(value: object) -> object:
+    if value == "auto":
+        return "auto: text on a terminal, else json"
     return f"{value:g}s" if isinstance(value, float) else value

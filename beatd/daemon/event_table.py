@@ -222,7 +222,7 @@ def _fault(event: str, kind: Kind, name: str, value: object) -> str:
 
 
 def page() -> str:
-    """The table for docs/events.md, in Markdown."""
+    """The table of docs/events.md, in Markdown."""
     return "\n".join(["| event | level | means | fields |", "|---|---|---|---|", *(_row(name) for name in EVENTS)])
 
 

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from beatd.core.fire import FireItem, Skip
-from beatd.daemon.event_table import EVENTS, faults_of
+from beatd.daemon.event_table import EVENTS, faults_of, page
 from beatd.daemon.events import MOST_LINES_A_SECOND, LogEvents
 from beatd.daemon.log_lines import RESERVED
 
@@ -147,6 +147,11 @@ def test_every_event_in_the_code_is_in_the_table_with_its_fields() -> None:
     ]
     assert not faults
     assert len(found) > 20
+
+
+def test_the_page_of_events_is_printed_from_the_table() -> None:
+    text = (ROOT / "docs" / "events.md").read_text(encoding="utf-8")
+    assert page() in text, 'python -c "from beatd.daemon.event_table import page; print(page())" prints it as it is now'
 
 
 def test_no_field_takes_the_place_of_what_every_line_has() -> None:

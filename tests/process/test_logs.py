@@ -50,6 +50,8 @@ def start(clean_redis: RedisServer, tmp_path: Path) -> Iterator[Start]:
     for process in started:
         process.kill()
         process.wait()
+        if process.stderr is not None:
+            process.stderr.close()
 
 
 def is_leading(client: redis.Redis) -> bool:
