@@ -13,11 +13,19 @@ import time
 from collections import deque
 from collections.abc import Callable
 from contextlib import suppress
+from dataclasses import dataclass
 from typing import Final
 
 MOST_LINES: Final = 10_000
 MOST_BYTES: Final = 4 * 1024 * 1024
 FLUSH_S: Final = 1.0  # at the end
+
+
+@dataclass(slots=True)
+class _Gap:
+    """Lines that found no room, in the place where they would be."""
+
+    count: int = 1
 
 
 class LineWriter:
@@ -26,10 +34,10 @@ class LineWriter:
     def __init__(self, fd: int, told_gap: Callable[[int], bytes]) -> None:
         self._fd = fd
         self._told_gap = told_gap
-        self._lines: deque[bytes | None] = deque()  # None: a gap
-        self._size = 0
-        self._gaps = 0  # among the lines
-        self._lost = 0
+        self._waiting: deque[bytes | _Gap] = deque()
+        self._size = 0  # bytes
+        self._busy = False
+        self._lost = 0  # and not yet told: the thread's own
         self._torn = False  # a line was written in part, and then no more
         self._changed = threading.Condition()
         self._thread: threading.Thread | None = None
@@ -46,54 +54,44 @@ class LineWriter:
     def put(self, line: bytes) -> None:
         """Takes a line, with its end. Never waits; of too many lines the newest are lost."""
         with self._changed:
-            if len(self._lines) >= MOST_LINES or self._size + len(line) > MOST_BYTES:
-                self._lost += 1
-                if not self._lines or self._lines[-1] is not None:
-                    self._queue(None)
-                return
-            if self._lost and not self._gaps:
-                self._queue(None)
-            self._queue(line)
+            if len(self._waiting) < MOST_LINES and self._size + len(line) <= MOST_BYTES:
+                self._waiting.append(line)
+                self._size += len(line)
+            elif self._waiting and isinstance(self._waiting[-1], _Gap):
+                self._waiting[-1].count += 1
+            else:
+                self._waiting.append(_Gap())
             self._changed.notify_all()
 
     def flush(self, seconds: float) -> bool:
         """Waits until all is written, so long at most; whether it is."""
-        if self._thread is None or not self._thread.is_alive():
-            return not self._lines
         with self._changed:
-            return self._changed.wait_for(lambda: not self._lines, seconds)
-
-    def _queue(self, line: bytes | None) -> None:
-        self._lines.append(line)
-        self._size += len(line or b"")
-        self._gaps += line is None
+            return self._changed.wait_for(lambda: not self._waiting and not self._busy, seconds)
 
     def _run(self) -> None:
         while True:
             with self._changed:
-                self._changed.wait_for(lambda: bool(self._lines))
-                line, lost = self._lines[0], self._lost
-            self._write_one(line, lost)
-            with self._changed:
-                self._lines.popleft()
-                self._size -= len(line or b"")
-                self._gaps -= line is None
+                self._busy = False
                 self._changed.notify_all()
+                self._changed.wait_for(lambda: bool(self._waiting))
+                item, self._busy = self._waiting.popleft(), True
+                self._size -= 0 if isinstance(item, _Gap) else len(item)
+            if isinstance(item, _Gap):
+                self._lost += item.count
+                self._write_all()
+            else:
+                self._write_all(item)
 
-    def _write_one(self, line: bytes | None, lost: int) -> None:
-        """A line, or how many were lost; what can't be written is one more."""
-        if line is None and not lost:
-            return
+    def _write_all(self, *lines: bytes) -> None:
+        """What was lost before, and a line; if that can't be written it is one more."""
         try:
-            self._write(self._told_gap(lost) if line is None else line)
+            if self._lost:
+                self._write(self._told_gap(self._lost))
+                self._lost = 0
+            for line in lines:
+                self._write(line)
         except OSError:
-            if line is not None:
-                with self._changed:
-                    self._lost += 1
-        else:
-            if line is None:
-                with self._changed:
-                    self._lost -= lost
+            self._lost += len(lines)
 
     def _write(self, line: bytes) -> None:
         rest = b"\n" + line if self._torn else line

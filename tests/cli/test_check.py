@@ -2,6 +2,7 @@
 
 import io
 import json
+import re
 import os
 import subprocess
 import sys
@@ -151,7 +152,8 @@ def test_config_show_tells_every_setting_and_who_decided_it(
     }
     shown = beatd("config", "show").out
     assert "hunter2" not in shown
-    assert "lease_ttl      9s                   env      BEATD_LEASE_TTL" in shown
+    assert re.search(r"^lease_ttl +9s +env +BEATD_LEASE_TTL$", shown, re.MULTILINE)
+    assert re.search(r"^log_format +auto: text on a terminal, else json +default +-$", shown, re.MULTILINE)
 
 
 def test_config_show_works_with_broken_entries(beatd: Beatd, schedules: Schedules) -> None:
