@@ -88,7 +88,7 @@ class Start:
     """What a daemon starts with. ``entries`` None: no file was given or found. ``url``: where Redis is.
 
     ``queues``: those it may have to write into, as far as it knows. ``listening``: where HTTP is served, if it is.
-    ``once``: until all is fired that is due.
+    ``once``: until all is fired that is due. ``hide`` takes secrets out of a text that is shown.
     """
 
     settings: Settings
@@ -102,6 +102,7 @@ class Start:
     strict: bool = False
     once: bool = False
     systemd: Systemd = field(default_factory=Systemd)
+    hide: Callable[[str], str] = str
 
 
 @dataclass(frozen=True, slots=True)
@@ -152,7 +153,7 @@ def _assemble(start: Start, instance: Instance, lag: LoopLag) -> Parts:
     """Builds the parts. Long, for it is a table: what each of them is given."""
     settings, timing, clock = start.settings, LeaseTiming(start.settings.lease_ttl), ServerClock()
     log = LogEvents(clock.monotonic, asyncio.get_running_loop().call_later)
-    tallies, vitals, pulse = Tallies(), Vitals(clock, data_version()), Pulse()
+    tallies, vitals, pulse = Tallies(), Vitals(clock, data_version(), start.hide), Pulse()
     events = Sinks(log, tallies, vitals)
     lag.tell = lambda seconds: events.emit("loop_lagged", lag_ms=round(seconds * 1000))
     stores = _stores(start, instance, timing, events, vitals)
@@ -198,7 +199,9 @@ def _assemble(start: Start, instance: Instance, lag: LoopLag) -> Parts:
         random_source=random.Random(),  # noqa: S311  # as above
         patience=timing.patience,
     )
-    return Parts(log, events, clock, elector, leader, watch, vitals, pulse, pages(vitals, tallies, own, pulse, lag))
+    return Parts(
+        log, events, clock, elector, leader, watch, vitals, pulse, pages(vitals, tallies, own, pulse, lag, start.hide)
+    )
 
 
 def _stores(start: Start, instance: Instance, timing: LeaseTiming, events: EventSink, vitals: Vitals) -> RedisStores:

@@ -89,6 +89,23 @@ def test_an_unusable_file_makes_it_unready_and_tells_where(clean_redis: RedisSer
     wait_until(pages.ready)
 
 
+def test_no_page_shows_a_secret(start_redis: Callable[..., RedisServer], start_daemon: StartDaemon) -> None:
+    server = start_redis(requirepass="CANARY-word")
+    daemon = start_daemon(server.url, config=CONFIG, http=SOMEWHERE)
+    pages = Pages(daemon)
+    daemon.wait_for("entry_fired")
+    (daemon.folder / "schedules.yaml").write_text("schedules: {a: {task: CANARY-word, every: CANARY-word}}")
+    wait_until(lambda: not pages.ready())
+    assert "***" in pages.amiss()["config"]
+    assert not any("CANARY" in pages.ask(path)[1] for path in ("/healthz", "/readyz", "/metrics"))
+    with server.client() as client:
+        client.config_set("requirepass", "another")
+        client.execute_command("CLIENT", "KILL", "TYPE", "normal", "SKIPME", "yes")
+        wait_until(lambda: "redis" in pages.amiss())
+        assert "refuses the user or the password" in pages.amiss()["redis"]
+        assert "CANARY" not in pages.ask("/readyz")[1]
+
+
 def test_zone_data_and_a_format_newer_than_its_own_make_it_unready(
     clean_redis: RedisServer, redis_client: redis.Redis, start_daemon: StartDaemon
 ) -> None:
