@@ -10,7 +10,7 @@ from beatd.errors import BeatdError, Unreachable
 BACKOFF_S: Final = (0.05, 0.5)
 MOST_CHANGES: Final = 10  # told at once; a link that flaps for longer is told of as often as CHANGE_S allows
 CHANGE_S: Final = 10.0
-MOST_TEXTS: Final = 3  # of one outage, told at once; then after NEXT_TEXT_S, doubled each time
+MOST_TEXTS: Final = 10  # of one outage, told at once; then after NEXT_TEXT_S, doubled each time
 NEXT_TEXT_S: Final = (60.0, 3_600.0)
 
 
