@@ -16,7 +16,7 @@ from tests.support.servers import redis_binary, require
 ROOT = Path(__file__).parents[2]
 BEATD = (sys.executable, "-m", "beatd", "run")
 STANDIN = (sys.executable, "-m", "tests.support.standin_daemon")
-BRIEFLY = "import sys; from scripts.demo import main; sys.exit(main(sys.argv[1:], before_s=2, after_s=1))"
+BRIEFLY = "import sys; from scripts.demo import main; sys.exit(main(sys.argv[1:], before_s=1, after_s=0))"
 TIMEOUT = 120
 
 
