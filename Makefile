@@ -1,7 +1,7 @@
 # Plain `make` explains itself. Everything is installed into .venv, and again when pyproject.toml changes.
 .DEFAULT_GOAL := help
 .NOTPARALLEL:
-.PHONY: help install run worker test check sim soak demo bench clean
+.PHONY: help install run worker test check sim soak endure demo bench clean
 
 # The Python to build .venv with: 3.11 to 3.13; left empty, the first such one on PATH.
 PYTHON ?=
@@ -18,6 +18,8 @@ FIRST ?= 0
 # How long each run of the soak lasts, and its seeds: make soak LASTING=600 RUNS="7"
 LASTING ?= 60
 RUNS ?= 1 2 3 4 5
+# What to endure, all by default; with --picture the load is drawn: make endure PARTS="load --picture"
+PARTS ?=
 
 help:  ## Show this list
 	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-8s %s\n", $$1, $$2 }' Makefile
@@ -44,6 +46,9 @@ sim: .venv/.test  ## Live through many simulated worlds (SEEDS=20000 FIRST=0): d
 
 soak: .venv/.test  ## Kill, stop and cut off a fleet for ten minutes, then count (LASTING=60 RUNS="1 2 3")
 	$(BIN)/python -m tests.process.soak --seconds $(LASTING) --seeds $(RUNS)
+
+endure: .venv/.test  ## Redis away for minutes, rolling restarts, twenty minutes of load (PARTS="rolling load")
+	$(BIN)/python -m tests.endurance $(PARTS)
 
 demo: .venv/.test  ## Watch a leader die and its standby go on, with a real worker
 	$(BIN)/python scripts/demo.py

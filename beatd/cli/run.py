@@ -2,6 +2,7 @@
 
 import asyncio
 import contextlib
+import faulthandler
 import logging
 import os
 import signal
@@ -16,6 +17,7 @@ from beatd.config.settings import Settings, load_settings, mask_secret
 from beatd.core.entry_set import EntrySet
 from beatd.daemon.daemon import SIGNALS, Start, run_daemon
 from beatd.daemon.lag import LoopLag
+from beatd.daemon.systemd import SHORTEST_WATCHDOG_S, Systemd
 from beatd.errors import ConfigInvalid
 from beatd.store.connect import mask_url
 from beatd.store.embedded import Keeper, find_running
@@ -44,10 +46,14 @@ def run(
     Entries come from schedules.yaml (-c, BEATD_CONFIG, ./schedules.yaml, /etc/beatd/schedules.yaml) and from Redis.
     Without any Redis configured, a private one is started beside the file.
     """
+    systemd = Systemd.taken_from(os.environ, os.getpid())
     files, flags = common.files(), common.flags(lease_ttl=lease_ttl, broker=broker, log_level=log_level)
     settings = load_settings(files, flags, os.environ)
     _refuse_other_broker(settings)
     _log_to_stderr(settings.log_level)
+    _leave_stacks_in_a_crash()
+    if systemd.watchdog_s is not None and systemd.watchdog_s < SHORTEST_WATCHDOG_S:
+        _say(f"WatchdogSec is {systemd.watchdog_s:g} s: give it 30 s, at least {SHORTEST_WATCHDOG_S:g} s")
     if settings.warnings:
         with contextlib.suppress(OSError):
             click.echo(report(settings.warnings), err=True)
@@ -62,12 +68,12 @@ def run(
     settings, disk = settings.without_entries(), ConfigOnDisk(files, flags, os.environ)
     if settings.redis:
         _say(f"Redis: {mask_url(settings.redis)}, namespace {settings.namespace}")
-        return _run(Start(settings, entries, disk, settings.redis, None, queues, **asked))
+        return _run(Start(settings, entries, disk, settings.redis, None, queues, systemd=systemd, **asked))
     keeper = Keeper(settings.folder)
     try:
         server = keeper.start()
         _say(server.notice())
-        return _run(Start(settings, entries, disk, server.url, keeper, queues, **asked))
+        return _run(Start(settings, entries, disk, server.url, keeper, queues, systemd=systemd, **asked))
     finally:
         keeper.stop()
 
@@ -104,6 +110,12 @@ def _say(text: str) -> None:
     """To stderr; where nobody can write (its disk is full, say), the daemon runs all the same."""
     with contextlib.suppress(OSError):
         click.echo(f"beatd: {text}", err=True)
+
+
+def _leave_stacks_in_a_crash() -> None:
+    """Of C code, or by the SIGABRT of systemd's watchdog; nowhere where stderr is no file."""
+    with contextlib.suppress(OSError, RuntimeError, AttributeError):
+        faulthandler.enable()
 
 
 def _log_to_stderr(level: str) -> None:

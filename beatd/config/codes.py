@@ -58,4 +58,5 @@ CODES: Final[dict[str, str]] = {
     "W022": "both day fields of a cron expression",
     "W023": "a one-time run that lies in the past",
     "W024": "another reader's opinion on a cron expression",
+    "W025": "policies under which runs are skipped although nothing is wrong",
 }

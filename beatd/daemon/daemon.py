@@ -9,7 +9,7 @@ import signal
 import socket
 import uuid
 from collections.abc import Callable, Coroutine, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import partial
 from typing import Any, Final
 
@@ -29,9 +29,13 @@ from beatd.daemon.greeting import Greeting
 from beatd.daemon.lag import LoopLag
 from beatd.daemon.leader import Leader
 from beatd.daemon.own_files import LoadedFiles, OwnFiles
+from beatd.daemon.pulse import Pulse
 from beatd.daemon.record import instance_record
+from beatd.daemon.stacks import write_stacks
+from beatd.daemon.systemd import Systemd, status_line
 from beatd.daemon.together import run_together, wait_for_event
 from beatd.daemon.watch import FileWatch
+from beatd.daemon.watchdog import EXIT_CODE, Watchdog
 from beatd.errors import BeatdError
 from beatd.formats.celery import compile_template
 from beatd.store.adapters import RedisStores
@@ -46,6 +50,7 @@ from beatd.store.timetable import HistoryBounds
 
 TEND_S: Final = 0.5
 CALM_S: Final = 0.05
+STATUS_S: Final = 1.0
 END_SIGNALS: Final = (signal.SIGTERM, signal.SIGINT)
 SIGNALS: Final = (*END_SIGNALS, signal.SIGHUP)
 SAME_SIGNAL_S: Final = 0.5  # a key held down, or a shell and its child that both pass it on
@@ -85,6 +90,7 @@ class Start:
     allow_shrink: bool = False
     strict: bool = False
     once: bool = False
+    systemd: Systemd = field(default_factory=Systemd)
 
 
 @dataclass(frozen=True, slots=True)
@@ -108,10 +114,12 @@ async def run_daemon(start: Start, lag: LoopLag) -> int:
     parts = _assemble(start, instance, lag)
     parts.events.emit("started", version=__version__, instance=instance.name, namespace=settings.namespace)
     keep_full_collections_back()
-    with _signals(parts.watch.ask) as ended:
+    with _watched(parts.events, start.systemd), _signals(parts.watch.ask) as ended:
+        start.systemd.ready()
         try:
             await run_together(*_services(start, parts, ended))
         finally:
+            start.systemd.stopping()
             await parts.elector.resign()  # also when a defect ends us: a standby should not have to wait for the TTL
     parts.events.flush()
     return _told_end(parts, ended)
@@ -148,6 +156,7 @@ def _assemble(start: Start, instance: Instance, lag: LoopLag) -> Parts:
         leads=lambda: elector.term is not None,
         announce=elector.announce,
         allow_shrink=start.allow_shrink,
+        reloading=start.systemd.reloading,
     )
     leader = Leader(
         stores,
@@ -191,9 +200,37 @@ def _services(
     elector, leader = parts.elector, parts.leader
     services = [elector.run(), leader.run(), parts.watch.run(), collect_when_quiet(lambda: leader.staged)]
     services += [_tend(start.keeper, parts.events), _until(ended)]
+    if start.systemd.listens:
+        services.append(_tell_status(start.systemd, elector, leader))
     if start.once:
         services.append(_until_calm(elector, leader, parts.clock, LeaseTiming(start.settings.lease_ttl)))
     return services
+
+
+@contextlib.contextmanager
+def _watched(events: LogEvents, systemd: Systemd) -> Iterator[None]:
+    """The loop beats, to its last word, and the watchdog ends the process when it doesn't."""
+    loop, pulse = asyncio.get_running_loop(), Pulse()
+
+    def last_words() -> None:
+        write_stacks(loop)
+        events.emit("watchdog_expired", samples=pulse.missed, exit_code=EXIT_CODE)
+
+    watchdog = Watchdog(pulse, saw_beat=systemd.alive, last_words=last_words)
+    beating = asyncio.create_task(pulse.run(), name="pulse")
+    with watchdog.watching():
+        try:
+            yield
+        finally:
+            beating.cancel()
+
+
+async def _tell_status(systemd: Systemd, elector: Elector, leader: Leader) -> None:
+    while True:
+        epoch = None if elector.term is None else elector.term.epoch
+        failing = leader.failing_s() > 0
+        systemd.status(status_line(epoch, leader.entries, waiting=elector.waits, failing=failing))
+        await asyncio.sleep(STATUS_S)
 
 
 def _told_end(parts: Parts, ended: "asyncio.Future[signal.Signals]") -> int:

@@ -13,6 +13,7 @@ WARNINGS: Final = frozenset(
     {
         *("lease_lost", "lease_refused", "redis_down", "entry_invalid", "config_refused", "clock_stepped", "backlog"),
         "risk_found",
+        "watchdog_expired",
     }
 )
 DETAILS: Final = frozenset({"loop_lagged"})

@@ -63,6 +63,11 @@ class Leader:
         """How many entries are staged here."""
         return 0 if self._session_now is None else len(self._session_now.window)
 
+    @property
+    def entries(self) -> int:
+        """How many entries there are, as counted last; 0 while it doesn't lead."""
+        return 0 if self._session_now is None else self._session_now.sizes.revisions
+
     async def run(self) -> None:
         """Runs for ever."""
         while True:

@@ -19,6 +19,11 @@ class Trouble:
         self._told: set[tuple[type[BeatdError], str]] = set()
         self._longest = BACKOFF_S[0]
 
+    @property
+    def present(self) -> bool:
+        """Whether it failed since it last worked."""
+        return bool(self._told)
+
     def met(self, error: BeatdError) -> float:
         """Takes a failure, tells of it if it is news; gives the seconds to wait before the next try."""
         if (news := (type(error), error.message)) not in self._told:

@@ -7,6 +7,7 @@ unusable file changes nothing but ``config_ok``: the last good one goes on.
 import asyncio
 import logging
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import AbstractContextManager, nullcontext
 from typing import Any, Final, Protocol
 
 from beatd.core.watching import Digests, Reading, Watched, second_look_at
@@ -36,7 +37,10 @@ class FilesOnDisk(Protocol):
 
 
 class FileWatch:
-    """Keeps OwnFiles up to date. ``settings`` are those that this daemon runs with, by their names in the file."""
+    """Keeps OwnFiles up to date. ``settings`` are those that this daemon runs with, by their names in the file.
+
+    ``reloading``: a block around each reading that somebody asked for.
+    """
 
     def __init__(
         self,
@@ -50,6 +54,7 @@ class FileWatch:
         leads: Callable[[], bool],
         announce: Callable[[], None],
         allow_shrink: bool,
+        reloading: Callable[[], AbstractContextManager[None]] = nullcontext,
     ) -> None:
         self._disk = disk
         self._own = own
@@ -60,6 +65,7 @@ class FileWatch:
         self._leads = leads
         self._announce = announce
         self._allow_shrink = allow_shrink
+        self._reloading = reloading
         self._asked = asyncio.Event()
         self._rest = POLL_S
         self._put_off: Digests | None = None  # what gave no reading that counts, to be tried again at _retry_at
@@ -82,12 +88,11 @@ class FileWatch:
 
     async def _obey(self) -> None:
         self._refused = ""  # told again to whoever asks
-        if not self._disk.found():
-            LOG.info("no schedules.yaml was given or found: what is stored goes on")
-            return
-        reading = await self._read()
-        if reading is not None:
-            self._take(reading, asked=True)
+        with self._reloading():
+            if not self._disk.found():
+                LOG.info("no schedules.yaml was given or found: what is stored goes on")
+            elif (reading := await self._read()) is not None:
+                self._take(reading, asked=True)
 
     async def _look(self) -> None:
         seen_at = self._clock.monotonic()

@@ -45,7 +45,7 @@ class _Log:
 class Daemon:
     """One `beatd run`. ``config`` is written as JSON, which is YAML, into ``folder/schedules.yaml``.
 
-    Without a url it runs on its private server in that folder.
+    Without a url it runs on its private server in that folder. ``program``: what runs beatd's command line.
     """
 
     def __init__(
@@ -57,9 +57,13 @@ class Daemon:
         lease_ttl: str | None = "2s",
         arguments: Sequence[str] = (),
         stdin: int = subprocess.DEVNULL,
+        program: Sequence[str] = ("-m", "beatd"),
+        env: Mapping[str, str] | None = None,
     ) -> None:
         self.folder = folder
         self._stdin = stdin
+        self._program = program
+        self._env = env or {}
         self._arguments = [*(("--redis", url) if url else ()), *arguments]
         if lease_ttl:
             self._arguments += ["--lease-ttl", lease_ttl]
@@ -98,9 +102,9 @@ class Daemon:
         config = self.folder / "schedules.yaml"
         files = ("-c", str(config)) if config.exists() else ()
         self._process = subprocess.Popen(
-            [sys.executable, "-m", "beatd", "run", *files, *self._arguments],
+            [sys.executable, *self._program, "run", *files, *self._arguments],
             cwd=self.folder,
-            env={**os.environ, "PYTHONPATH": str(ROOT), "PYTHONUNBUFFERED": "1"},
+            env={**os.environ, "PYTHONPATH": str(ROOT), "PYTHONUNBUFFERED": "1", **self._env},
             stdin=self._stdin,
             stdout=subprocess.DEVNULL,
             stderr=subprocess.PIPE,
