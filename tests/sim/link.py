@@ -50,8 +50,7 @@ class Network:
 
         class SimLink(Link):
             def __init__(self, address: RedisAddress, rights: Rights | None = None) -> None:
-                super().__init__(address, rights)
-                self._connection = Connection(network)  # type: ignore[assignment]
+                super().__init__(address, rights, Connection(network))  # type: ignore[arg-type]
 
         return lambda: SimLink.open(address)
 
