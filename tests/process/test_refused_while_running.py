@@ -126,6 +126,8 @@ def test_replicas_that_go_away(client: redis.Redis, firing: tuple[Daemon, Ledger
 def test_a_failover_that_makes_the_server_a_replica_leads_to_the_new_primary(
     server: RedisServer, start_redis: StartRedis, start_daemon: StartDaemon, open_ledger: OpenLedger
 ) -> None:
+    with server.client() as client:
+        client.config_set("repl-diskless-sync-delay", "0")  # no other replica is waited for
     other = start_redis(replicaof=f"127.0.0.1 {server.port}")
     with Proxy(server.port) as address, server.client() as old, other.client() as new:
         wait_until(lambda: new.info("replication")["master_link_status"] == "up")
