@@ -22,13 +22,14 @@ PATIENCE_S: Final = 120
 WHO: Final = json.dumps({"client": "bench"})
 KEYS: Final = Keys()
 PAGE: Final = 2_000
+HTTP: Final = ("--http", "127.0.0.1:0")  # served, as it is by default, but where nobody else is
 
 
 @contextmanager
 def running_daemon(server: RedisServer) -> Iterator[int]:
     """A daemon that leads, by its pid; ended with the block."""
     pin(CLIENT_CORE)
-    words = [sys.executable, "-m", "beatd", "run", "--redis", server.url, "--log-level", "warning"]
+    words = [sys.executable, "-m", "beatd", "run", "--redis", server.url, "--log-level", "warning", *HTTP]
     environment = {name: value for name, value in os.environ.items() if not name.startswith("BEATD_")}
     with subprocess.Popen(words, cwd=server.folder, env={**environment, "PYTHONPATH": str(Path.cwd())}) as process:
         try:

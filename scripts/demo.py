@@ -336,10 +336,13 @@ def _schedules() -> str:
 
 
 def _environment(url: str) -> Mapping[str, str]:
-    """Ours, without settings of beatd that the demo does not expect; both sides find the code of this checkout."""
+    """Ours, without settings of beatd that the demo does not expect; both sides find the code of this checkout.
+
+    Nobody looks at the health of these daemons, and the port may be that of a real one.
+    """
     kept = {name: value for name, value in os.environ.items() if not name.startswith("BEATD_")}
     path = os.pathsep.join(filter(None, (str(ROOT), os.environ.get("PYTHONPATH"))))
-    return {**kept, "PYTHONPATH": path, "PYTHONUNBUFFERED": "1", "CELERY_BROKER_URL": url}
+    return {**kept, "PYTHONPATH": path, "PYTHONUNBUFFERED": "1", "CELERY_BROKER_URL": url, "BEATD_HTTP": "off"}
 
 
 def _now_ms() -> int:

@@ -36,6 +36,7 @@ python_to_use() {
 
 create() {
     python=$(python_to_use)
+    echo "Making $venv with $python ..."
     trap 'rm -rf "$venv"; exit 1' HUP INT TERM
     if "$python" -c 'import venv, ensurepip' 2>/dev/null && "$python" -m venv --clear "$venv"; then
         return
@@ -66,14 +67,14 @@ install() {
     unset PIP_TARGET PIP_PREFIX PIP_ROOT PYTHONHOME PYTHONPATH
     export PIP_USER=0 PIP_DISABLE_PIP_VERSION_CHECK=1 PIP_ROOT_USER_ACTION=ignore PIP_NO_INPUT=1
     { [ -d "${HOME:-}" ] && [ -w "$HOME" ]; } || export PIP_NO_CACHE_DIR=1
-    echo "Installing $2 into $venv ..."
+    echo "Installing $3 into $venv, a minute or less where packages come quickly ..."
     pip install --quiet "$1" "$2" ||
         fail "the packages could not be installed, see pip's words above." "When mended, the same make goes on."
 }
 
 case ${1:-} in
 create) create ;;
-install) install --editable ".[${2:?extras}]" ;;
-require) install --requirement "${2:?a file of requirements}" ;;
+install) install --editable ".[${2:?extras}]" "beatd with ${2:?extras}" ;;
+require) install --requirement "${2:?a file of requirements}" "what $2 names" ;;
 *) fail "usage: sh scripts/venv.sh create | install EXTRAS | require FILE" ;;
 esac

@@ -1,6 +1,7 @@
 """`beatd run --dry-run`: what the daemon would fire, by what is stored and in the files now. No lease, no writes."""
 
 import heapq
+import logging
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from functools import partial
@@ -8,7 +9,7 @@ from typing import Final, NamedTuple
 
 import click
 
-from beatd.cli.show import instant, note
+from beatd.cli.show import instant
 from beatd.config.settings import Settings
 from beatd.core.batch import MOST_MESSAGES, make_item
 from beatd.core.difference import difference
@@ -20,11 +21,13 @@ from beatd.core.planning import owed_moment, plan_item
 from beatd.core.timetable import Stored
 from beatd.core.window import Compiled, Staged
 from beatd.daemon.definitions import Definitions
+from beatd.daemon.log_lines import NOTICE
 from beatd.errors import EntryInvalid
 from beatd.formats.celery import compile_template
 from beatd.store.client import Client
 from beatd.store.entries import Row
 
+NOTICES: Final = logging.getLogger(NOTICE)
 EARLY_MS: Final = 1  # as the ticker: a moment is due this long after itself
 LONGEST_SLEEP_S: Final = 0.5
 
@@ -54,7 +57,7 @@ def dry_run(settings: Settings, url: str | None, *, once: bool) -> int:
     definitions = Definitions(settings.namespace, partial(compile_template, origin="gen0@dry-run"))
     waiting = list(_planned(_after_files(settings, rows, lefts, now()), definitions, now()))
     heapq.heapify(waiting)
-    note(f"dry run: {len(waiting)} entries wait for a slot; later edits are not followed")
+    NOTICES.info("%s", f"dry run: {len(waiting)} entries wait for a slot; later edits are not followed")
     while waiting:
         ahead = waiting[0].moment + EARLY_MS - now()
         if ahead <= 0:
@@ -93,7 +96,9 @@ def _after_files(
     wanted = EntrySet.of(settings.entries).hashes
     changes = difference(wanted, owned, held) if settings.files else difference({}, {}, frozenset())
     if settings.files:
-        note(f"dry run: the files would write {len(changes.puts)} entries and remove {len(changes.removes)}")
+        NOTICES.info(
+            "%s", f"dry run: the files would write {len(changes.puts)} entries and remove {len(changes.removes)}"
+        )
     passed_over = {*changes.puts, *changes.removes, *changes.renames.values()}
     for name, row in rows.items():
         if name not in passed_over and row.state_at(now) == "scheduled":

@@ -12,7 +12,7 @@ import click
 
 from beatd.cli.main import Common, common_options, output_option, print_json, redis_url
 from beatd.cli.schedule_options import Asked, schedule_options
-from beatd.cli.show import distance, instant, note, table
+from beatd.cli.show import HOW_TO_CREATE, distance, instant, note, table
 from beatd.cli.slots import slot_table
 from beatd.core.edit import ABSENT, put_item, runs_left
 from beatd.core.entry import Entry, Guarantee, entry_from_definition, entry_from_spec
@@ -25,7 +25,6 @@ from beatd.formats.celery import compile_template
 from beatd.store.client import Client
 from beatd.store.entries import Row, audit, user_name
 
-PAGE: Final = 500
 PREVIEWED: Final = 3
 
 
@@ -52,8 +51,10 @@ def ls(common: Common, output: str, limit: int) -> None:
             ],
         )
     )
+    if not rows:
+        note(f"no entries here yet; {HOW_TO_CREATE}")
     for row in rows:
-        if (why := _why(row)) is not None:
+        if (why := why_invalid(row)) is not None:
             note(f"{row.name} is invalid: {why}")
 
 
@@ -234,7 +235,8 @@ def _state_text(shown: dict[str, Any]) -> str:
     return f"paused{until}{by}{': ' if pause['note'] else ''}{pause['note']}"
 
 
-def _pause(row: Row, now: int) -> dict[str, Any] | None:
+def pause_of(row: Row, now: int) -> dict[str, Any] | None:
+    """Who paused it and why, with instants as text; None where it is not paused."""
     found = row.pause_at(now)
     return found and {key: value if isinstance(value, str) else instant(value) for key, value in found.items()}
 
@@ -246,13 +248,13 @@ def _shown(row: Row, now: int) -> dict[str, Any]:
     return {
         "name": row.name,
         "state": row.state_at(now),
-        "why": _why(row),
+        "why": why_invalid(row),
         "schedule": None if entry is None else _schedule_text(entry),
         "words": None if entry is None else entry.schedule.words(),
         "timezone": None if entry is None else entry.schedule.timezone,
         "next": instant(row.moment) if planned else None,
         "last": instant(int(last)) if last.isdigit() and last != "0" else None,
-        "paused": _pause(row, now),
+        "paused": pause_of(row, now),
         "owner": None if entry is None else entry.owner,
         "revision": row.rev,
         "tags": [] if entry is None else list(entry.tags),
@@ -261,7 +263,7 @@ def _shown(row: Row, now: int) -> dict[str, Any]:
     }
 
 
-def _why(row: Row) -> str | None:
+def why_invalid(row: Row) -> str | None:
     """Why an entry is invalid, as the leader that found it said."""
     invalid = row.out.get("invalid")
     return str(invalid["why"]) if isinstance(invalid, dict) and "why" in invalid else None

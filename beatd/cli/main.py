@@ -1,17 +1,19 @@
 """The `beatd` command and what all its commands share: where Redis is, and how errors end."""
 
 import importlib
+import io
 import itertools
 import json
 import os
 import sys
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Final, NoReturn
 
 import click
 
 from beatd import __version__
+from beatd.cli.secrets import KNOWN, hide_command_line, learn_secrets
 from beatd.errors import BeatdError, ConfigInvalid, ScheduleInvalid, Unreachable
 
 if TYPE_CHECKING:  # imported when needed: a command loads only what it uses
@@ -29,7 +31,9 @@ COMMANDS: Final = {
     "reset": "beatd.cli.pause:reset",
     "next": "beatd.cli.next:next_slots",
     "explain": "beatd.cli.explain:explain",
+    "history": "beatd.cli.history:history",
     "status": "beatd.cli.status:status",
+    "doctor": "beatd.cli.doctor:doctor",
     "check": "beatd.cli.check:check",
     "config": "beatd.cli.config:config",
     "schema": "beatd.cli.schema:schema",
@@ -88,7 +92,9 @@ def cli() -> None:
     beatd run -c schedules.yaml     the daemon; more of them are standbys
     beatd ls                        entries with their next and last runs
     beatd next "0 9 * * mon-fri"    when a schedule, or an entry, will run
+    beatd history nightly-report    what ran, what did not, and why
     beatd status                    who leads, and is all well
+    beatd doctor                    what is wrong here, and how to mend it
     """
     if folder := os.environ.get("BEATD_TZPATH"):
         _take_zone_data(folder)
@@ -107,6 +113,8 @@ def _take_zone_data(folder: str) -> None:
 
 def main() -> NoReturn:
     """Runs the command line and ends the process with the exit code of the command."""
+    learn_secrets(sys.argv[1:], os.environ)
+    hide_command_line()
     try:
         code = cli.main(standalone_mode=False)
     except BeatdError as error:
@@ -117,9 +125,11 @@ def main() -> NoReturn:
         sys.exit(exit_.exit_code)
     except click.ClickException as error:
         if _wants_json():
-            _print_error("usage", error.exit_code, error.format_message(), None)
+            _print_error("usage", error.exit_code, KNOWN.hide(error.format_message()), None)
         else:
-            error.show()
+            shown = io.StringIO()
+            error.show(shown)
+            click.echo(KNOWN.hide(shown.getvalue()), err=True, nl=False)
         sys.exit(error.exit_code)
     except KeyboardInterrupt:
         sys.exit(130)
@@ -131,7 +141,7 @@ class Common:
     """The options that every command takes."""
 
     config: tuple[str, ...]
-    redis: str | None
+    redis: str | None = field(repr=False)
     namespace: str | None
 
     def settings(self, *, entries: bool = True, **flags: str | None) -> "Settings":
@@ -143,13 +153,13 @@ class Common:
         from beatd.config.settings import load_settings
 
         try:
-            return load_settings(self.files(), self.flags(**flags), os.environ, entries=entries)
+            return learnt(load_settings(self.files(), self.flags(**flags), os.environ, entries=entries))
         except ConfigInvalid:
             if entries or self.redis is None or self.namespace is None:
                 raise
             text = "the files can't be read, and are not needed with --redis and --namespace: beatd check tells more"
             click.echo(f"note: {text}", err=True)
-            return load_settings([], self.flags(**flags), os.environ, entries=False)
+            return learnt(load_settings([], self.flags(**flags), os.environ, entries=False))
 
     def files(self) -> "list[Path]":
         """The files that count."""
@@ -207,16 +217,26 @@ def redis_url(settings: "Settings") -> str:
 
 def print_json(value: object) -> None:
     """Prints JSON that people can read too."""
-    click.echo(json.dumps(value, ensure_ascii=False, indent=2))
+    from beatd.cli.show import plain
+
+    click.echo(plain(json.dumps(value, ensure_ascii=False, indent=2)))
+
+
+def learnt(settings: "Settings") -> "Settings":
+    """Itself, once what is secret in it is known: nothing that is printed will say it."""
+    for url in (settings.redis, settings.broker):
+        KNOWN.learn(url)
+    return settings
 
 
 def _tell(error: BeatdError) -> int:
+    message, hint = KNOWN.hide(error.message), error.hint and KNOWN.hide(error.hint)
     if _wants_json():
-        _print_error(error.code, error.exit_code, error.message, error.hint)
+        _print_error(error.code, error.exit_code, message, hint)
     else:
-        click.echo(f"beatd: {error.message}", err=True)
-        if error.hint:
-            click.echo(f"  hint: {error.hint}", err=True)
+        click.echo(f"beatd: {message}", err=True)
+        if hint:
+            click.echo(f"  hint: {hint}", err=True)
     return error.exit_code
 
 

@@ -3,23 +3,26 @@
 import asyncio
 import contextlib
 import faulthandler
-import logging
 import os
 import signal
-import sys
+import socket
+from collections.abc import Iterator
 
 import click
 
-from beatd.cli.main import Common, common_options
+from beatd.cli.logs import Logs, logging_to_stderr
+from beatd.cli.main import Common, common_options, learnt
+from beatd.cli.secrets import KNOWN, command_line_is_clean
 from beatd.config.on_disk import ConfigOnDisk
-from beatd.config.problems import report
+from beatd.config.problems import summed_up
 from beatd.config.settings import Settings, load_settings, mask_secret
 from beatd.core.entry_set import EntrySet
+from beatd.core.masking import mask_url
 from beatd.daemon.daemon import SIGNALS, Start, run_daemon
+from beatd.daemon.http import is_loopback, listen, served_at
 from beatd.daemon.lag import LoopLag
 from beatd.daemon.systemd import SHORTEST_WATCHDOG_S, Systemd
-from beatd.errors import ConfigInvalid
-from beatd.store.connect import mask_url
+from beatd.errors import BeatdError, ConfigInvalid
 from beatd.store.embedded import Keeper, find_running
 
 
@@ -28,7 +31,14 @@ from beatd.store.embedded import Keeper, find_running
 @click.option("--lease-ttl", metavar="DURATION", help="After this long without renewal a standby takes over [6s].")
 @click.option("--allow-shrink", is_flag=True, help="Let the file take away more than half of the entries at once.")
 @click.option("--broker", metavar="URL", help="Where the queues are [BEATD_BROKER_URL; redis, the same Redis].")
+@click.option(
+    "--http", metavar="ADDRESS", help="Where health and metrics are served [BEATD_HTTP; 127.0.0.1:9464]; or off."
+)
+@click.option("--http-allow-remote", is_flag=True, help="Let --http be an address that other hosts can reach.")
 @click.option("--log-level", metavar="LEVEL", help="debug, info, warning or error [BEATD_LOG_LEVEL; info].")
+@click.option(
+    "--log-format", metavar="FORM", help="text or json [BEATD_LOG_FORMAT; auto: text on a terminal, else JSON lines]."
+)
 @click.option("--once", is_flag=True, help="Become leader, fire what is due, and end: 0; 1 when another one leads.")
 @click.option("--dry-run", is_flag=True, help="Print what would be fired; take no lease, write nothing.")
 @click.option("--strict", is_flag=True, help="Don't start on a Redis that may forget: eviction, or no persistence.")
@@ -36,8 +46,11 @@ def run(
     common: Common,
     lease_ttl: str | None,
     broker: str | None,
+    http: str | None,
     log_level: str | None,
+    log_format: str | None,
     *,
+    http_allow_remote: bool,
     dry_run: bool,
     **asked: bool,
 ) -> int:
@@ -47,35 +60,78 @@ def run(
     Without any Redis configured, a private one is started beside the file.
     """
     systemd = Systemd.taken_from(os.environ, os.getpid())
-    files, flags = common.files(), common.flags(lease_ttl=lease_ttl, broker=broker, log_level=log_level)
-    settings = load_settings(files, flags, os.environ)
+    flags = common.flags(lease_ttl=lease_ttl, broker=broker, http=http, log_level=log_level, log_format=log_format)
+    with logging_to_stderr(log_format or os.environ.get("BEATD_LOG_FORMAT")) as logs:
+        try:
+            return _started(common, flags, logs, systemd, allow_remote=http_allow_remote, dry_run=dry_run, **asked)
+        except BeatdError as error:
+            logs.refusal(error)
+            return error.exit_code
+
+
+def _started(
+    common: Common,
+    flags: dict[str, str | None],
+    logs: Logs,
+    systemd: Systemd,
+    *,
+    allow_remote: bool,
+    dry_run: bool,
+    **asked: bool,
+) -> int:
+    """Decides what to run with, says so, and runs it."""
+    files = common.files()
+    settings = learnt(load_settings(files, flags, os.environ))
     _refuse_other_broker(settings)
-    _log_to_stderr(settings.log_level)
+    logs.use(settings.log_format, settings.log_level)
     _leave_stacks_in_a_crash()
-    if systemd.watchdog_s is not None and systemd.watchdog_s < SHORTEST_WATCHDOG_S:
-        _say(f"WatchdogSec is {systemd.watchdog_s:g} s: give it 30 s, at least {SHORTEST_WATCHDOG_S:g} s")
-    if settings.warnings:
-        with contextlib.suppress(OSError):
-            click.echo(report(settings.warnings), err=True)
-    for name, setting in (("http", "http"), ("log.format", "log_format")):
-        if settings.origins[setting].source != "default":
-            _say(f"{name} is not served yet, and has no effect")
-    _say(f"schedules: {', '.join(str(file.path) for file in settings.files) or 'no file; entries stored in Redis'}")
+    for text in _remarks(settings, systemd):
+        logs.notice(text)
     if dry_run:
         return _dry_run(settings, once=asked["once"])
     entries = EntrySet.of(settings.entries) if settings.files else None
     queues = tuple(dict.fromkeys(["celery", *(entry.queue for entry in settings.entries)]))
-    settings, disk = settings.without_entries(), ConfigOnDisk(files, flags, os.environ)
+    listening = _listen(settings, logs, once=asked["once"], allow_remote=allow_remote)
+    settings, disk = settings.without_entries(), ConfigOnDisk(files, flags, os.environ, KNOWN.learn)
     if settings.redis:
-        _say(f"Redis: {mask_url(settings.redis)}, namespace {settings.namespace}")
-        return _run(Start(settings, entries, disk, settings.redis, None, queues, systemd=systemd, **asked))
+        logs.notice(f"Redis: {mask_url(settings.redis)}, namespace {settings.namespace}")
+        return _run(Start(settings, entries, disk, settings.redis, None, queues, listening, systemd=systemd, **asked))
     keeper = Keeper(settings.folder)
     try:
         server = keeper.start()
-        _say(server.notice())
-        return _run(Start(settings, entries, disk, server.url, keeper, queues, systemd=systemd, **asked))
+        logs.notice(server.notice())
+        return _run(Start(settings, entries, disk, server.url, keeper, queues, listening, systemd=systemd, **asked))
     finally:
         keeper.stop()
+
+
+def _listen(settings: Settings, logs: Logs, *, once: bool, allow_remote: bool) -> socket.socket | None:
+    """Where health and metrics are served; None where they are not. Raises ConfigInvalid.
+
+    Nobody asked for the default address: where it can't be had, the daemon runs without, and so does one that ends at
+    once.
+    """
+    address, origin = settings.http, settings.origins["http"]
+    if address is None or (once and origin.source == "default"):
+        return None
+    try:
+        if not allow_remote and not is_loopback(address.host):
+            raise ConfigInvalid(
+                f"http: found {address} ({origin.place}), which other hosts can reach",
+                hint="add --http-allow-remote if that is meant: there is no password; or use 127.0.0.1",
+            )
+        listening = listen(address.host, address.port)
+    except OSError as error:
+        known = error.errno is not None and error.errno > 0  # a name that does not resolve has a number of another kind
+        problem = f"{address} can't be served: {os.strerror(error.errno or 0) if known else error.strerror}"
+        if origin.source == "default":
+            logs.notice(
+                f"warning: http: {problem}; going on without health and metrics (--http chooses another address)"
+            )
+            return None
+        raise ConfigInvalid(f"http: {problem} ({origin.place})", hint="choose another, or --http off") from error
+    logs.notice(f"HTTP: {served_at(listening)} (/healthz, /readyz, /metrics)")
+    return listening
 
 
 def _dry_run(settings: Settings, *, once: bool) -> int:
@@ -106,21 +162,18 @@ def _run(start: Start) -> int:
         return runner.run(run_daemon(start, lag))
 
 
-def _say(text: str) -> None:
-    """To stderr; where nobody can write (its disk is full, say), the daemon runs all the same."""
-    with contextlib.suppress(OSError):
-        click.echo(f"beatd: {text}", err=True)
+def _remarks(settings: Settings, systemd: Systemd) -> Iterator[str]:
+    """What is to be said before it starts."""
+    if settings.warnings:
+        yield summed_up(settings.warnings)
+    if systemd.watchdog_s is not None and systemd.watchdog_s < SHORTEST_WATCHDOG_S:
+        yield f"WatchdogSec is {systemd.watchdog_s:g} s: give it 30 s, at least {SHORTEST_WATCHDOG_S:g} s"
+    if not command_line_is_clean():
+        yield "other users of this host can read the password on the command line: use BEATD_REDIS_URL_FILE"
+    yield f"schedules: {', '.join(str(file.path) for file in settings.files) or 'no file; entries stored in Redis'}"
 
 
 def _leave_stacks_in_a_crash() -> None:
     """Of C code, or by the SIGABRT of systemd's watchdog; nowhere where stderr is no file."""
     with contextlib.suppress(OSError, RuntimeError, AttributeError):
         faulthandler.enable()
-
-
-def _log_to_stderr(level: str) -> None:
-    handler = logging.StreamHandler(sys.stderr)
-    handler.setFormatter(logging.Formatter("%(asctime)s.%(msecs)03d %(levelname)-7s %(message)s", "%H:%M:%S"))
-    root = logging.getLogger()
-    root.handlers[:] = [handler]
-    root.setLevel(level.upper())

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, Final
 import click
 
 from beatd.cli.main import Common, redis_url
+from beatd.cli.show import HOW_TO_CREATE
 from beatd.core.schedules import Schedule, parse_schedule
 from beatd.core.schedules.schedule import KINDS
 from beatd.errors import BeatdError, NotFound, ScheduleInvalid
@@ -187,6 +188,8 @@ def _unknown(name: str, known: list[str], places: list[str]) -> NotFound:
     near = difflib.get_close_matches(name, known, 1)
     where = f"in {' or '.join(places)}" if places else "anywhere: no file and no server was found"
     hint = f"did you mean {near[0]!r}?" if near else f"an argument is {HELP}"
+    if places and not known:
+        hint = f"there are no entries yet; {HOW_TO_CREATE}"
     return NotFound(f"there is no entry {name!r} {where}", hint=hint)
 
 

@@ -3,11 +3,13 @@
 import os
 import sys
 from collections.abc import Mapping, Sequence
-from typing import Any, TextIO
+from typing import Any, Final, TextIO
 
 import click
 
 from beatd.core.instant import FIRST_MS, LAST_MS, instant_text
+
+HOW_TO_CREATE: Final = "create one: beatd set NAME --task app.tasks.hello --every 30s, or in schedules.yaml"
 
 
 def instant(ms: int | None) -> str | None:
@@ -28,6 +30,15 @@ def distance(ms: int) -> str:
     return f"in {amount}" if ms >= 0 else f"{amount} ago"
 
 
+def lateness(ms: int) -> str:
+    """How late, in the unit that tells most: `4 ms`, `1.3 s`, `5 min`."""
+    if abs(ms) < 1_000:
+        return f"{ms} ms"
+    if abs(ms) < 60_000:
+        return f"{ms / 1_000:.1f} s"
+    return ("-" if ms < 0 else "") + distance(abs(ms)).removeprefix("in ")
+
+
 def coloured(stream: TextIO | None = None, env: Mapping[str, str] | None = None) -> bool:
     """Whether to use colours: on a terminal that has them, unless NO_COLOR is set."""
     env = os.environ if env is None else env
@@ -38,6 +49,11 @@ def coloured(stream: TextIO | None = None, env: Mapping[str, str] | None = None)
 def styled(text: str, **style: Any) -> str:
     """The text in a style where standard output shows it, else as it is."""
     return click.style(text, **style) if coloured() else text
+
+
+def plain(text: str) -> str:
+    """Text that can be printed: what another client wrote in no encoding of ours is shown escaped."""
+    return text.encode("utf-8", "backslashreplace").decode()
 
 
 def note(text: str) -> None:

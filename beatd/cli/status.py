@@ -1,100 +1,74 @@
 """`beatd status`: who leads, and is all well. Exit code 0 ok, 1 degraded, 2 no leader."""
 
-from collections.abc import Iterator
-from typing import Any, Final, TypeVar
+from collections.abc import Iterator, Mapping
+from typing import Any, Final
 
 import click
 
-from beatd.cli.main import Common, common_options, output_option, print_json, redis_url
-from beatd.cli.show import instant
-from beatd.core.registration import Applied, is_alive
-from beatd.store.client import Client
+from beatd.cli.entries import open_client
+from beatd.cli.main import Common, common_options, output_option, print_json
+from beatd.cli.show import distance, lateness, plain, styled
+from beatd.core.overview import OLD_COUNT_MS, STATES, Overview, judged
 
-LATE_MS: Final = 60_000
 OTHERS: Final = {
     "newer": "later: they count as soon as it leads; give all instances the same files",
     "older": "earlier: what is stored goes on, also when it leads",
 }
+COLOURS: Final = {"degraded:": "red", "no leader:": "red", "warning:": "yellow"}
 REFUSING: Final = "but leads and does not apply them: its log tells why (many entries less: SIGHUP or --allow-shrink)"
-_T = TypeVar("_T")
 
 
 @click.command()
 @common_options
 @output_option
 def status(common: Common, output: str) -> int:
-    """Show the leader, its standbys, and the entries by state."""
-    settings = common.settings(entries=False)
-    with Client(redis_url(settings), settings.namespace) as client:
-        found = judged(client.status())
+    """Show the leader, its standbys, the entries by state, and whether all is well.
+
+    \b
+    0  ok
+    1  degraded: a line says why
+    2  no leader
+    """
+    from beatd.store.overview import read_overview
+
+    with open_client(common) as client:
+        overview = read_overview(client)
+    found = judged(overview)
     if output == "json":
         print_json({key: value for key, value in found.items() if key != "code"})
     else:
-        for key in ("leader", "epoch", "lease_left_ms", "standbys", "entries", "lag_ms"):
-            click.echo(f"{key:14} {_text(found[key])}")
-        if found["silent"]:
-            click.echo(f"{'silent':14} {_text(found['silent'])}: not heard of for longer than a lease's time to live")
-        for line in about_files(found["files"], found["leader"]):
-            click.echo(f"{'files':14} {line}")
-        if len(set(found["tzdata"].values())) > 1:
-            click.echo(f"{'tzdata':14} differs: {_text(found['tzdata'])}")
+        for head, text in lines(found, overview):
+            line = plain(f"{head:14} {text}")
+            click.echo(styled(line, fg=COLOURS[head]) if head in COLOURS else line)
     return int(found["code"])
 
 
-def judged(raw: dict[str, Any]) -> dict[str, Any]:
-    """What the store says, summed up; ``code`` is the exit code."""
-    lease, now = raw["lease"], raw["now"]
-    left = _number(lease.get("until"), 0) - now
-    leads = bool(lease.get("owner")) and left > 0
-    leader = lease.get("host") if leads else None
-    ttl = _number(lease.get("ttl"), 6_000)
-    alive = {name: record for name, record in raw["instances"].items() if is_alive(record, now, ttl)}
-    silent = sorted(name for name, record in alive.items() if _number(record.get("seen"), 0) < now - ttl)
-    files = _files(raw["applied"], alive)
-    oldest = raw["oldest_due"]
-    lag = max(0, now - oldest) if oldest is not None else 0
-    return {
-        "leader": leader,
-        "epoch": _number(lease.get("epoch"), None),
-        "lease_left_ms": max(0, left) if leads else 0,
-        "standbys": sorted(name for name in alive if name != leader and name not in silent),
-        "silent": silent,
-        "entries": raw["entries"],
-        "lag_ms": lag,
-        "files": files,
-        "tzdata": {name: record["tzdata"] for name, record in sorted(alive.items()) if "tzdata" in record},
-        "code": 2 if not leads else 1 if lag > LATE_MS or not files["agree"] else 0,
-    }
+def lines(found: Mapping[str, Any], o: Overview) -> Iterator[tuple[str, str]]:
+    """What is told to people, a head and a text a line; what is wrong comes last, where it is seen."""
+    yield "leader", _leader(found)
+    for name in found["standbys"] or ("none",):
+        yield "standby", name + _about(found["instances"].get(name))
+    for name in found["silent"]:
+        yield "silent", name + _about(found["instances"].get(name))
+    yield "entries", _entries(found, o)
+    late = found["lateness_ms"]
+    if late["fires"]:
+        few = f"the last {late['fires']:,} fires, since {late['since']}"
+        yield "lateness", f"p50 {lateness(late['p50'])}, p99 {lateness(late['p99'])} ({few})"
+    else:
+        yield "lateness", "nothing was fired yet"
+    yield "lag", "none" if not o.lag_ms else f"the oldest entry that is due waits for {lateness(o.lag_ms)}"
+    for each in found["refusals"]:
+        yield "last refusal", f"{each['at'] or '-'} {each['name']}: {each['reason']}, {each['why']}"
+    for line in about_files(found["files"], found["leader"]):
+        yield "files", line
+    for text in found["warnings"]:
+        yield "warning:", text
+    for number, text in enumerate(found["degraded"]):
+        yield ("no leader:" if found["leader"] is None and not number else "degraded:"), text
 
 
-def _files(applied: Applied, alive: dict[str, dict[str, Any]]) -> dict[str, Any]:
-    """Whose files are stored, and which instances have others; agreed is who has these, or none at all."""
-    instances = {
-        name: {
-            "file": record.get("file"),
-            "registered": instant(_number(record.get("registered"), None)),
-            "config_ok": record.get("config_ok") is not False,
-            "stands": _standing(record, applied),
-        }
-        for name, record in sorted(alive.items())
-    }
-    return {
-        "agree": all(each["stands"] in ("stored", "none") and each["config_ok"] for each in instances.values()),
-        "applied": applied.hash or None,
-        "by": applied.by or None,
-        "registered": instant(applied.at) if applied.at else None,
-        "instances": instances,
-    }
-
-
-def _standing(record: dict[str, Any], applied: Applied) -> str:
-    """What an instance's files are to the stored ones: stored, newer, older; none without files."""
-    if record.get("file") in (None, applied.hash):
-        return "none" if record.get("file") is None else "stored"
-    return "newer" if _number(record.get("registered"), 0) > applied.at else "older"
-
-
-def about_files(files: dict[str, Any], leader: str | None = None) -> Iterator[str]:
+def about_files(files: Mapping[str, Any], leader: str | None = None) -> Iterator[str]:
     """A line on what is stored, and one on each instance of which more is to be said."""
     yield f"of {files['by']}, registered {files['registered']}" if files["applied"] else "none are applied in full"
     for name, each in files["instances"].items():
@@ -105,17 +79,31 @@ def about_files(files: dict[str, Any], leader: str | None = None) -> Iterator[st
             yield f"{name} can't use its files as they are now and goes on with the last good ones: beatd check"
 
 
-def _number(value: Any, otherwise: _T) -> int | _T:
-    """A stored number, or what stands for one that is missing or that another client has spoilt."""
-    try:
-        return int(value)
-    except (TypeError, ValueError, OverflowError):
-        return otherwise
+def _leader(found: Mapping[str, Any]) -> str:
+    if found["leader"] is None:
+        return "none"
+    lease = f", epoch {found['epoch']}, lease for {found['lease_left_ms'] / 1000:.1f} s"
+    return f"{found['leader']}{lease}{_about(found['instances'].get(found['leader']))}"
 
 
-def _text(value: Any) -> str:
-    if isinstance(value, list):
-        return ", ".join(value) or "none"
-    if isinstance(value, dict):
-        return ", ".join(f"{key} {number}" for key, number in value.items())
-    return "none" if value is None else str(value)
+def _about(instance: Mapping[str, Any] | None) -> str:
+    """`, beatd 0.1.0, zone data 2026b, seen 0.4 s ago, loop 2 ms late at most`; nothing of one that says nothing."""
+    if instance is None:
+        return ""
+    lag = instance["loop_lag_ms"]
+    parts = (
+        instance["version"] and f"beatd {instance['version']}",
+        instance["tzdata"] and f"zone data {instance['tzdata']}",
+        f"seen {lateness(max(0, instance['seen_ms_ago']))} ago",
+        lag is not None and f"loop at most {lateness(lag)} late",
+    )
+    return "".join(f", {part}" for part in parts if part)
+
+
+def _entries(found: Mapping[str, Any], o: Overview) -> str:
+    entries = found["entries"]
+    states = [f"{entries[state]:,} {state}" for state in STATES if entries[state]]
+    waiting = f", {o.unplanned:,} to be planned" if o.unplanned else ""
+    age = o.now - o.counts.at
+    counted = f" (counted {distance(-age)} by the leader)" if age > OLD_COUNT_MS else ""
+    return f"{entries['total']:,}{': ' if states else ''}{', '.join(states)}{waiting}{counted}"

@@ -169,7 +169,7 @@ HISTORY: Final = (
 )
 HTTP: Final = _either(
     {"type": "string", "pattern": r"^((\[[0-9A-Fa-f:.]+\]|[^:\s]*):)?\d{1,5}$|^off$"},
-    {"type": "integer", "minimum": 1, "maximum": 65535},
+    {"type": "integer", "minimum": 0, "maximum": 65535},
     {"const": False},
 )
 REDIS: Final = _either({"type": "string", "pattern": r"^(rediss?|unix)://."}, nullable=True)

@@ -39,8 +39,8 @@ _TOP: Final = by_name(TOP)
 class Said:
     """What a file says of a setting, and where."""
 
-    value: Any
-    node: Node
+    value: Any = field(repr=False)
+    node: Node = field(repr=False)
 
 
 @dataclass(frozen=True, slots=True)

@@ -26,7 +26,7 @@ class Node:
 class Scalar(Node):
     """A text; ``plain`` when it stands without quotes, so that it may be a number, a boolean or nothing."""
 
-    text: str
+    text: str = field(repr=False)
     plain: bool
 
     @property

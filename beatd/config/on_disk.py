@@ -2,7 +2,7 @@
 
 import asyncio
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -17,9 +17,19 @@ from beatd.errors import ConfigInvalid
 
 
 class ConfigOnDisk:
-    """Fits daemon/watch.FilesOnDisk. ``paths`` are those found at the start; without any they are looked for again."""
+    """Fits daemon/watch.FilesOnDisk. ``paths`` are those found at the start; without any they are looked for again.
 
-    def __init__(self, paths: Sequence[Path], flags: Mapping[str, str | None], env: Mapping[str, str]) -> None:
+    ``learn`` hears of every setting that may hold a secret, before anything is told of the files.
+    """
+
+    def __init__(
+        self,
+        paths: Sequence[Path],
+        flags: Mapping[str, str | None],
+        env: Mapping[str, str],
+        learn: Callable[[str | None], None] = lambda secret: None,
+    ) -> None:
+        self._learn = learn
         self._paths = list(paths)
         self._flags = dict(flags)
         self._env = dict(env)
@@ -39,6 +49,9 @@ class ConfigOnDisk:
         if STDIN in self._paths:
             raise ConfigInvalid("the configuration came from standard input, which can't be read again")
         read = await read_apart(self._paths, self._flags, self._env)
+        for setting in SETTINGS:
+            if setting.secret:
+                self._learn(read.settings.get(setting.name))
         errors = errors_of(read.problems)
         told = [f"{problem.place}: {problem.code} {problem.message}" for problem in errors]
         return Reading(read.watched, told, len(read.problems) - len(errors), kept_settings(read.settings), read.entries)

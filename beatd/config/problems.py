@@ -1,18 +1,24 @@
 """A problem of the configuration: where it is, what was found, what to do. All of them are told at once."""
 
 import re
+from collections import Counter
 from collections.abc import Iterable, Iterator
 from dataclasses import asdict, dataclass
 from typing import Any, Final, Literal
 
+from beatd.config.codes import CODES
+from beatd.core.masking import mask_text, mask_url
 from beatd.errors import ConfigInvalid
 
 Severity = Literal["error", "warning"]
 LONGEST_EXCERPT: Final = 160
 LONGEST_MESSAGE: Final = 1_000
-_PASSWORD: Final = re.compile(r"(://[^/@:\s]*):(?!password@)[^\s]*@")  # our own hints may say password
+_SECRET_LINE: Final = re.compile(
+    r"""(?P<key>\s*["']?(?:redis|broker)["']?\s*:\s*["']?)(?P<value>.*?)(?P<end>["']?\s*)"""
+)
 MOST_KEPT: Final = 10_000  # of each severity: what nobody reads to its end
 MOST_PRINTED: Final = 200
+MOST_OF_A_CODE: Final = 5  # told one by one at the daemon's start
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,20 +68,35 @@ class Problem:
 
 def problem_at(file: str, line: int, column: int, code: str, message: str, hint: str | None, text: str) -> Problem:
     """A problem in a line of a file. ``text`` is the line; long ones are cut around the column."""
-    cut = max(0, column - LONGEST_EXCERPT // 2) if len(text) > LONGEST_EXCERPT else 0
-    before, behind = text[cut : column - 1], text[column - 1 : cut + LONGEST_EXCERPT]
-    shown = "".join(char if char.isprintable() else " " for char in _masked(before) + _masked(behind)).rstrip()
-    excerpt = f"    {shown}\n    {' ' * len(_masked(before))}^" if shown else ""
+    masked = _masked_line(text)
+    caret = column - 1 if masked == text else _caret(text, masked, column - 1)
+    cut = max(0, caret + 1 - LONGEST_EXCERPT // 2) if len(masked) > LONGEST_EXCERPT else 0
+    part = masked[cut : cut + LONGEST_EXCERPT]
+    shown = "".join(char if char.isprintable() else " " for char in part).rstrip()
+    excerpt = f"    {shown}\n    {' ' * (caret - cut)}^" if shown else ""
     return Problem(file, line, column, code, _cut(message), None if hint is None else _cut(hint), excerpt)
 
 
-def _masked(text: str) -> str:
-    """Passwords in URLs are nobody's business: the output of check ends up in the logs of other machines."""
-    return _PASSWORD.sub(r"\1:***@", text)
+def _masked_line(text: str) -> str:
+    """A line of a file without secrets: the output of check ends up in the logs of other machines."""
+    found = _SECRET_LINE.fullmatch(text)
+    if found is None or found["value"] in ("redis", ""):
+        return mask_text(text)
+    value = found["value"]
+    return f"{found['key']}{mask_text(value) if '${' in value else mask_url(value)}{found['end']}"
+
+
+def _caret(text: str, masked: str, at: int) -> int:
+    """Where a column of a line lies once that is masked; at the first masked character, if it is one of those."""
+    start = next((n for n, (a, b) in enumerate(zip(text, masked, strict=False)) if a != b), min(len(text), len(masked)))
+    behind = len(text) - at
+    if at <= start:
+        return at
+    return len(masked) - behind if text[at:] == masked[len(masked) - behind :] else start
 
 
 def _cut(text: str) -> str:
-    text = _masked(text)
+    text = mask_text(text)
     return text if len(text) <= LONGEST_MESSAGE else f"{text[:LONGEST_MESSAGE]}..."
 
 
@@ -118,6 +139,23 @@ def report(problems: Iterable[Problem]) -> str:
     if len(found) > MOST_PRINTED:
         shown.append(f"... and {len(found) - MOST_PRINTED} more: beatd check -o json lists them all")
     return "\n".join([*shown, counted(found)])
+
+
+def summed_up(problems: Iterable[Problem]) -> str:
+    """As ``report``, for a log: where there are more than a few of one code, they are one line."""
+    found = list(problems)
+    number = Counter(problem.code for problem in found)
+    first = {problem.code: problem for problem in reversed(found)}
+    lines = [
+        problem.text() if number[problem.code] <= MOST_OF_A_CODE else _and_more(problem, number[problem.code])
+        for problem in found
+        if number[problem.code] <= MOST_OF_A_CODE or problem is first[problem.code]
+    ]
+    return "\n".join([*lines, counted(found)])
+
+
+def _and_more(problem: Problem, number: int) -> str:
+    return f"{problem.place}: {problem.code} {CODES[problem.code]}, here and {number - 1:,} times more: beatd check"
 
 
 def counted(problems: Iterable[Problem]) -> str:

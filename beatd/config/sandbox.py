@@ -8,10 +8,11 @@ import asyncio
 import contextlib
 import json
 import os
+import re
 import signal
 import sys
 from collections.abc import AsyncIterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Final, cast
 
@@ -44,7 +45,7 @@ class Read:
     """What was read; without settings and entries where there are errors. ``watched``: all that was looked at."""
 
     files: Sequence[str]
-    settings: Mapping[str, Any]
+    settings: Mapping[str, Any] = field(repr=False)
     entries: EntrySet
     problems: Sequence[Problem]
     watched: Watched
@@ -68,6 +69,7 @@ async def read_apart(
     request = {
         "paths": [str(path) for path in paths],
         "flags": dict(flags),
+        "env": dict(env),  # not as its environment: nobody should find secrets there twice
         "cpu_s": limits.cpu_s,
         "memory": limits.memory,
     }
@@ -91,13 +93,15 @@ async def _start(env: Mapping[str, str]) -> asyncio.subprocess.Process:
         stdin=asyncio.subprocess.PIPE,
         stdout=asyncio.subprocess.PIPE,
         stderr=asyncio.subprocess.PIPE,
-        env={**env, "PYTHONPATH": _search_path(env)},
+        env={**{name: env[name] for name in env if _INTERPRETER.fullmatch(name)}, "PYTHONPATH": _search_path(env)},
         limit=LONGEST_LINE,
         start_new_session=True,  # Ctrl-C is the daemon's business
     )
 
 
 _Pipes = tuple[asyncio.StreamWriter, asyncio.StreamReader, asyncio.StreamReader]
+# What an interpreter needs to start where this one did.
+_INTERPRETER: Final = re.compile(r"PYTHON.*|LD_.*|DYLD_.*|LC_.*|LANG|PATH|HOME|TMPDIR|TZ")
 _HINT: Final = "beatd check tells what is in them"
 
 

@@ -37,7 +37,7 @@ def _read(request: dict[str, Any]) -> "list[dict[str, Any]]":
     from beatd.core.entry_set import EntrySet  # noqa: PLC0415  # as above
 
     paths = [Path(path) for path in request["paths"]]
-    settings, problems, watched = read_settings(paths, request["flags"], os.environ)
+    settings, problems, watched = read_settings(paths, request["flags"], request["env"])
     said: list[dict[str, Any]] = [{"problem": problem.fields()} for problem in problems]
     said += [{"path": path, "digest": digest} for path, digest in watched.digests.items()]
     said += [{"folder": folder, "pattern": pattern} for folder, pattern in watched.patterns]

@@ -11,6 +11,7 @@ from beatd.config.load import ConfigFile, Loaded, load_files
 from beatd.config.problems import ConfigProblems, Problem, Problems, errors_of
 from beatd.core.duration import parse_duration
 from beatd.core.entry import Entry
+from beatd.core.masking import mask_url
 from beatd.core.shown import shown
 from beatd.core.watching import Watched
 from beatd.core.zone import folder_data, use_zone_data, zone_named
@@ -61,8 +62,8 @@ class Origin:
 class Settings:
     """What the daemon and the commands run with. redis None: not configured anywhere; http None: switched off."""
 
-    redis: str | None
-    broker: str
+    redis: str | None = field(repr=False)
+    broker: str = field(repr=False)
     namespace: str
     lease_ttl: float
     http: Address | None
@@ -72,7 +73,7 @@ class Settings:
     history_skips: int
     tz: str | None
     tzpath: str | None
-    files: Sequence[ConfigFile]
+    files: Sequence[ConfigFile] = field(repr=False)
     origins: Mapping[str, Origin] = field(default_factory=dict)
     warnings: Sequence[Problem] = ()
     watched: Watched = field(default_factory=Watched)
@@ -232,18 +233,11 @@ def masked(setting: Setting, value: Any) -> Any:
     return mask_secret(value) if setting.secret and isinstance(value, str) else value
 
 
-def mask_secret(url: str) -> str:
-    """A URL of any broker without what nobody should read: password, lone user name (often a token), query.
-
-    A text that is no URL is not shown where it might hold a password.
-    """
-    scheme, slashes, rest = url.partition("://")
-    if not slashes:
-        return "***" if "@" in url else url
-    rest, query, _ = rest.partition("?")
-    who, at, place = rest.rpartition("@")
-    user, colon, _ = who.partition(":")
-    return f"{scheme}://{f'{user}:***@' if colon else '***@' if at else ''}{place}{'?***' if query else ''}"
+def mask_secret(value: object) -> str:
+    """What was given for a setting that may hold a secret, as it may be shown."""
+    if not isinstance(value, str):
+        return f"a value of type {type(value).__name__}"
+    return value if value == "redis" else mask_url(value)
 
 
 def _ttl(value: Any) -> float:
@@ -261,7 +255,7 @@ def _redis(value: Any) -> str | None:
         return None
     if isinstance(value, str) and re.match(r"(?:rediss?|unix)://.", value):
         return value
-    found = mask_secret(value) if isinstance(value, str) else shown(value)
+    found = mask_secret(value)
     raise ConfigInvalid(
         f"found {found}; redis://[user:password@]host[:port][/db], rediss://... or unix:///path is accepted"
     )
@@ -272,7 +266,7 @@ def _broker(value: Any) -> str:
         return "redis"
     if isinstance(value, str) and (value == "redis" or re.match(r"[a-z][a-z0-9+.-]*://", value)):
         return value
-    found = mask_secret(value) if isinstance(value, str) else shown(value)
+    found = mask_secret(value)
     raise ConfigInvalid(
         f"found {found}; redis (the same Redis), or a URL such as amqp://user:password@host/vhost is accepted"
     )
@@ -289,9 +283,9 @@ def _http(value: Any) -> Address | None:
         return None
     text = str(value) if isinstance(value, str | int) and not isinstance(value, bool) else ""
     match = re.fullmatch(r"(?:(?:\[([0-9A-Fa-f:.]+)\]|([^:\s]*)):)?([0-9]{1,5})", text)
-    if match and 1 <= int(match[3]) <= 65535:
+    if match and int(match[3]) <= 65535:
         return Address(match[1] or match[2] or LOOPBACK, int(match[3]))
-    raise ConfigInvalid(f"found {shown(value)}; host:port, a port, or off is accepted")
+    raise ConfigInvalid(f"found {shown(value)}; host:port, a port (0: a free one), or off is accepted")
 
 
 def _word(*accepted: str) -> Callable[[Any], str]:
@@ -333,7 +327,7 @@ SETTINGS: Final = (
     Setting(
         "log_level", "BEATD_LOG_LEVEL", "--log-level", "log.level", "info", _word("debug", "info", "warning", "error")
     ),
-    Setting("log_format", "BEATD_LOG_FORMAT", "--log-format", "log.format", "text", _word("text", "json")),
+    Setting("log_format", "BEATD_LOG_FORMAT", "--log-format", "log.format", "auto", _word("auto", "text", "json")),
     Setting("history_fires", None, None, "history.fires", 64 * 10**6, _size),
     Setting("history_skips", None, None, "history.skips", 16 * 10**6, _size),
     Setting("tz", "BEATD_TZ", None, None, None, _zone),

@@ -4,7 +4,7 @@ import hashlib
 import uuid
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, Final, Literal, NamedTuple, Protocol
+from typing import Any, Final, Literal, NamedTuple, Protocol, get_args
 
 # Fixed for ever: task ids of all beatd installations derive from it.
 TASK_ID_NAMESPACE: Final = uuid.UUID("6e0a4b1c-2b0f-5d0e-9a53-0c8f3d7be47d")
@@ -48,6 +48,8 @@ Reason = Literal[
     "missed", "coalesced", "expired", "dropped", "paused", "disabled", "superseded", "removed", "past", "invalid",
     "undeliverable",
 ]  # fmt: skip
+
+REASONS: Final[tuple[Reason, ...]] = get_args(Reason)
 
 
 @dataclass(frozen=True, slots=True)

@@ -78,6 +78,7 @@ class Check:
     seq: None where there is no lease.
 
     astray: some names whose scores lie beyond all moments there can be. sizes: how many names each place holds.
+    backlog: how many entries were due and not fired.
     """
 
     in_window: int
@@ -87,3 +88,4 @@ class Check:
     now: int
     astray: Sequence[str] = ()
     sizes: Sizes = field(default_factory=Sizes)
+    backlog: int = 0

@@ -34,7 +34,7 @@ class Reading:
     watched: Watched
     errors: Sequence[str]
     warnings: int
-    settings: Mapping[str, Any]
+    settings: Mapping[str, Any] = field(repr=False)
     entries: EntrySet
 
 

@@ -34,7 +34,7 @@ class Checker:
             window = session.window
             believed = window.generation, window.bound, window.complete
             sent = session.clock.monotonic()
-            check = await session.timetable.check(window.bound)
+            check = await session.timetable.check(window.bound, session.clock.now_ms())
             session.clock.observe(sent, check.now)
             self._answered(led(check))
             self._compare_window(check, believed)

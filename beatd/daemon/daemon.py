@@ -7,6 +7,7 @@ import os
 import random
 import signal
 import socket
+import time
 import uuid
 from collections.abc import Callable, Coroutine, Iterator, Sequence
 from dataclasses import dataclass, field
@@ -26,16 +27,24 @@ from beatd.daemon.events import LogEvents
 from beatd.daemon.files import FileEntries
 from beatd.daemon.garbage import collect_when_quiet, keep_full_collections_back
 from beatd.daemon.greeting import Greeting
+from beatd.daemon.http import Pages, served_at, serving
 from beatd.daemon.lag import LoopLag
 from beatd.daemon.leader import Leader
 from beatd.daemon.own_files import LoadedFiles, OwnFiles
+from beatd.daemon.pages import pages
+from beatd.daemon.ports import EventSink
 from beatd.daemon.pulse import Pulse
 from beatd.daemon.record import instance_record
-from beatd.daemon.stacks import write_stacks
+from beatd.daemon.sinks import Sinks
+from beatd.daemon.stacks import log_stacks, write_stacks
 from beatd.daemon.systemd import Systemd, status_line
+from beatd.daemon.tallies import Tallies
+from beatd.daemon.threads import LooseThreads
 from beatd.daemon.together import run_together, wait_for_event
+from beatd.daemon.trouble import Trouble
+from beatd.daemon.vitals import Vitals
 from beatd.daemon.watch import FileWatch
-from beatd.daemon.watchdog import EXIT_CODE, Watchdog
+from beatd.daemon.watchdog import Watchdog
 from beatd.errors import BeatdError
 from beatd.formats.celery import compile_template
 from beatd.store.adapters import RedisStores
@@ -78,15 +87,17 @@ class Instance:
 class Start:
     """What a daemon starts with. ``entries`` None: no file was given or found. ``url``: where Redis is.
 
-    ``queues``: those it may have to write into, as far as it knows. ``once``: until all is fired that is due.
+    ``queues``: those it may have to write into, as far as it knows. ``listening``: where HTTP is served, if it is.
+    ``once``: until all is fired that is due.
     """
 
     settings: Settings
     entries: EntrySet | None
     disk: ConfigOnDisk
-    url: str
+    url: str = field(repr=False)
     keeper: Keeper | None = None
     queues: tuple[str, ...] = ()
+    listening: socket.socket | None = None
     allow_shrink: bool = False
     strict: bool = False
     once: bool = False
@@ -97,11 +108,15 @@ class Start:
 class Parts:
     """The services of a daemon and what they share."""
 
-    events: LogEvents
+    log: LogEvents
+    events: EventSink
     clock: ServerClock
     elector: Elector
     leader: Leader
     watch: FileWatch
+    vitals: Vitals
+    pulse: Pulse
+    pages: Pages
 
 
 async def run_daemon(start: Start, lag: LoopLag) -> int:
@@ -112,25 +127,35 @@ async def run_daemon(start: Start, lag: LoopLag) -> int:
     """
     settings, instance = start.settings, Instance(socket.gethostname(), os.getpid())
     parts = _assemble(start, instance, lag)
-    parts.events.emit("started", version=__version__, instance=instance.name, namespace=settings.namespace)
+    http = start.listening and served_at(start.listening)
+    parts.events.emit("started", version=__version__, instance=instance.name, namespace=settings.namespace, http=http)
     keep_full_collections_back()
-    with _watched(parts.events, start.systemd), _signals(parts.watch.ask) as ended:
+    asyncio.get_running_loop().set_default_executor(LooseThreads())
+    with (
+        _watched(parts, start.systemd),
+        _served(start.listening, parts.pages),
+        _signals(parts.watch.ask) as ended,
+    ):
+        ended.add_done_callback(lambda _: parts.vitals.stop())
         start.systemd.ready()
         try:
             await run_together(*_services(start, parts, ended))
         finally:
             start.systemd.stopping()
+            parts.vitals.stop()
             await parts.elector.resign()  # also when a defect ends us: a standby should not have to wait for the TTL
-    parts.events.flush()
+    parts.log.flush()
     return _told_end(parts, ended)
 
 
 def _assemble(start: Start, instance: Instance, lag: LoopLag) -> Parts:
     """Builds the parts. Long, for it is a table: what each of them is given."""
     settings, timing, clock = start.settings, LeaseTiming(start.settings.lease_ttl), ServerClock()
-    events = LogEvents(clock.monotonic)
+    log = LogEvents(clock.monotonic, asyncio.get_running_loop().call_later)
+    tallies, vitals, pulse = Tallies(), Vitals(clock, data_version()), Pulse()
+    events = Sinks(log, tallies, vitals)
     lag.tell = lambda seconds: events.emit("loop_lagged", lag_ms=round(seconds * 1000))
-    stores = _stores(start, instance, timing, events)
+    stores = _stores(start, instance, timing, events, vitals)
     loaded = None if start.entries is None else LoadedFiles(start.entries, clock.monotonic(), start.allow_shrink)
     own = OwnFiles(loaded, instance.name, clock, events)
     record = partial(instance_record, host=instance.host, pid=instance.pid, version=__version__)
@@ -141,7 +166,8 @@ def _assemble(start: Start, instance: Instance, lag: LoopLag) -> Parts:
         events,
         instance=instance.name,
         zone_data=data_version(),
-        record=lambda term: record(term, own, clock, tzdata=data_version(), lag_ms=round(lag.worst_ms)),
+        vitals=vitals,
+        record=lambda term: record(term, own, vitals, clock, tzdata=data_version(), lag_ms=round(lag.worst_ms)),
         saw_applied=own.saw,
         new_id=_new_id,
         random_source=random.Random(),  # noqa: S311  # spreads retries; nothing secret
@@ -165,16 +191,17 @@ def _assemble(start: Start, instance: Instance, lag: LoopLag) -> Parts:
         events,
         Definitions(settings.namespace, partial(compile_template, origin=instance.origin)),
         FileEntries(stores.open_files, own, events, timing=timing, new_id=_new_id),
+        vitals,
         version=__version__,
         zone_data=data_version(),
         new_tag=_tags(),
         random_source=random.Random(),  # noqa: S311  # as above
         patience=timing.patience,
     )
-    return Parts(events, clock, elector, leader, watch)
+    return Parts(log, events, clock, elector, leader, watch, vitals, pulse, pages(vitals, tallies, own, pulse, lag))
 
 
-def _stores(start: Start, instance: Instance, timing: LeaseTiming, events: LogEvents) -> RedisStores:
+def _stores(start: Start, instance: Instance, timing: LeaseTiming, events: EventSink, vitals: Vitals) -> RedisStores:
     """Connections to Redis, whose state is looked at, and told of, whenever it answers anew."""
     settings, keys = start.settings, Keys(start.settings.namespace)
     address = RedisAddress(start.url, timing.timeout)
@@ -185,7 +212,7 @@ def _stores(start: Start, instance: Instance, timing: LeaseTiming, events: LogEv
         greeting.met(await survey(link, rights))
 
     return RedisStores(
-        lambda: Link.open(address, rights, met=greeting.over),
+        lambda: Link.open(address, rights, met=greeting.over, listener=vitals),
         keys,
         audit("beatd run", user_name(), instance.host),
         HistoryBounds(settings.history_fires, settings.history_skips),
@@ -208,15 +235,15 @@ def _services(
 
 
 @contextlib.contextmanager
-def _watched(events: LogEvents, systemd: Systemd) -> Iterator[None]:
+def _watched(parts: Parts, systemd: Systemd) -> Iterator[None]:
     """The loop beats, to its last word, and the watchdog ends the process when it doesn't."""
-    loop, pulse = asyncio.get_running_loop(), Pulse()
+    loop, pulse = asyncio.get_running_loop(), parts.pulse
 
-    def last_words() -> None:
-        write_stacks(loop)
-        events.emit("watchdog_expired", samples=pulse.missed, exit_code=EXIT_CODE)
+    def told() -> None:
+        parts.events.emit("watchdog_expired", missed=pulse.missed)
+        log_stacks(loop)
 
-    watchdog = Watchdog(pulse, saw_beat=systemd.alive, last_words=last_words)
+    watchdog = Watchdog(pulse, saw_beat=systemd.alive, last_words=(told, partial(write_stacks, loop)))
     beating = asyncio.create_task(pulse.run(), name="pulse")
     with watchdog.watching():
         try:
@@ -241,6 +268,10 @@ def _told_end(parts: Parts, ended: "asyncio.Future[signal.Signals]") -> int:
     calm = parts.leader.calm.is_set()
     parts.events.emit("stopped", reason="all that was due is fired" if calm else "could not lead and fire")
     return 0 if calm else 1
+
+
+def _served(listening: socket.socket | None, pages: Pages) -> contextlib.AbstractContextManager[None]:
+    return contextlib.nullcontext() if listening is None else serving(listening, pages)
 
 
 def _new_id() -> str:
@@ -289,18 +320,17 @@ def _signals(reload: Callable[[], None]) -> Iterator["asyncio.Future[signal.Sign
             loop.remove_signal_handler(which)
 
 
-async def _tend(keeper: Keeper | None, events: LogEvents) -> None:
+async def _tend(keeper: Keeper | None, events: EventSink) -> None:
     """Looks after the private server, if there is one: a joined one becomes ours when its owner dies."""
-    told = ""
+    trouble = Trouble(events, random.Random(), time.monotonic, "private server")  # noqa: S311  # as above
     while True:
         await asyncio.sleep(TEND_S)
         try:
             if keeper is not None:
                 keeper.tend()
+                trouble.over()
         except BeatdError as error:
-            if error.message != told:
-                told = error.message
-                events.emit("redis_down", error=error.message, hint=error.hint, service="private server")
+            trouble.met(error)
 
 
 async def _until_calm(elector: Elector, leader: Leader, clock: ServerClock, timing: LeaseTiming) -> None:

@@ -130,7 +130,7 @@ def _compiled(stored: Stored, schedule: Schedule, shape: Shape, own: str, more: 
     return Compiled(stored.name, stored.rev, schedule, shape, own, stored.jitter, size)
 
 
-def invalid_item(stored: Stored, error: EntryInvalid, version: str) -> PlanItem:
+def invalid_item(stored: Stored, error: EntryInvalid, version: str, now: int) -> PlanItem:
     """Takes an unreadable definition out of the timetable; it is kept and shown, never deleted."""
-    detail = json.dumps({"why": error.message, "by": version}, ensure_ascii=False)
+    detail = json.dumps({"why": error.message, "by": version, "at": str(now)}, ensure_ascii=False)
     return PlanItem(stored.name, stored.rev, stored.score, "I", detail)

@@ -16,9 +16,11 @@ from beatd.core.term import Candidacy, Held, LeaseTiming, Term, trusted_until, w
 from beatd.daemon.ports import Clock, EventSink, LeasePort, ReleasePort, Stores
 from beatd.daemon.together import run_together, wait_for_event
 from beatd.daemon.trouble import Trouble
+from beatd.daemon.vitals import Vitals
 from beatd.errors import AccessDenied, BeatdError, ConfigInvalid, LeaseLost
 
 LONGEST_OUT_S: Final = 300.0
+ASK_S: Final = 1.0  # so often somebody asks Redis at least: whether it answers is known within two seconds
 
 
 class Elector:
@@ -33,6 +35,7 @@ class Elector:
         *,
         instance: str,
         zone_data: str,
+        vitals: Vitals,
         record: Callable[[Term | None], str],
         saw_applied: Callable[[Applied], None],
         new_id: Callable[[], str],
@@ -47,13 +50,14 @@ class Elector:
         self._events = events
         self._instance = instance
         self._zone_data = zone_data
+        self._vitals = vitals
         self._record = record
         self._saw_applied = saw_applied
         self._new_id = new_id
         self._random = random_source
         self._trusted_until = 0.0
         self._look = asyncio.Event()
-        self._trouble = Trouble(events, random_source)
+        self._trouble = Trouble(events, random_source, clock.monotonic)
         self._met_redis = False
         self._unfit: str | None = None
         self._sits_out = timing.ttl
@@ -103,6 +107,7 @@ class Elector:
             except BeatdError as error:
                 if isinstance(error, AccessDenied | ConfigInvalid) and not self._met_redis:
                     raise
+                self._vitals.trouble = error
                 await self._hold_out(self._trouble.met(error))
 
     async def resign(self) -> None:
@@ -135,7 +140,7 @@ class Elector:
 
     async def _listen(self, release: ReleasePort) -> None:
         while True:
-            if await release.wait(self._timing.renewal):
+            if await release.wait(min(ASK_S, self._timing.renewal)):
                 self._look.set()
 
     async def _campaign(self, lease: LeasePort) -> None:
@@ -164,6 +169,7 @@ class Elector:
         self._events.emit("leader_released", epoch=term.epoch, reason=why)
         self._bids_from = self._clock.monotonic() + self._sits_out
         self._sits_out = min(LONGEST_OUT_S, 2 * self._sits_out)
+        self._vitals.unfit = why
         self._become(None)
 
     async def _bid(self, lease: LeasePort, watch: "_Watch") -> None:
@@ -171,6 +177,7 @@ class Elector:
             await self._announce(lease, None)
             await asyncio.sleep(min(out, self._timing.renewal))
             return
+        self._vitals.unfit = None
         sent = self._clock.monotonic()
         answer = await lease.acquire(
             Candidacy(
@@ -184,6 +191,7 @@ class Elector:
             )
         )
         self._answered()
+        self._vitals.has_bid, self._vitals.epoch = True, answer.epoch
         self._clock.observe(sent, answer.now)
         if isinstance(answer, Term):
             self._trusted_until = trusted_until(sent, self._timing)
@@ -218,7 +226,8 @@ class Elector:
     async def _announce(self, lease: LeasePort, term: Term | None) -> None:
         """A server without memory refuses it, and that is no reason to give anything up."""
         with suppress(BeatdError):
-            self._saw_applied(await lease.announce(self._instance, self._record(term)))
+            applied, self._vitals.stored_zone_data = await lease.announce(self._instance, self._record(term))
+            self._saw_applied(applied)
 
     async def _hold_out(self, seconds: float) -> None:
         """Waits before the next try; a term that is trusted no longer ends meanwhile."""
@@ -237,6 +246,7 @@ class Elector:
 
     def _answered(self) -> None:
         self._met_redis = True
+        self._vitals.trouble = None
         self._trouble.over()
 
 

@@ -1,70 +1,120 @@
 """Events as log lines: one a line, named in the past tense, with fields. Storms are summed up."""
 
-import json
 import logging
-from collections.abc import Callable, Sequence
+from collections import Counter
+from collections.abc import Callable, Mapping, Sequence
 from typing import Final
 
 from beatd.core.fire import FireItem
 from beatd.core.instant import instant_text
+from beatd.daemon.event_table import EVENTS
+from beatd.daemon.log_lines import EventText
 
-MOST_LINES_A_SECOND: Final = 50
-WARNINGS: Final = frozenset(
-    {
-        *("lease_lost", "lease_refused", "redis_down", "entry_invalid", "config_refused", "clock_stepped", "backlog"),
-        "risk_found",
-        "watchdog_expired",
-    }
-)
-DETAILS: Final = frozenset({"loop_lagged"})
+MOST_LINES_A_SECOND: Final = 50  # of each event
+SECOND_S: Final = 1.0
 LOG: Final = logging.getLogger("beatd")
 
 
 class LogEvents:
-    """Fits ports.EventSink."""
+    """Fits ports.EventSink. ``later`` calls a function after some seconds: so a sum is told when its second is over,
+    though nothing follows it.
+    """
 
-    def __init__(self, monotonic: Callable[[], float]) -> None:
+    def __init__(
+        self, monotonic: Callable[[], float], later: Callable[[float, Callable[[], None]], object] | None = None
+    ) -> None:
         self._monotonic = monotonic
+        self._later = later
         self._second = 0
-        self._lines = 0
-        self._summed = 0
+        self._lines: Counter[str] = Counter()
+        self._fires = 0  # beyond the lines of this second
+        self._latest_ms = 0
+        self._sums: dict[tuple[str, str], _Sum] = {}
 
     def emit(self, event: str, **fields: object) -> None:
-        """Logs one event."""
-        level = logging.WARNING if event in WARNINGS else logging.DEBUG if event in DETAILS else logging.INFO
-        shown = " ".join(f"{key}={_shown(value)}" for key, value in fields.items() if value is not None)
-        LOG.log(level, "%s %s", event, shown, extra={"event": event, "fields": fields})
+        """Logs one event, or adds it to the sum of this second."""
+        self._new_second()
+        self._tell(event, fields)
 
     def fired(self, items: Sequence[FireItem], at: int) -> None:
-        """One line a fire, up to 50 lines a second; beyond, one summary a second."""
+        """A line a fire, up to 50 a second; beyond, one sum a second."""
         self._new_second()
         for item in items:
             for skip in item.skips:
-                self.emit("entry_skipped", entry=item.name, reason=skip.reason, count=skip.count)
+                self._tell("entry_skipped", {"entry": item.name, "reason": skip.reason, "count": skip.count})
             if not item.slots:
                 continue
-            if self._lines >= MOST_LINES_A_SECOND:
-                self._summed += len(item.slots)
-                continue
-            self._lines += 1
             late = at - item.expected
-            self.emit("entry_fired", entry=item.name, slot=instant_text(item.slots[-1]), late_ms=late, id=item.task_id)
+            if self._lines["entry_fired"] < MOST_LINES_A_SECOND:
+                self._tell("entry_fired", _fields_of(item, late))
+                continue
+            if not self._fires:
+                self._wake_later()
+            self._fires += len(item.slots)
+            self._latest_ms = max(self._latest_ms, late)
 
     def flush(self) -> None:
         """Logs what was summed up and not yet told."""
-        if self._summed:
-            self.emit("entries_fired", count=self._summed)
-            self._summed = 0
+        sums, self._sums = self._sums, {}
+        if self._fires:
+            _log("entries_fired", {"count": self._fires, "late_ms": self._latest_ms})
+            self._fires = self._latest_ms = 0
+        for (event, _), summed in sums.items():
+            _log(*summed.told(event))
+
+    def _tell(self, event: str, fields: Mapping[str, object]) -> None:
+        self._lines[event] += 1
+        if self._lines[event] <= MOST_LINES_A_SECOND:
+            _log(event, fields)
+            return
+        if not self._sums:
+            self._wake_later()
+        reason = str(fields.get("reason", "")) if event == "entry_skipped" else ""
+        self._sums.setdefault((event, reason), _Sum(fields)).add(fields)
 
     def _new_second(self) -> None:
         second = int(self._monotonic())
         if second != self._second:
             self.flush()
-            self._second, self._lines = second, 0
+            self._second = second
+            self._lines.clear()
+
+    def _wake_later(self) -> None:
+        if self._later is not None:
+            self._later(SECOND_S, self._new_second)
 
 
-def _shown(value: object) -> str:
-    """A value on one line: quoted, with line ends and quotes escaped, unless it is a plain word."""
-    text = str(value)
-    plain = text and text.isprintable() and not any(mark in text for mark in ' "=')
-    return text if plain else json.dumps(text, ensure_ascii=not text.isprintable())
+class _Sum:
+    """Events of one kind beyond the lines of a second."""
+
+    def __init__(self, first: Mapping[str, object]) -> None:
+        self._first = first
+        self._events = 0
+        self._count = 0
+
+    def add(self, fields: Mapping[str, object]) -> None:
+        count = fields.get("count")
+        self._events += 1
+        self._count += count if isinstance(count, int) else 1
+
+    def told(self, event: str) -> tuple[str, Mapping[str, object]]:
+        """The event that tells of them, with its fields."""
+        match EVENTS[event].summed if event in EVENTS else "":
+            case "entries_skipped":
+                reason = self._first.get("reason")
+                return "entries_skipped", {"reason": reason, "entries": self._events, "count": self._count}
+            case "entries_invalid":
+                return "entries_invalid", {"count": self._count, "entry": self._first.get("entry")}
+        return "lines_omitted", {"of": event, "count": self._events}
+
+
+def _fields_of(item: FireItem, late_ms: int) -> Mapping[str, object]:
+    several = len(item.slots) if len(item.slots) > 1 else None
+    slot = instant_text(item.slots[-1])
+    return {"entry": item.name, "slot": slot, "slots": several, "late_ms": late_ms, "id": item.task_id}
+
+
+def _log(event: str, fields: Mapping[str, object]) -> None:
+    level = EVENTS[event].level if event in EVENTS else logging.INFO
+    if LOG.isEnabledFor(level):
+        LOG.log(level, EventText(event, fields), extra={"event": event, "fields": fields})

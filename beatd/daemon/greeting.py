@@ -34,6 +34,6 @@ class Greeting:
                 hint=f"{'; '.join(risk.hint for risk in refused)}; or start without --strict",
             )
         self._met.add(facts.identity)
-        self._events.emit("redis_met", version=facts.version, run=facts.identity, note=unknown_of(facts))
+        self._events.emit("redis_met", version=facts.product, run=facts.identity, note=unknown_of(facts))
         for risk in risks:
             self._events.emit("risk_found", risk=risk.text, hint=risk.hint)

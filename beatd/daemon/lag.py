@@ -26,9 +26,9 @@ class LoopLag:
 
     @property
     def worst_ms(self) -> float:
-        """The worst lag of the last minute, in milliseconds."""
+        """The worst lag of the last minute, in milliseconds. Any thread may ask."""
         since = self._monotonic() - WINDOW_S - WINDOW_S / SLICES
-        return max((worst for begin, worst in self._slices if begin > since), default=0.0) * 1000
+        return max((worst for begin, worst in tuple(self._slices) if begin > since), default=0.0) * 1000
 
     def observe(self, lag: float) -> None:
         """Takes a lag, in seconds."""

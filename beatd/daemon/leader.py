@@ -18,6 +18,7 @@ from beatd.daemon.ticker import Ticker
 from beatd.daemon.together import run_together, wait_for_event
 from beatd.daemon.trouble import Trouble
 from beatd.daemon.upkeep import Upkeep
+from beatd.daemon.vitals import Vitals
 from beatd.errors import BeatdError, LeaseLost, Refused, Unreachable, WritesRefused
 
 
@@ -32,6 +33,7 @@ class Leader:
         events: EventSink,
         definitions: Definitions,
         files: FileEntries,
+        vitals: Vitals,
         *,
         version: str,
         zone_data: str,
@@ -49,6 +51,7 @@ class Leader:
         self._events = events
         self._definitions = definitions
         self._files = files
+        self._vitals = vitals
         self._version = version
         self._zone_data = zone_data
         self._new_tag = new_tag
@@ -91,7 +94,7 @@ class Leader:
         Who can't fire for long gives the lease away. Not where the server refuses all writes, or our keys are spoilt:
         every other instance would meet the same.
         """
-        trouble = Trouble(self._events, self._random, "leader")
+        trouble = Trouble(self._events, self._random, self._clock.monotonic, "leader")
         self._failing_since = None
         while True:
             try:
@@ -101,6 +104,7 @@ class Leader:
                 return
             except BeatdError as error:
                 pause = trouble.met(error)
+                self._vitals.failing = error.message
                 if self._failing_since is None:
                     self._failing_since = self._clock.monotonic()
                 local = isinstance(error, Unreachable) and not isinstance(error, WritesRefused)
@@ -115,6 +119,7 @@ class Leader:
         self._failing_since = None
         self._elector.fit()
         trouble.over()
+        self._vitals.checked(check)
         fired = check.oldest is None or check.oldest > session.term.now
         if self._files_were_settled and not check.unplanned:
             self._recovery = session.recovery = None  # what the files had is planned; what they get now is new
@@ -128,7 +133,9 @@ class Leader:
             changes = await self._stores.open_changes()
             try:
                 session = Session(term, timetable, self._clock, self._definitions, self._events)
-                session.sizes = led(await timetable.check(-1)).sizes
+                check = led(await timetable.check(-1, self._clock.now_ms()))
+                session.sizes = check.sizes
+                self._vitals.checked(check)
                 session.recovery = self._recover(session)
                 self._files_were_settled = False
                 try:
@@ -151,7 +158,7 @@ class Leader:
             ticker.run(),
             _follow(changes, position, session),
             Checker(session, lambda check: self._checked(session, trouble, check)).run(),
-            Upkeep(session, self._stores.open_upkeep, self._zone_data).run(),
+            Upkeep(session, self._stores.open_upkeep, self._zone_data, self._vitals).run(),
             self._files.keep_applied(session.term),
         )
 

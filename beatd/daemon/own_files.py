@@ -31,11 +31,16 @@ class OwnFiles:
         self.current = files
         self.instance = instance
         self.changed = asyncio.Event()  # there is something else to apply
-        self.config_ok = True  # for health and metrics: the files as they are now could be used
+        self.error: str | None = None  # why the files as they are now can't be used
         self._clock = clock
         self._events = events
         self._registered: tuple[float, int, int] | None = None  # loaded at, the clock's steps until then, UTC ms
         self._applied = ""  # the hash of ours, once it was seen to be applied
+
+    @property
+    def config_ok(self) -> bool:
+        """Whether the files as they are now could be used."""
+        return self.error is None
 
     def take(self, files: LoadedFiles) -> None:
         """New entries to be applied."""

@@ -100,7 +100,7 @@ class Planner:
             return plan_item(compiled, row, self._s.clock.now_ms(), self._s.settled(row))
         except EntryInvalid as error:
             self._s.events.emit("entry_invalid", entry=row.name, error=error.message)
-            return invalid_item(row, error, self._version)
+            return invalid_item(row, error, self._version, self._s.clock.now_ms())
 
     def _planned(self, row: Stored, item: PlanItem, code: int) -> None:
         if code != Code.DONE:
@@ -222,7 +222,8 @@ class Planner:
             try:
                 compiled = self._s.definitions.compile(row)
             except EntryInvalid as error:
-                ready.setdefault("", []).append((row, invalid_item(row, error, self._version)))
+                item = invalid_item(row, error, self._version, self._s.clock.now_ms())
+                ready.setdefault("", []).append((row, item))
                 continue
             item = plan_item(compiled, row, self._s.clock.now_ms())
             if (moment := owed_moment(row)) is not None:
@@ -256,7 +257,7 @@ class Planner:
                     anew.append((row, stray))
             except EntryInvalid as error:
                 self._s.events.emit("entry_invalid", entry=row.name, error=error.message)
-                anew.append((row, invalid_item(row, error, self._version)))
+                anew.append((row, invalid_item(row, error, self._version, self._s.clock.now_ms())))
             if turn.over():
                 self._s.ticker_wakes.set()
                 await asyncio.sleep(0)

@@ -3,6 +3,7 @@
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from typing import Any, Protocol
 
+from beatd.core.census import LeftOut, Pausing
 from beatd.core.fire import FireItem, Template
 from beatd.core.registration import Applied
 from beatd.core.term import Candidacy, Held, Term
@@ -42,8 +43,10 @@ class LeasePort(Protocol):
     async def release(self, term: Term) -> None:
         """Ends a term and wakes the standbys; raises LeaseLost."""
 
-    async def announce(self, instance: str, record: str) -> Applied:
-        """Keeps this instance on the list of those alive; gives whose files are applied."""
+    async def announce(self, instance: str, record: str) -> tuple[Applied, str]:
+        """Keeps this instance on the list of those alive; gives whose files are applied, and the version of the zone
+        data that the timetable was planned with ('' where there is none).
+        """
 
     async def retire(self, instance: str) -> None:
         """Takes this instance off that list."""
@@ -85,7 +88,7 @@ class TimetablePort(Protocol):
     async def fire(self, term: Term, items: Sequence[FireItem]) -> FireReply:
         """Fires a batch; raises LeaseLost."""
 
-    async def check(self, bound: int) -> Check:
+    async def check(self, bound: int, now: int) -> Check:
         """Numbers to compare with what is believed."""
 
     async def close(self) -> None:
@@ -111,8 +114,14 @@ class UpkeepPort(Protocol):
     async def names(self, kind: str, cursor: str) -> tuple[str, list[str]]:
         """One page of the names in one place, and the next cursor; '0' begins and ends."""
 
-    async def finished(self, cursor: str) -> tuple[str, list[tuple[str, int]]]:
-        """One page of the entries without further runs, and since when (UTC ms)."""
+    async def left_out(self, cursor: str) -> tuple[str, list[LeftOut]]:
+        """One page of the entries outside the timetable, and why; '0' begins and ends."""
+
+    async def pausing(self, cursor: str) -> tuple[str, list[Pausing]]:
+        """One page of the pauses with an end; '0' begins and ends."""
+
+    async def edit_skips(self, after: str | None) -> tuple[str, Mapping[str, int]]:
+        """How many ranges edits have skipped since a row of history, by reason; and the last row. None: from now."""
 
     async def definitions(self, names: Sequence[str]) -> list[tuple[str | None, bytes | None, bool]]:
         """Revision, definition, and whether a file owns it, of each name."""

@@ -5,16 +5,27 @@ import json
 from beatd.core.term import Term
 from beatd.daemon.own_files import OwnFiles
 from beatd.daemon.ports import Clock
+from beatd.daemon.vitals import Vitals
 
 
 def instance_record(
-    term: Term | None, own: OwnFiles, clock: Clock, *, host: str, pid: int, version: str, tzdata: str, lag_ms: int
+    term: Term | None,
+    own: OwnFiles,
+    vitals: Vitals,
+    clock: Clock,
+    *,
+    host: str,
+    pid: int,
+    version: str,
+    tzdata: str,
+    lag_ms: int,
 ) -> str:
     """The record in T:inst, as JSON. ``registered`` and ``seen`` are UTC ms by Redis; ``file`` None: no files.
 
-    lag_ms: the longest that the loop was late in the last minute.
+    lag_ms: the longest that the loop was late in the last minute. entries: how many are in each state, from the leader,
+    once it has counted them; ``counted_at`` is when it last walked through those outside the timetable.
     """
-    registered = own.registered()
+    registered, tally, refusal = own.registered(), vitals.tally, vitals.last_refusal
     return json.dumps(
         {
             "host": host,
@@ -26,6 +37,9 @@ def instance_record(
             "registered": registered and registered.at,
             "config_ok": own.config_ok,
             "lag_ms": lag_ms,
+            "entries": vitals.entries(),
+            "counted_at": tally and tally.at,
+            "last_refusal": refusal and {"at": refusal[0], "error": refusal[1]},
             "seen": clock.now_ms(),
         }
     )

@@ -2,26 +2,34 @@
 
 import asyncio
 import faulthandler
+import logging
 import os
-import sys
 from collections.abc import Iterator
 from types import CoroutineType
 from typing import Any, Final
 
+STDERR: Final = 2
+LOG: Final = logging.getLogger("beatd")
 MOST_BYTES: Final = 65_536
 MOST_TASKS: Final = 100
 DEEPEST: Final = 30
 
 
+def log_stacks(loop: asyncio.AbstractEventLoop) -> None:
+    """Logs the stacks of all threads, and then what the tasks of a loop await; returns when that is written."""
+    for whose, text in (("threads", thread_stacks()), ("tasks", task_stacks(loop))):
+        told = ("where all %s stand", (whose,))
+        LOG.handle(LOG.makeRecord(LOG.name, logging.CRITICAL, __file__, 0, *told, None, sinfo=text))
+    for handler in logging.getLogger().handlers:
+        handler.flush()
+
+
 def write_stacks(loop: asyncio.AbstractEventLoop) -> None:
-    """Writes the stacks of all threads, and then what the tasks of a loop await, to stderr, past all locks."""
-    if sys.__stderr__ is None:  # it was closed when we were started, and its number may be a socket's by now
-        return
-    to = sys.__stderr__.fileno()
+    """Writes the same to stderr as it is, past the log and all its locks."""
     for text in (thread_stacks, lambda: task_stacks(loop)):
         left = text().encode(errors="replace")
         while left:
-            left = left[os.write(to, left) :]
+            left = left[os.write(STDERR, left) :]
 
 
 def thread_stacks() -> str:

@@ -3,17 +3,22 @@
 import asyncio
 import contextlib
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Sequence
-from typing import Final
+from typing import Final, TypeVar
 
+from beatd.core.census import Tally
 from beatd.core.planning import moved_item, owed_moment
 from beatd.core.timetable import Code, PlanItem, Stored
 from beatd.daemon.ports import UpkeepPort
 from beatd.daemon.session import Session
 from beatd.daemon.together import wait_for_event
+from beatd.daemon.vitals import Vitals
 from beatd.errors import AccessDenied, BeatdError, EntryInvalid, Refused
 
 PAGE: Final = 500
 TICK_S: Final = 5.0
+FIRST_TICK_S: Final = 1.0
+PACE: Final = 4  # times as long as a page takes, a walk waits before the next one
+RESTS: Final = 4  # times as long as a walk took, nothing is counted again
 ROUND_S: Final = 60.0
 SLICE: Final = 20  # definitions made ready between two chances for the ticker
 KEEP_FINISHED_MS: Final = 7 * 86_400_000
@@ -25,33 +30,56 @@ FINDINGS: Final = {
     4: "there is a definition without a revision, which never fires: write the entry again (beatd set)",
 }
 
+_Row = TypeVar("_Row")
+
 
 class Upkeep:
     """Runs beside planner and ticker, over a connection of its own.
 
-    zone_data: the version used here, '' where nobody knows.
+    zone_data: the version used here, '' where nobody knows. ``vitals`` hears what is counted on the way.
     """
 
-    def __init__(self, session: Session, open_port: Callable[[], Awaitable[UpkeepPort]], zone_data: str) -> None:
+    def __init__(
+        self,
+        session: Session,
+        open_port: Callable[[], Awaitable[UpkeepPort]],
+        zone_data: str,
+        vitals: Vitals,
+    ) -> None:
         self._s = session
         self._open_port = open_port
         self._zone_data = zone_data
         self._next_round = 0.0
         self._told: set[str] = set()
+        self._vitals = vitals
+        self._count_from = 0.0  # monotonic: no count before, unless a round walks there anyway
+        self._tally: Tally | None = None
+        self._tallied: tuple[int, int] | None = None  # sizes of the places when that was counted
+        self._last_skip: str | None = None
 
     async def run(self) -> None:
         """Runs until the connection or the lease is lost; raises what ended it."""
         port = await self._open_port()
         try:
             with self._outlived():
+                self._last_skip, _ = await port.edit_skips(None)
+            with self._outlived():
                 await self._follow_zone_data(port)
+            tick = FIRST_TICK_S
             while True:
-                wanted = await wait_for_event(self._s.walk_wanted, TICK_S)
+                wanted = await wait_for_event(self._s.walk_wanted, tick)
+                tick = TICK_S
                 with self._outlived():
                     if wanted:
                         await self._walk(port)
+                with self._outlived():
+                    await self._count_skips(port)
+                with self._outlived():
                     await port.bound_histories()
+                with self._outlived():
                     await self._round(port)
+                with self._outlived():
+                    await self._count_again(port)
         finally:
             await port.close()
 
@@ -77,18 +105,44 @@ class Upkeep:
         await port.forget_instances(self._s.clock.now_ms() - KEEP_INSTANCES_MS)
         async for names in _pages(port, "gone"):
             await port.trim(self._s.term, names)
-        await self._remove_finished(port)
+        await self._count(port, remove=True)
 
-    async def _remove_finished(self, port: UpkeepPort) -> None:
-        """Entries that ran once are removed a week later, unless a file holds them."""
-        before, cursor = self._s.clock.now_ms() - KEEP_FINISHED_MS, "0"
-        while True:
-            cursor, found = await port.finished(cursor)
-            old = [name for name, at in found if at < before]
-            if old:
+    async def _count_again(self, port: UpkeepPort) -> None:
+        """Counts as soon as something has changed, and no walk was made a short while ago."""
+        tally, clock = self._tally, self._s.clock
+        over = tally is not None and tally.ends is not None and tally.ends <= clock.now_ms()
+        if clock.monotonic() >= self._count_from and (over or self._places() != self._tallied):
+            await self._count(port, remove=False)
+
+    def _places(self) -> tuple[int, int]:
+        return self._s.sizes.out, self._s.sizes.held
+
+    async def _count(self, port: UpkeepPort, *, remove: bool) -> None:
+        """Walks through the entries outside the timetable and counts them by state.
+
+        On the way entries that ran once are removed a week later, unless a file holds them.
+        """
+        clock = self._s.clock
+        tally, places, began = Tally(), self._places(), clock.monotonic()
+        before = clock.now_ms() - KEEP_FINISHED_MS
+        async for rows in _paced(port.left_out, clock.monotonic):
+            tally.add_left_out(rows)
+            old = [row.name for row in rows if row.finished_at is not None and row.finished_at < before]
+            if remove and old:
                 await self._remove_once(port, old)
-            if cursor == "0":
-                return
+        async for pauses in _paced(port.pausing, clock.monotonic):
+            tally.add_pausing(pauses, clock.now_ms())
+        tally.at = clock.now_ms()
+        self._tally, self._tallied = tally, places
+        self._count_from = clock.monotonic() + RESTS * (clock.monotonic() - began)
+        self._vitals.counted(tally)
+
+    async def _count_skips(self, port: UpkeepPort) -> None:
+        """Ranges that edits skip are known to nobody but their rows."""
+        if self._last_skip is None:
+            return
+        self._last_skip, found = await port.edit_skips(self._last_skip)
+        self._vitals.edits_skipped(found)
 
     async def _remove_once(self, port: UpkeepPort, names: Sequence[str]) -> None:
         for name, (rev, definition, of_file) in zip(names, await port.definitions(names), strict=True):
@@ -117,9 +171,9 @@ class Upkeep:
             return
         if stored is not None and stored > self._zone_data:
             self._s.trust_slots = True
-            error = f"this instance has zone data {self._zone_data}, the timetable was planned with {stored}"
+            risk = f"this instance has zone data {self._zone_data}, the timetable was planned with {stored}"
             hint = "upgrade tzdata here; until then slots stay where the newer data put them"
-            self._s.events.emit("config_refused", error=error, hint=hint)
+            self._s.events.emit("risk_found", risk=risk, hint=hint)
             return
         if stored is not None:
             async for names in _pages(port, "due"):
@@ -138,6 +192,20 @@ class Upkeep:
         if items:
             reply = await self._s.timetable.plan(self._s.term, items)
             self._s.suspect(*[item.name for item, code in zip(items, reply.codes, strict=True) if code == Code.DONE])
+
+
+async def _paced(
+    read: Callable[[str], Awaitable[tuple[str, list[_Row]]]], monotonic: Callable[[], float]
+) -> AsyncIterator[list[_Row]]:
+    """All rows in one place, in pages, at a fifth of the time at most: there may be a million of them."""
+    cursor = "0"
+    while True:
+        began = monotonic()
+        cursor, rows = await read(cursor)
+        yield rows
+        if cursor == "0":
+            return
+        await asyncio.sleep(PACE * (monotonic() - began))
 
 
 async def _pages(port: UpkeepPort, kind: str) -> AsyncIterator[Sequence[str]]:

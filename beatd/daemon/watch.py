@@ -1,7 +1,7 @@
 """The file watch: files that change are read again, by themselves or on SIGHUP, on leaders and standbys alike.
 
 Nothing is taken that was seen once only: what was read must still be there half a second after it was first met. An
-unusable file changes nothing but ``config_ok``: the last good one goes on.
+unusable file changes nothing but ``error``: the last good one goes on.
 """
 
 import asyncio
@@ -136,7 +136,7 @@ class FileWatch:
         before, mended = self._own.current, not self._own.config_ok
         restart = ", ".join(name for name, value in reading.settings.items() if value != self._settings[name])
         news = mended or restart != self._restart or before is None or before.entries.hash != reading.entries.hash
-        self._own.config_ok, self._restart, self._refused = True, restart, ""
+        self._own.error, self._restart, self._refused = None, restart, ""
         if not news:
             LOG.debug("the files mean what they meant: nothing is changed")
         if news or asked:
@@ -162,7 +162,8 @@ class FileWatch:
         shown = list(errors[:MOST_PROBLEMS])
         if len(errors) > MOST_PROBLEMS:
             shown.append(f"and {len(errors) - MOST_PROBLEMS} more: beatd check lists them all")
-        self._own.config_ok, before, self._refused = False, self._refused, "; ".join(shown)
+        before, self._refused = self._refused, "; ".join(shown)
+        self._own.error = self._refused
         if self._refused != before:
             self._events.emit("config_refused", problems=len(errors), error=self._refused, hint=hint)
             self._announce()

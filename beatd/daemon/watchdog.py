@@ -12,21 +12,22 @@ longer answers. The lease runs out in any case.
 import contextlib
 import os
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from typing import Final
 
 from beatd.core.pulse import MOST_MISSED, SAMPLE_S, Samples
 from beatd.daemon.pulse import Pulse
 
 EXIT_CODE: Final = 70
-LAST_WORDS_S: Final = 1.0
+LAST_WORDS_S: Final = 0.5
 
 
 class Watchdog:
     """Samples a Pulse once a second. ``saw_beat`` is called with each sample that saw one: it neither waits nor raises.
 
-    After 12 samples in a row without, ``last_words`` has a second, in a thread of its own, and then ``leave`` is called
-    with 70: the hung loop may hold whatever lock it needs, or stderr may be a pipe that nobody reads.
+    After 12 samples in a row without, ``last_words`` are tried one after another, each in its own thread, until one
+    comes to its end within half a second; and then ``leave`` is called with 70, come what may: the hung loop
+    may hold whatever lock they need, or stderr may be a pipe that nobody reads.
     """
 
     def __init__(
@@ -34,7 +35,7 @@ class Watchdog:
         pulse: Pulse,
         *,
         saw_beat: Callable[[], None],
-        last_words: Callable[[], None],
+        last_words: Sequence[Callable[[], None]],
         leave: Callable[[int], object] = os._exit,  # nothing that is done at an orderly end would come to one
         sample_s: float = SAMPLE_S,
         most_missed: int = MOST_MISSED,
@@ -68,8 +69,11 @@ class Watchdog:
                 return
 
     def _expire(self) -> None:
-        speaker = threading.Thread(target=self._last_words, name="last-words", daemon=True)
         with contextlib.suppress(RuntimeError):  # there may be no thread to be had
-            speaker.start()
-            speaker.join(LAST_WORDS_S)
+            for words in self._last_words:
+                speaker = threading.Thread(target=words, name="last-words", daemon=True)
+                speaker.start()
+                speaker.join(LAST_WORDS_S)
+                if not speaker.is_alive():
+                    break
         self._leave(EXIT_CODE)

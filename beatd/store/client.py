@@ -27,12 +27,11 @@ from beatd.store.entries import (
     rows_of,
 )
 from beatd.store.keys import Keys
-from beatd.store.lease import applied_command, applied_of
 from beatd.store.refusals import PermissionMissing, understand
 from beatd.store.rights import Rights
 from beatd.store.scripts import Arg, Call
 from beatd.store.silence import look_closer, worth_a_look
-from beatd.store.spoilt import object_of, score, whole
+from beatd.store.spoilt import whole
 
 PAGE: Final = 500
 
@@ -41,9 +40,9 @@ class Client:
     """Reads and edits the entries of one namespace. Every method raises Unreachable or AccessDenied."""
 
     def __init__(self, url: str, namespace: str) -> None:
-        self._keys = Keys(namespace)
+        self.keys = Keys(namespace)
         self._address = RedisAddress(url)
-        self._rights = Rights(self._keys, user=user_of(url))
+        self._rights = Rights(self.keys, user=user_of(url))
         self._redis = open_client(self._address)
 
     def __enter__(self) -> Self:
@@ -54,6 +53,30 @@ class Client:
     ) -> None:
         self._redis.close()
 
+    @property
+    def place(self) -> str:
+        """Where it leads, as a sentence begins."""
+        return f"Redis at {self._address}"
+
+    @property
+    def timeout(self) -> float:
+        """Seconds within which an answer must come."""
+        return self._address.timeout
+
+    @property
+    def rights(self) -> Rights:
+        """What its user needs."""
+        return self._rights
+
+    def request(self, *commands: Sequence[Arg]) -> list[Any]:
+        """Sends commands in one write and returns their replies; raises the first error among them as ours."""
+        return self._many(commands)
+
+    def ask(self, *commands: Sequence[Arg]) -> list[Any]:
+        """As request, with errors of the server among the replies, as ours."""
+        replies = self._exchange(commands, raises=False)
+        return [understand(reply, self.place) if isinstance(reply, Exception) else reply for reply in replies]
+
     def now_ms(self) -> int:
         """The clock of Redis, UTC ms."""
         seconds, micros = self._one("TIME")
@@ -63,16 +86,16 @@ class Client:
         """All entries, page by page, in no order."""
         cursor = b"0"
         while True:
-            cursor, flat = self._one(*names_command(self._keys, cursor, PAGE))
+            cursor, flat = self._one(*names_command(self.keys, cursor, PAGE))
             names = [raw.decode("utf-8", "surrogateescape") for raw in flat[::2]]
             if names:
-                yield from rows_of(names, self._many(row_commands(self._keys, names)))
+                yield from rows_of(names, self._many(row_commands(self.keys, names)))
             if cursor == b"0":
                 return
 
     def find(self, name: str) -> Row | None:
         """One entry, or None."""
-        rows = rows_of([name], self._many(row_commands(self._keys, [name])))
+        rows = rows_of([name], self._many(row_commands(self.keys, [name])))
         return rows[0] if rows else None
 
     def get(self, name: str) -> Row:
@@ -84,53 +107,35 @@ class Client:
 
     def runs_left(self, name: str) -> int | None:
         """How many runs `max_runs` still allows; None where they are not counted."""
-        left = self._one("HGET", self._keys.key("left"), name)
+        left = self._one("HGET", self.keys.key("left"), name)
         return whole(left)
 
     def put(self, items: Sequence[PutItem], who: str) -> None:
         """Writes entries, all or nothing within a step. Raises Refused."""
         for step in put_steps(items):
-            codes, _ = self._run(put_call(self._keys, step, who))
+            codes, _ = self._run(put_call(self.keys, step, who))
             check_put(step, codes)
 
     def remove(self, names: Sequence[str], who: str) -> None:
         """Removes entries. Raises Refused or NotFound."""
-        codes, _ = self._run(remove_call(self._keys, names, who))
+        codes, _ = self._run(remove_call(self.keys, names, who))
         check_remove(names, codes)
 
     def pause(self, names: Sequence[str], nonce: str, who: str, pause: Pause) -> None:
         """Pauses entries under a fresh nonce, all or nothing. Raises Refused or NotFound."""
-        codes, _ = self._run(pause_call(self._keys, names, nonce, who, pause))
+        codes, _ = self._run(pause_call(self.keys, names, nonce, who, pause))
         check_pause(names, codes)
 
     def resume(self, names: Sequence[str], nonce: str, who: str, *, catchup: bool) -> list[str]:
         """Lifts pauses under a fresh nonce, all or nothing; the names of those that were paused. Raises NotFound."""
-        codes, _ = self._run(resume_call(self._keys, names, nonce, who, catchup=catchup))
+        codes, _ = self._run(resume_call(self.keys, names, nonce, who, catchup=catchup))
         check_pause(names, codes)
         return [name for name, code in zip(names, codes.decode(), strict=True) if code == "0"]
 
     def reset(self, runs: Mapping[str, int], nonce: str, who: str) -> None:
         """Gives entries their runs anew under a fresh nonce, all or nothing. Raises Refused or NotFound."""
-        codes, _ = self._run(reset_call(self._keys, runs, nonce, who))
+        codes, _ = self._run(reset_call(self.keys, runs, nonce, who))
         check_pause(list(runs), codes)
-
-    def status(self) -> dict[str, Any]:
-        """Lease, instances and counts, as read at one time."""
-        key = self._keys.key
-        lease, instances, rev, out, blocked, seconds, applied = self._many(
-            [["HGETALL", key("lease")], ["HGETALL", key("inst")], ["HLEN", key("rev")], ["HLEN", key("out")],
-             ["ZCARD", key("blocked")], ["TIME"], applied_command(self._keys)]
-        )  # fmt: skip
-        now = int(seconds[0]) * 1000 + int(seconds[1]) // 1000
-        due = self._one("ZRANGEBYSCORE", key("due"), 0, now, "WITHSCORES", "LIMIT", 0, 1)
-        return {
-            "lease": {k.decode(): v.decode(errors="replace") for k, v in _pairs(lease)},
-            "instances": {k.decode(errors="replace"): object_of(v) for k, v in _pairs(instances)},
-            "entries": {"total": rev, "out": out, "blocked": blocked},
-            "applied": applied_of(applied),
-            "oldest_due": score(due[1]) if due else None,
-            "now": now,
-        }
 
     def _run(self, call: Call) -> Any:
         try:
@@ -144,18 +149,21 @@ class Client:
         return self._many([words])[0]
 
     def _many(self, commands: Sequence[Sequence[Arg]]) -> list[Any]:
+        return self._exchange(commands, raises=True)
+
+    def _exchange(self, commands: Sequence[Sequence[Arg]], *, raises: bool) -> list[Any]:
         pipe = self._redis.pipeline(transaction=False)
         try:
             for words in commands:
                 pipe.execute_command(*map(_word, words))
-            replies: list[Any] = pipe.execute()
+            replies: list[Any] = pipe.execute(raise_on_error=raises)
         except (redis.RedisError, OSError) as error:
             raise self._refusal(error) from error
         return replies
 
     def _refusal(self, error: Exception) -> BeatdError:
         """The error as one of ours; where a right is missing or nobody answers, with what was found out about it."""
-        place = f"Redis at {self._address}"
+        place = self.place
         found = understand(error, place)
         if isinstance(found, PermissionMissing):
             answer = None
@@ -168,7 +176,3 @@ class Client:
 def _word(word: Arg) -> bytes | int:
     """Names that are not UTF-8 are read by surrogates, and go back as they came."""
     return word.encode("utf-8", "surrogateescape") if isinstance(word, str) else word
-
-
-def _pairs(flat: Sequence[bytes]) -> Iterator[tuple[bytes, bytes]]:
-    return zip(flat[::2], flat[1::2], strict=True)

@@ -5,7 +5,7 @@ client that quietly sends it again would hide an unknown outcome from the caller
 """
 
 import re
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, Final
 
 import redis
@@ -15,6 +15,7 @@ from redis.asyncio.retry import Retry as AsyncRetry
 from redis.backoff import NoBackoff
 from redis.retry import Retry
 
+from beatd.core.masking import mask_url, parts
 from beatd.errors import ConfigInvalid
 
 DEFAULT_TIMEOUT = 1.0
@@ -23,21 +24,15 @@ ACCEPTED = (
     "in a password write / ? # @ as %2F %3F %23 %40"
 )
 
-# Stricter than redis-py, which takes db 0, or a server of this host, where it can't read a part of the URL.
-_WHO: Final = r"(?:(?P<user>[^:/?#]*)(?P<secret>:[^/?#]*)?@)?"
-_HOST: Final = r"(?:\[[0-9A-Fa-f:.]+\]|[A-Za-z0-9._-]*)(?::[0-9]{1,5})?(?:/[0-9]*/?)?"
-_URLS: Final = (
-    re.compile(rf"(?P<scheme>rediss?://){_WHO}(?P<place>{_HOST})(?P<query>\?[^#]*)?"),
-    re.compile(rf"(?P<scheme>unix://){_WHO}(?P<place>/[^?#@]+)(?P<query>\?[^#]*)?"),
-)
-_SCHEME: Final = re.compile(r"(?:rediss?|unix)://")
+# Only these, and strictly: redis-py takes db 0, or a server of this host, where it can't read a part of the URL.
+_SCHEMES: Final = ("redis://", "rediss://", "unix://")
 
 
 @dataclass(frozen=True, slots=True)
 class RedisAddress:
     """A Redis URL and the seconds within which connecting, and each answer, must succeed."""
 
-    url: str
+    url: str = field(repr=False)
     timeout: float = DEFAULT_TIMEOUT
 
     def __post_init__(self) -> None:
@@ -53,20 +48,6 @@ class RedisAddress:
         return mask_url(self.url)
 
 
-def mask_url(url: str) -> str:
-    """The URL as it may be shown: ``***`` for a password, a lone user name (often a token), and the query.
-
-    Of a text that is no Redis URL only the scheme is shown: nobody can tell which part of it is the secret.
-    """
-    found = _parts(url)
-    if not found:
-        scheme = _SCHEME.match(url)
-        return f"{scheme[0]}***" if scheme else "***"
-    user, secret = found["user"], found["secret"]
-    who = "" if user is None else "***@" if secret is None else f"{user}:***@"
-    return f"{found['scheme']}{who}{found['place']}{'?***' if found['query'] else ''}"
-
-
 def user_of(url: str) -> str:
     """The user that a URL names, `default` where it names none."""
     found = _parts(url)
@@ -74,7 +55,7 @@ def user_of(url: str) -> str:
 
 
 def _parts(url: str) -> "re.Match[str] | None":
-    return next((found for pattern in _URLS if (found := pattern.fullmatch(url))), None)
+    return parts(url) if url.startswith(_SCHEMES) else None
 
 
 def open_client(address: RedisAddress) -> "redis.Redis":

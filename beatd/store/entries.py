@@ -7,6 +7,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Final
 
+from beatd.core.census import state_of
 from beatd.core.edit import ANY, PutItem
 from beatd.core.registration import Applied
 from beatd.core.term import Term
@@ -176,15 +177,20 @@ class Row:
 
     def state_at(self, now: int) -> str:
         """Exactly one of the states at an instant of Redis (UTC ms), the most telling first (CONTRACT)."""
-        for reason in ("invalid", "disabled", "paused", "finished"):
-            if reason in self.out or (reason == "paused" and self.held_at(now)):
-                return reason
-        return "blocked" if self.blocked else "scheduled"
+        return state_of(self.out, held=self.held_at(now), blocked=self.blocked)
 
     def held_at(self, now: int) -> bool:
         """Whether a pause with an end runs at an instant."""
         until = instant(self.hold.get("until"))
         return until is not None and now < until
+
+    def since(self, now: int) -> int | None:
+        """Since when it has been in its state, UTC ms; None where that is not known. A blocked one: when it was due."""
+        state = self.state_at(now)
+        if state == "blocked":
+            return None if self.moment is None else abs(self.moment)
+        found = self.out.get(state)
+        return instant(found.get("at")) if isinstance(found, dict) else None
 
     def pause_at(self, now: int) -> dict[str, Any] | None:
         """Who paused it and why, since when (`at`) or until when (`until`), in UTC ms; None where it is not paused."""

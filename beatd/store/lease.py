@@ -41,10 +41,13 @@ class RedisLease:
         args: list[Arg] = [term.epoch, term.owner, FORMAT, self.keys.key(CHANNEL)]
         await self.link.run(call("release", self.keys, args))
 
-    async def announce(self, instance: str, record: str) -> Applied:
-        """Says that this instance is alive, and what files it has; gives whose are applied."""
-        commands = (("HSET", self.keys.key("inst"), instance, record), applied_command(self.keys))
-        return applied_of((await self.link.request(*commands))[1])
+    async def announce(self, instance: str, record: str) -> tuple[Applied, str]:
+        """Says that this instance is alive, and what files it has; gives whose are applied, and the version of the
+        zone data that the timetable was planned with.
+        """
+        commands = (("HSET", self.keys.key("inst"), instance, record), (*applied_command(self.keys), "tzdata"))
+        *applied, zone_data = (await self.link.request(*commands))[1]
+        return applied_of(applied), (zone_data or b"").decode(errors="replace")
 
     async def retire(self, instance: str) -> None:
         """Takes this instance off the list of those alive."""

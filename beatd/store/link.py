@@ -9,7 +9,7 @@ from collections import deque
 from collections.abc import Sequence
 from contextlib import suppress
 from functools import partial
-from typing import Any
+from typing import Any, Protocol
 
 from redis.asyncio.connection import Connection
 from redis.exceptions import NoScriptError, RedisError, ResponseError
@@ -32,6 +32,32 @@ Command = Sequence[Arg]
 Reply = Any  # what RESP2 can say: bytes, int, None, lists of these
 
 
+class Listener(Protocol):
+    """Hears how requests went. None of it may wait or raise."""
+
+    def answered(self, seconds: float) -> None:
+        """A request got its answer after so long; one that waits for something to happen is not told of."""
+
+    def refused(self, code: str) -> None:
+        """A script was refused as a whole, or got no answer: the code of our error."""
+
+    def judged(self, codes: str) -> None:
+        """What a script answered, a digit for each item; 0 is done."""
+
+
+class Deaf:
+    """A Listener that doesn't care."""
+
+    def answered(self, seconds: float) -> None:
+        """Nothing."""
+
+    def refused(self, code: str) -> None:
+        """Nothing."""
+
+    def judged(self, codes: str) -> None:
+        """Nothing."""
+
+
 class Link:
     """An open connection. Made by ``Link.open``; ends with ``close`` or with the first unanswered request.
 
@@ -39,8 +65,13 @@ class Link:
     """
 
     def __init__(
-        self, address: RedisAddress, rights: Rights | None = None, connection: Connection | None = None
+        self,
+        address: RedisAddress,
+        rights: Rights | None = None,
+        listener: Listener | None = None,
+        connection: Connection | None = None,
     ) -> None:
+        self.listener: Listener = listener or Deaf()
         self._address = address
         self._rights = rights
         self._connection = new_connection(address) if connection is None else connection
@@ -61,13 +92,20 @@ class Link:
         return f"Redis at {self._address}"
 
     @classmethod
-    async def open(cls, address: RedisAddress, rights: Rights | None = None, *, met: bool = False) -> "Link":
+    async def open(
+        cls,
+        address: RedisAddress,
+        rights: Rights | None = None,
+        *,
+        met: bool = False,
+        listener: Listener | None = None,
+    ) -> "Link":
         """Connects and authenticates. Raises Unreachable or AccessDenied.
 
         With ``rights`` an error that tells of a missing right says which of these it is. ``met``: the server was
         reached before, and no time is spent on finding out why it closes connections.
         """
-        link = cls(address, rights)
+        link = cls(address, rights, listener)
         try:
             async with asyncio.timeout(address.timeout):
                 await link._connection.connect()
@@ -102,10 +140,14 @@ class Link:
 
         No answer within that time (seconds; the address's timeout by default) closes the link and raises Unreachable.
         """
+        began = self._now()
         replies = await self.ask(*commands, within=within)
+        took = self._now() - began
         for reply, command in zip(replies, commands, strict=True):
             if isinstance(reply, Exception):
                 raise await self._refusal(reply, command) from reply
+        if within is None:
+            self.listener.answered(took)
         return replies
 
     async def ask(self, *commands: Command, within: float | None = None) -> list[Reply]:
@@ -126,13 +168,26 @@ class Link:
 
     async def run(self, call: Call) -> Reply:
         """Runs a script by its digest, by its text where the server does not know it yet. Raises our errors."""
+        try:
+            return await self._run(call)
+        except BeatdError as error:
+            self.listener.refused(error.code)
+            raise
+
+    async def _run(self, call: Call) -> Reply:
+        began = self._now()
         command = call.command(sha=True, shebang=self._shebang)
         reply = (await self._exchange([command]))[0]
         if isinstance(reply, NoScriptError):
             reply = (await self._exchange([call.command(sha=False, shebang=self._shebang)]))[0]
         if isinstance(reply, Exception):
             raise await self._refusal(reply, command) from reply
+        self.listener.answered(self._now() - began)
         return reply
+
+    @staticmethod
+    def _now() -> float:
+        return asyncio.get_running_loop().time()
 
     async def _refusal(self, reply: Exception, command: Command) -> BeatdError:
         """An error reply as one of ours; where a right is missing, the server is asked which."""

@@ -111,11 +111,11 @@ _BY_TEXT: Final = (
     (re.compile("max number of clients"), "CLIENTS"),
     (re.compile("SELECT is not allowed in cluster mode"), "CLUSTER"),
     # A right that is missing inside a script, in the words of 6.2, of 7 and of Valkey.
-    (re.compile("can't run this command or|can't access at least one of the keys"), "NOPERM"),
+    (re.compile("can't run this command or|can't access at least one of the keys|ACL failure in script"), "NOPERM"),
     (re.compile("unknown command|[Uu]nknown Redis command|[Uu]nknown command called from"), "UNKNOWN"),
 )
 _IN_SCRIPT: Final = re.compile(r"-(OOM|MISCONF|NOREPLICAS|READONLY|NOPERM) ")  # 6.2 wraps what a script met
-_TAIL: Final = re.compile(r",? script: [0-9a-f]{40}, on @user_script:\d+\.?$")
+_TAIL: Final = re.compile(r",? script:(?: [0-9a-f]{40},)? on @user_script:\d+\.?\s*$")
 _CLOSED: Final = re.compile("Connection lost|closed by server|reset by peer|Broken pipe|while reading from")
 
 

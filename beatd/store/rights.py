@@ -20,6 +20,8 @@ NEEDED: Final = (
 )
 # Firing goes on without these: rows for people, wake-ups that only save time, upkeep, and what kind of server it is.
 OPTIONAL: Final = ("xadd", "publish", "info", "config|get", "hexists", "zscan", "xlen", "memory|usage")
+# What only `beatd doctor` and `history` ask beside; they say so where they may not.
+LOOKS: Final = ("llen", "lindex", "rpop", "xinfo|stream")
 _CHANNEL: Final = "ctl"
 
 # ARGV: commands, their words parted by FS. Reply: the numbers of those that are denied; nothing before Redis 7.

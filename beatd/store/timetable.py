@@ -108,19 +108,22 @@ class RedisTimetable:
     async def plan(self, term: Term, items: Sequence[PlanItem]) -> PlanReply:
         """Sets first moments. Raises LeaseLost when the term is over."""
         codes, now = await self.link.run(plan_call(self.keys, term, items, self.bounds))
-        return PlanReply([int(c) for c in codes.decode()], int(now))
+        self.link.listener.judged(digits := codes.decode())
+        return PlanReply([int(c) for c in digits], int(now))
 
     async def fire(self, term: Term, items: Sequence[FireItem]) -> FireReply:
         """Pushes messages and moves entries on. Raises LeaseLost when the term is over."""
         codes, now, seq = await self.link.run(fire_call(self.keys, term, items, self.bounds))
-        return FireReply([int(c) for c in codes.decode()], int(now), int(seq))
+        self.link.listener.judged(digits := codes.decode())
+        return FireReply([int(c) for c in digits], int(now), int(seq))
 
-    async def check(self, bound: int) -> Check:
-        """Numbers that the leader compares once a second with what it believes."""
+    async def check(self, bound: int, now: int) -> Check:
+        """Numbers that the leader compares once a second with what it believes; ``now`` is the clock as it knows it."""
         due, blocked = self.keys.key("due"), self.keys.key("blocked")
-        hashes = [("HLEN", self.keys.key(kind)) for kind in ("rev", "def", "out", "file")]
-        staged, negative, oldest, astray, seq, now, *counts = await self.link.request(
+        hashes = [("HLEN", self.keys.key(kind)) for kind in ("rev", "def", "out", "file", "hold")]
+        staged, backlog, negative, oldest, astray, seq, time, *counts = await self.link.request(
             ("ZCOUNT", due, 0, bound),
+            ("ZCOUNT", due, 0, now),
             ("ZCOUNT", due, "-inf", "(0"),
             ("ZRANGEBYSCORE", due, 0, "+inf", "WITHSCORES", "LIMIT", 0, 1),
             ("ZRANGEBYSCORE", due, SCORE_END, "+inf", "LIMIT", 0, MOST_ASTRAY),
@@ -130,9 +133,9 @@ class RedisTimetable:
             ("ZCARD", due),
             ("ZCARD", blocked),
         )
-        revisions, definitions, out, from_files, in_due, in_blocked = counts
-        sizes = Sizes(revisions, definitions, in_due, out, in_blocked, from_files)
-        moment, clock = score(oldest[1]) if oldest else None, int(now[0]) * 1000 + int(now[1]) // 1000
+        revisions, definitions, out, from_files, held, in_due, in_blocked = counts
+        sizes = Sizes(revisions, definitions, in_due, out, in_blocked, from_files, held)
+        moment, clock = score(oldest[1]) if oldest else None, int(time[0]) * 1000 + int(time[1]) // 1000
         return Check(
             staged,
             negative,
@@ -141,6 +144,7 @@ class RedisTimetable:
             clock,
             [_text(name) for name in astray],
             sizes,
+            backlog,
         )
 
     async def close(self) -> None:

@@ -3,11 +3,12 @@
 Over a connection of its own, in pages: none of it may make a fire late.
 """
 
-from collections.abc import Sequence
+from collections import Counter
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Final
 
-from beatd.core.census import rows_within
+from beatd.core.census import LeftOut, Pausing, rows_within
 from beatd.core.term import Term
 from beatd.errors import AccessDenied
 from beatd.store.entries import remove_call
@@ -20,6 +21,10 @@ from beatd.store.spoilt_key import spoilt_stream
 from beatd.store.timetable import HistoryBounds
 
 PAGE: Final = 500
+SKIP_PAGE: Final = 100  # rows, each of up to 100 entries
+MOST_SKIP_PAGES: Final = 20
+NAME_SEPARATOR: Final = b"\x1f"  # US and RS of scripts/common.lua
+ROW_SEPARATOR: Final = b"\x1e"
 FILE_ENTRIES_MS: Final = 7 * 86_400_000  # a removed entry is remembered so long
 OTHERS_MS: Final = 3_600_000
 
@@ -39,22 +44,62 @@ class RedisUpkeep:
         cursor_after, flat = await self._page(scan, kind, cursor)
         return cursor_after, [_text(name) for name in flat[::2]]
 
-    async def finished(self, cursor: str) -> tuple[str, list[tuple[str, int]]]:
-        """One page of the entries that have no more runs, with the instant at which that was seen (UTC ms).
+    async def left_out(self, cursor: str) -> tuple[str, list[LeftOut]]:
+        """One page of the entries outside the timetable.
 
         What ended inside a pause with an end has ended only when that is over: it may be lifted before.
         """
         cursor_after, flat = await self._page("HSCAN", "out", cursor)
-        found = []
+        rows = {}
         for name, text in zip(flat[::2], flat[1::2], strict=True):
-            finished = object_of(text).get("finished")
+            reasons = object_of(text)
+            finished = reasons.get("finished")
             at = instant(finished.get("at")) if isinstance(finished, dict) else None
-            if at is not None:
-                found.append((_text(name), at))
-        if not found:
-            return cursor_after, found
-        holds = (await self.link.request(("HMGET", self.keys.key("hold"), *[name for name, _ in found])))[0]
-        return cursor_after, [(name, max(at, held_to(hold))) for (name, at), hold in zip(found, holds, strict=True)]
+            rows[name] = LeftOut(_text(name), reasons.keys(), at)
+        over = [name for name, row in rows.items() if row.finished_at is not None]
+        if over:
+            holds = (await self.link.request(("HMGET", self.keys.key("hold"), *over)))[0]
+            for name, hold in zip(over, holds, strict=True):
+                rows[name] = rows[name]._replace(finished_at=max(rows[name].finished_at or 0, held_to(hold)))
+        return cursor_after, list(rows.values())
+
+    async def pausing(self, cursor: str) -> tuple[str, list[Pausing]]:
+        """One page of the pauses with an end, those that are over among them."""
+        cursor_after, flat = await self._page("HSCAN", "hold", cursor)
+        until = {name: instant(object_of(text).get("until")) for name, text in zip(flat[::2], flat[1::2], strict=True)}
+        names = [name for name, end in until.items() if end is not None]
+        if not names:
+            return cursor_after, []
+        outs, blocked = await self.link.request(
+            ("HMGET", self.keys.key("out"), *names), ("ZMSCORE", self.keys.key("blocked"), *names)
+        )
+        return cursor_after, [
+            Pausing(until[name] or 0, None if out is None else object_of(out).keys(), score is not None)
+            for name, out, score in zip(names, outs, blocked, strict=True)
+        ]
+
+    async def edit_skips(self, after: str | None) -> tuple[str, Mapping[str, int]]:
+        """How many ranges edits have skipped, by reason, since a row of the history; and the last row that was read.
+
+        Rows of a leader carry its epoch, and it has counted them. At most so many rows are read that a storm of those
+        costs little; the next call goes on. None: nothing is read, the last row is given.
+        """
+        key, found = self.keys.key("skip"), Counter[str]()
+        try:
+            if after is None:
+                rows = (await self.link.request(("XREVRANGE", key, "+", "-", "COUNT", 1)))[0]
+                return (rows[0][0].decode() if rows else "0-0"), found
+            for _ in range(MOST_SKIP_PAGES):
+                reply = (await self.link.request(("XREAD", "COUNT", SKIP_PAGE, "STREAMS", key, after)))[0]
+                rows = reply[0][1] if reply else []
+                for row_id, fields in rows:
+                    after = row_id.decode()
+                    found.update(_reasons(fields))
+                if len(rows) < SKIP_PAGE:
+                    break
+        except StoreSpoilt as error:
+            raise await spoilt_stream(self.link, self.keys, "skip") or error from error
+        return after, found
 
     async def definitions(self, names: Sequence[str]) -> list[tuple[str | None, bytes | None, bool]]:
         """Revision, definition, and whether a file owns it, of each name."""
@@ -119,6 +164,16 @@ class RedisUpkeep:
         words: Command = (scan, self.keys.key(kind), cursor, "COUNT", PAGE)
         after, flat = (await self.link.request(words))[0]
         return after.decode(), flat
+
+
+def _reasons(fields: list[bytes]) -> Iterator[str]:
+    """The reason of each range in a row of an edit."""
+    row = dict(zip(fields[::2], fields[1::2], strict=True))
+    if b"epoch" in row:
+        return
+    for skips in row.get(b"skips", b"").split(ROW_SEPARATOR):
+        for text in skips.partition(NAME_SEPARATOR)[2].split(b";"):
+            yield text.partition(b":")[0].decode(errors="replace")
 
 
 def _seen(record: bytes) -> int:

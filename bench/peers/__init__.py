@@ -17,6 +17,7 @@ from typing import Any, Final
 
 import redis
 
+from bench.daemon import HTTP
 from bench.peers.plot import Line, plot
 from bench.server import CLIENT_CORE, pin, pushes_per_second, running_server
 from tests.support.servers import RedisServer
@@ -156,7 +157,8 @@ def _beatd(server: RedisServer, entries: int) -> Sequence[str]:
     schedules = {f"race-{n:06d}": {"task": "race.work", "cron": "* * * * *", "args": [n]} for n in range(entries)}
     path = server.folder / "schedules.yaml"
     path.write_text(json.dumps({"schedules": schedules}))
-    return [sys.executable, "-m", "beatd", "run", "-c", str(path), "--redis", server.url, "--log-level", "warning"]
+    words = ("--redis", server.url, "--log-level", "warning", *HTTP)
+    return [sys.executable, "-m", "beatd", "run", "-c", str(path), *words]
 
 
 def _celery(*more: str) -> Callable[[RedisServer, int], Sequence[str]]:

@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 
 from beatd.cli.main import main
+from beatd.cli.secrets import KNOWN
 
 
 @dataclass(frozen=True)
@@ -38,15 +39,17 @@ Beatd = Callable[..., Done]
 
 
 @pytest.fixture
-def beatd(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Beatd:
+def beatd(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]) -> Beatd:
     """Runs ``beatd WORDS...`` in an empty folder, where no file and no private server is found."""
     monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(KNOWN, "_forms", set())  # what other tests said must not be masked here
+    monkeypatch.setattr(KNOWN, "_pattern", None)
 
     def run(*words: str) -> Done:
         monkeypatch.setattr(sys, "argv", ["beatd", *words])
         with pytest.raises(SystemExit) as ended:
             main()
-        streams = capsys.readouterr()
+        streams = capfd.readouterr()
         code = ended.value.code
         assert isinstance(code, int)
         return Done(code, streams.out, streams.err)

@@ -2,6 +2,8 @@
 
 import io
 import json
+import os
+import subprocess
 import sys
 from collections.abc import Callable
 from pathlib import Path
@@ -11,6 +13,7 @@ import pytest
 from tests.cli.conftest import Beatd
 
 Schedules = Callable[[str], None]
+ROOT = Path(__file__).parents[2]
 
 GOOD = "schedules: {a: {task: t, every: 5s}}\n"
 WARNED = "schedules: {a: {task: t, every: 6h}}\n"
@@ -140,7 +143,7 @@ def test_config_show_tells_every_setting_and_who_decided_it(
         "lease_ttl": (2.0, "flag", "--lease-ttl"),
         "http": ("127.0.0.1:9464", "default", None),
         "log_level": ("debug", "file", "schedules.yaml:3:10"),
-        "log_format": ("text", "default", None),
+        "log_format": ("auto", "default", None),
         "history_fires": (64_000_000, "default", None),
         "history_skips": (16_000_000, "default", None),
         "tz": (None, "default", None),
@@ -155,3 +158,17 @@ def test_config_show_works_with_broken_entries(beatd: Beatd, schedules: Schedule
     schedules(BROKEN)
     assert beatd("config", "show").code == 0
     assert json.loads(beatd("config", "show", "-o", "json").out)
+
+
+def test_at_the_start_of_a_daemon_many_warnings_of_one_kind_are_one_line(tmp_path: Path) -> None:
+    entries = "".join(f"  e{number}: {{task: t, every: 6h}}\n" for number in range(300))
+    (tmp_path / "schedules.yaml").write_text(f"schedules:\n{entries}  b: {{task: t, cron: '0 0 1 * mon'}}\n")
+    command = [sys.executable, "-m", "beatd", "run", "--dry-run", "--once", "--log-format", "text"]
+    env = {**os.environ, "PYTHONPATH": str(ROOT)}
+    done = subprocess.run(command, cwd=tmp_path, env=env, capture_output=True, text=True, timeout=60, check=True)
+    warned = [line for line in done.stderr.splitlines() if " W02" in line]
+    what = "W021 an interval whose time of day was not chosen, here and 299 times more: beatd check"
+    assert warned[0] == f"beatd: schedules.yaml:2:24: {what}"
+    assert warned[1].startswith("schedules.yaml:302:22: W022 b: both day fields")
+    assert len(warned) == 2
+    assert "301 warnings" in done.stderr

@@ -278,6 +278,14 @@ def test_an_unknown_name_ends_with_4_and_the_nearest_one(beatd: Any, schedules: 
     }
 
 
+def test_where_there_are_no_entries_at_all_a_name_is_answered_with_how_to_create_one(
+    beatd: Any, clean_redis: RedisServer
+) -> None:
+    done = beatd("next", "nightly", "--redis", clean_redis.url, "-o", "json")
+    assert (done.code, done.error["message"]) == (4, "there is no entry 'nightly' in Redis")
+    assert done.error["hint"].startswith("there are no entries yet; create one: beatd set NAME --task")
+
+
 def test_a_broken_file_does_not_stand_in_the_way_of_a_bare_schedule(beatd: Any, schedules: Write) -> None:
     schedules("schedules: [")
     assert beatd("next", "* * * * *").code == 0

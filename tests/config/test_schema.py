@@ -95,7 +95,7 @@ TOPS: dict[str, tuple[list[Any], list[Any]]] = {
     "broker": (["redis", "amqp://h", "sqs://", None], ["rabbit", 1, []]),
     "namespace": (["a.b-c_1"], ["a b", "", 1, None, "x" * 65]),
     "lease": ([{}, {"ttl": "2s"}, {"ttl": 5}], [[], 5, {"ttl": "soon"}, {"tll": 1}, {"ttl": []}, None]),
-    "http": (["off", False, 9464, "h:1", ":1", "[::1]:80", "80"], ["h", True, 0, 70_000, [], None]),
+    "http": (["off", False, 9464, 0, "h:1", ":1", "[::1]:80", "80"], ["h", True, -1, 70_000, [], None]),
     "log": ([{}, {"level": "debug", "format": "json"}], [[], {"level": "loud"}, {"format": 1}, {"x": 1}]),
     "history": ([{}, {"fires": "64MB", "skips": 1000}], [5, {"fires": "lots"}, {"skips": -1}, {"x": 1}]),
     "defaults": (

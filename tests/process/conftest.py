@@ -81,6 +81,7 @@ def start_daemon(tmp_path: Path) -> Iterator[StartDaemon]:
     for daemon in daemons:
         daemon.close()
         print(f"--- {daemon.folder.name}\n{daemon.log[-20_000:]}")  # shown when the test has failed
+    assert not [fault for daemon in daemons for fault in daemon.faults]
 
 
 @pytest.fixture

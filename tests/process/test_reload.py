@@ -11,8 +11,9 @@ from typing import Any
 
 import redis
 
-from beatd.cli.status import judged
+from beatd.core.overview import judged
 from beatd.store.client import Client
+from beatd.store.overview import read_overview
 from tests.support.daemon import Daemon, Fleet
 from tests.support.ledger import Ledger
 from tests.support.scenes import FAST, StartDaemon, T, wait_until
@@ -49,7 +50,7 @@ def applied(daemon: Daemon, count: int = 1) -> None:
 def status(server: RedisServer) -> tuple[int, Any]:
     """As `beatd status` ends, and what it shows."""
     with Client(server.url, "default") as store:
-        found = judged(store.status())
+        found = judged(read_overview(store))
     return int(found["code"]), found
 
 

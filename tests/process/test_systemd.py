@@ -1,5 +1,6 @@
 """`beatd run` as a service of systemd: what it says, over a real socket, from its start to its end."""
 
+import json
 import os
 import re
 import signal
@@ -15,6 +16,7 @@ from tests.support.daemon import ROOT, Daemon
 from tests.support.notify import NotifySocket
 from tests.support.scenes import fast_entries
 from tests.support.servers import RedisServer
+from tests.support.units import UNITS, filled_in, own_commands, read_unit
 
 StartRedis = Callable[..., RedisServer]
 StartDaemon = Callable[..., Daemon]
@@ -74,6 +76,34 @@ def test_a_watchdog_too_short_for_its_signs_of_life_is_told_of(start_daemon: Sta
     env = {"NOTIFY_SOCKET": "/no/such/socket", "WATCHDOG_USEC": "2000000"}
     daemon = start_daemon("redis://127.0.0.1:1/0", config=CONFIG, env=env)
     assert "give it 30 s" in daemon.wait_for_line("WatchdogSec is 2 s")
+
+
+@pytest.mark.parametrize("name", ["beatd.service", "beatd@.service"])
+def test_the_unit_as_it_is_written_starts_a_service_that_is_ready_and_leads(
+    name: str, start_redis: StartRedis, systemd: NotifySocket, tmp_path: Path
+) -> None:
+    unit, etc = read_unit(UNITS / name), tmp_path / "etc"
+    specifiers = {"d": str(tmp_path / "credentials"), "S": str(tmp_path), "i": "shop"}
+    state = Path(filled_in(unit["WorkingDirectory"][0], specifiers))
+    for folder in (etc, Path(specifiers["d"]), state):
+        folder.mkdir(parents=True)
+    credential = unit["LoadCredential"][0].partition(":")[0]
+    (Path(specifiers["d"]) / credential).write_text(f"{start_redis().url}\n")
+    (etc / "shop.yaml").write_text(json.dumps(CONFIG))
+    (words,) = own_commands([filled_in(line, specifiers).replace("/etc/beatd", str(etc)) for line in unit["ExecStart"]])
+    given = dict(filled_in(line, specifiers).split("=", 1) for line in unit["Environment"])
+    daemon = subprocess.Popen(
+        [sys.executable, "-m", "beatd", *words],
+        cwd=state,
+        env={"PYTHONPATH": str(ROOT), "PATH": os.defpath, **given, **as_a_service(systemd)},
+        stderr=subprocess.DEVNULL,
+    )
+    try:
+        assert systemd.next() == "READY=1"
+        systemd.wait_for("STATUS=leader, epoch ")
+    finally:
+        daemon.terminate()
+        assert daemon.wait(20) == 0
 
 
 def test_the_process_that_reads_the_files_anew_does_not_inherit_the_socket(

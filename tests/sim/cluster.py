@@ -30,7 +30,9 @@ from beatd.daemon.leader import Leader
 from beatd.daemon.own_files import LoadedFiles, OwnFiles
 from beatd.daemon.record import instance_record
 from beatd.daemon.session import Session
+from beatd.daemon.sinks import Sinks
 from beatd.daemon.together import run_together
+from beatd.daemon.vitals import Vitals
 from beatd.store.adapters import RedisStores
 from beatd.store.keys import Keys
 from tests.sim.entries import plain_template, random_entry
@@ -143,14 +145,16 @@ class Instance:
         self.killed = False
         self._world = world
         self._stop = asyncio.Event()
-        r, events = world.random, SimEvents(world, name)
+        r = world.random
         ids = (f"{name}-{number}" for number in itertools.count())
         timing = LeaseTiming(world.scenario.ttl)
         offset = r.uniform(0, 1e6)
         clock = self._clock = ServerClock(lambda: world.loop.time() + offset)
+        vitals = Vitals(clock, zone_data := r.choice(world.scenario.zone_data))
+        events = Sinks(SimEvents(world, name), vitals)
         loaded = None if files is None else LoadedFiles(files, clock.monotonic())
         self.own = OwnFiles(loaded, name, clock, events)
-        stores = RedisStores(world.network.open_link(timing.timeout), KEYS, f'{{"client":"{name}"}}')
+        stores = RedisStores(world.network.open_link(timing.timeout, vitals), KEYS, f'{{"client":"{name}"}}')
         size = world.scenario.message_size
         self.elector = Elector(
             stores,
@@ -158,9 +162,10 @@ class Instance:
             clock,
             events,
             instance=name,
-            zone_data=(zone_data := r.choice(world.scenario.zone_data)),
+            zone_data=zone_data,
+            vitals=vitals,
             record=lambda term: instance_record(
-                term, self.own, clock, host="sim", pid=1, version="sim", tzdata=zone_data, lag_ms=0
+                term, self.own, vitals, clock, host="sim", pid=1, version="sim", tzdata=zone_data, lag_ms=0
             ),
             saw_applied=self.own.saw,
             new_id=lambda: next(ids),
@@ -173,6 +178,7 @@ class Instance:
             events,
             Definitions(KEYS.namespace, lambda task, queue, options: plain_template(queue, options, size)),
             FileEntries(stores.open_files, self.own, events, timing=timing, new_id=lambda: next(ids)),
+            vitals,
             version="sim",
             zone_data=zone_data,
             new_tag=lambda: next(ids),

@@ -14,7 +14,7 @@ import redis.exceptions
 from redis._parsers.base import BaseParser
 
 from beatd.store.connect import RedisAddress
-from beatd.store.link import Link
+from beatd.store.link import Link, Listener
 from beatd.store.rights import Rights
 from tests.sim.loop import CURRENT, Process, VirtualLoop
 from tests.sim.redis import Server, rows_after
@@ -42,17 +42,19 @@ class Network:
         self._backlog: deque[tuple[Connection, Commands]] = deque()
         self._blocked: list[_Blocked] = []
 
-    def open_link(self, timeout: float) -> Callable[[], Awaitable[Link]]:
+    def open_link(self, timeout: float, listener: Listener | None = None) -> Callable[[], Awaitable[Link]]:
         """What RedisStores takes: opens real links over this network."""
         address = RedisAddress("redis://sim", timeout)
 
         network = self
 
         class SimLink(Link):
-            def __init__(self, address: RedisAddress, rights: Rights | None = None) -> None:
-                super().__init__(address, rights, Connection(network))  # type: ignore[arg-type]
+            def __init__(
+                self, address: RedisAddress, rights: Rights | None = None, listener: Listener | None = None
+            ) -> None:
+                super().__init__(address, rights, listener, Connection(network))  # type: ignore[arg-type]
 
-        return lambda: SimLink.open(address)
+        return lambda: SimLink.open(address, listener=listener)
 
     def delay(self) -> float:
         """Of one message, one way."""
@@ -128,10 +130,12 @@ class Network:
             if command == b"SUBSCRIBE":
                 connection.channels.append(words[1])
                 connection.answer([b"subscribe", words[1], len(connection.channels)])
-            elif command == b"XREAD" and (reply := self.server.execute(words)) is None:
+                continue
+            reply = self.server.execute(words)
+            if reply is None and command == b"XREAD" and b"BLOCK" in words:
                 self._block(connection, words)
             else:
-                connection.answer(reply if command == b"XREAD" else self.server.execute(words))
+                connection.answer(reply)
         self._deliver()
         self.executed()
 

@@ -4,8 +4,9 @@ import traceback
 
 import pytest
 
+from beatd.core.masking import mask_url
 from beatd.errors import ConfigInvalid
-from beatd.store.connect import RedisAddress, mask_url, new_connection, open_client
+from beatd.store.connect import RedisAddress, new_connection, open_client
 
 ACCEPTED = [
     ("redis://localhost:6379/0", "redis://localhost:6379/0"),
@@ -50,6 +51,7 @@ def test_a_url_is_shown_without_what_could_be_a_secret(url: str, shown: str) -> 
         "unix://user:CANARY@host",
         "unix:///run@CANARY",
         "redis://user:CANARY@host:99999/0/1",
+        "redis://:CANARY",
         "CANARY",
         "",
     ],

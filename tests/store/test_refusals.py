@@ -32,6 +32,7 @@ from beatd.store.refusals import NewerFormat, PermissionMissing, StoreSpoilt, un
         ("CROSSSLOT Keys in request don't hash to the same slot", AccessDenied),
         ("MOVED 3999 127.0.0.1:6381", AccessDenied),
         ("ERR The user executing the script can't run this command or subcommand", PermissionMissing),
+        ("ERR ACL failure in script: User bob has no permissions to run the 'lpush' command", PermissionMissing),
         ("ERR Error running script: @user_script: 284: -OOM command not allowed", WritesRefused),
         ("DENIED Redis is running in protected mode", AccessDenied),
         ("FENCED another owner leads", LeaseLost),

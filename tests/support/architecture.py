@@ -37,6 +37,7 @@ PURE = frozenset(
             "types",
             "typing",
             "unicodedata",
+            "urllib.parse",
             "uuid",
             "zlib",
             "zoneinfo",

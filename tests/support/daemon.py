@@ -17,16 +17,18 @@ from typing import Any, Final
 
 import redis
 
+from beatd.daemon.event_table import faults_of
+from beatd.daemon.log_lines import EventText
+
 ROOT: Final = Path(__file__).parents[2]
 PATIENCE_S: Final = 20.0
 STOP_TIMEOUT_S: Final = 10.0
-_LINE: Final = re.compile(r"^[\d:.]+ (?P<level>[A-Z]+) +(?P<event>[a-z_]+) ?(?P<fields>.*)$")
-_FIELD: Final = re.compile(r'(\w+)=("[^"]*"|\S*)')
+_INSTANT: Final = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{3}Z")
 
 
 @dataclass(frozen=True, slots=True)
 class Event:
-    """One line of the log. ``at`` is when it was read, monotonic seconds."""
+    """One line of the log. ``at`` is when it was read, monotonic seconds; ``line`` is as the text form shows it."""
 
     name: str
     fields: Mapping[str, str]
@@ -38,6 +40,7 @@ class Event:
 class _Log:
     lines: list[str] = field(default_factory=list)
     events: list[Event] = field(default_factory=list)
+    faults: list[str] = field(default_factory=list)
     ended: bool = False
     grown: threading.Condition = field(default_factory=threading.Condition)
 
@@ -46,6 +49,7 @@ class Daemon:
     """One `beatd run`. ``config`` is written as JSON, which is YAML, into ``folder/schedules.yaml``.
 
     Without a url it runs on its private server in that folder. ``program``: what runs beatd's command line.
+    ``http`` None: what it does by itself.
     """
 
     def __init__(
@@ -56,6 +60,7 @@ class Daemon:
         config: Mapping[str, Any] | None = None,
         lease_ttl: str | None = "2s",
         arguments: Sequence[str] = (),
+        http: str | None = "off",
         stdin: int = subprocess.DEVNULL,
         program: Sequence[str] = ("-m", "beatd"),
         env: Mapping[str, str] | None = None,
@@ -65,6 +70,8 @@ class Daemon:
         self._program = program
         self._env = env or {}
         self._arguments = [*(("--redis", url) if url else ()), *arguments]
+        if http and "--http" not in arguments:
+            self._arguments += ["--http", http]
         if lease_ttl:
             self._arguments += ["--lease-ttl", lease_ttl]
         self._log = _Log()
@@ -90,15 +97,25 @@ class Daemon:
 
     @property
     def log(self) -> str:
-        """All lines since the first start."""
+        """All lines since the first start, as the text form shows them."""
         return "\n".join(self._log.lines)
+
+    @property
+    def faults(self) -> list[str]:
+        """What of stderr is no JSON line, and what the table of events does not know."""
+        return list(self._log.faults)
+
+    def take_faults(self) -> list[str]:
+        """The faults so far, of which nobody is told any more: for a test that expects them."""
+        taken, self._log.faults[:] = self.faults, []
+        return taken
 
     def write(self, config: Mapping[str, Any]) -> None:
         (self.folder / "schedules.yaml").write_text(json.dumps(config, ensure_ascii=False), encoding="utf-8")
 
     def start(self) -> "Daemon":
         """Starts it, and does not wait."""
-        self._log = _Log(self._log.lines, self._log.events)
+        self._log = _Log(self._log.lines, self._log.events, self._log.faults)
         config = self.folder / "schedules.yaml"
         files = ("-c", str(config)) if config.exists() else ()
         self._process = subprocess.Popen(
@@ -173,18 +190,35 @@ class Daemon:
     def _read(process: "subprocess.Popen[str]", log: _Log) -> None:
         assert process.stderr is not None
         for raw in process.stderr:
-            line = raw.rstrip("\n")
-            parsed = _LINE.match(line)
+            line, event = _read_line(raw.rstrip("\n"), log.faults)
             with log.grown:
-                log.lines.append(line)
-                if parsed:
-                    fields = {key: value.strip('"') for key, value in _FIELD.findall(parsed["fields"])}
-                    log.events.append(Event(parsed["event"], fields, line, time.monotonic()))
+                log.lines += line.split("\n")
+                if event:
+                    log.events.append(event)
                 log.grown.notify_all()
         process.stderr.close()
         with log.grown:
             log.ended = True
             log.grown.notify_all()
+
+
+def _read_line(raw: str, faults: list[str]) -> tuple[str, Event | None]:
+    """A line of JSON as people would read it, and the event it tells of; what is wrong with it goes to the faults."""
+    try:
+        said = json.loads(raw)
+        ts, level = said.pop("ts"), said.pop("level")
+    except (ValueError, KeyError, TypeError, AttributeError):
+        faults.append(f"no JSON line: {raw}")
+        return raw, None
+    if not _INSTANT.fullmatch(ts):
+        faults.append(f"ts is {ts!r}")
+    event = said.pop("event", None)
+    if event is None:
+        hint = f"\n  hint: {said['hint']}" if "hint" in said else ""
+        return f"{said.pop('logger')}: {said.pop('msg')}{hint}{said.get('exc', '')}", None
+    faults += faults_of(event, said)
+    text = f"{ts} {level.upper():<7} {EventText(event, said)}"
+    return text, Event(event, {key: str(value) for key, value in said.items()}, text, time.monotonic())
 
 
 class Fleet:

@@ -8,6 +8,7 @@ import signal
 import socket
 import sys
 import threading
+import time
 from collections.abc import Callable
 
 from beatd.cli import main
@@ -38,13 +39,26 @@ def hold_the_interpreter() -> None:
     ctypes.PyDLL(None).sleep(600)
 
 
+def names_are_never_found() -> None:
+    """A name server that doesn't answer: every look-up takes minutes, in whatever thread. From the start, not later."""
+
+
 HANGS: dict[str, Callable[[], None]] = {
-    hang.__name__: hang for hang in (read_a_silent_socket, take_a_lock_twice, compute_for_ever, hold_the_interpreter)
+    hang.__name__: hang
+    for hang in (
+        read_a_silent_socket,
+        take_a_lock_twice,
+        compute_for_ever,
+        hold_the_interpreter,
+        names_are_never_found,
+    )
 }
 
 
 if __name__ == "__main__":
     hang = HANGS[sys.argv.pop(1)]
+    if hang is names_are_never_found:
+        socket.getaddrinfo = lambda *_, **__: time.sleep(600)  # type: ignore[assignment]
     # Run by Python in the main thread, which is the loop's, between two steps of whatever runs there.
     signal.signal(signal.SIGUSR1, lambda number, frame: hang())
     main()

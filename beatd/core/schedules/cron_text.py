@@ -3,6 +3,7 @@
 A compile step of our own, so that no library's release can change what an expression means.
 """
 
+import difflib
 import re
 import zlib
 from collections.abc import Callable
@@ -141,6 +142,17 @@ def _hint(field: Field, text: str) -> str | None:
         return "days before the last one can't be counted in cron: use rrule with BYMONTHDAY=-3"
     if field is WEEKDAY and text == "l":
         return "name the day: friL is the month's last Friday"
+    return _name_hint(field, text)
+
+
+def _name_hint(field: Field, text: str) -> str | None:
+    """The text with the nearest name in place of a word that is none: mon-fri for mon-fry."""
+    shorts = [name[:3] for name in field.names]
+    for word in re.findall(r"[a-z]{2,}", text):
+        if len(word) < 3 or not any(name.startswith(word) for name in field.names):
+            swapped = [name for name in shorts if sorted(name) == sorted(word)]
+            near = swapped or difflib.get_close_matches(word, shorts if len(word) < 5 else field.names, 1)
+            return f"did you mean {text.replace(word, near[0], 1)}?" if near else None
     return None
 
 

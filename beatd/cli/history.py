@@ -1,0 +1,299 @@
+"""`beatd history`: what was fired, what was skipped and why."""
+
+import json
+import os
+import time
+from collections import deque
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from dataclasses import dataclass
+from itertools import islice
+from typing import Any, Final, get_args
+
+import click
+
+from beatd.cli.entries import open_client
+from beatd.cli.main import Common, common_options, output_options
+from beatd.cli.show import instant, lateness, note, plain
+from beatd.cli.slots import display_zone
+from beatd.cli.why import why_idle
+from beatd.core.duration import parse_duration
+from beatd.core.fire import Reason, TaskIds
+from beatd.core.history import Line, lateness_ms
+from beatd.core.instant import FIRST_MS, LAST_MS, read_moment
+from beatd.core.preview import local_text
+from beatd.core.zone import Zone, zone_named
+from beatd.errors import AccessDenied, NotFound, ScheduleInvalid, Unreachable
+from beatd.store.client import Client
+from beatd.store.history import KINDS, Extent, History, Kind
+
+USUAL: Final = 100
+MOST: Final = 100_000  # lines kept to be turned round
+CHUNK: Final = 500
+AGAIN_S: Final = 0.5
+
+
+@dataclass(frozen=True, slots=True)
+class Wanted:
+    """Which lines are asked for; since and until in UTC ms, by when they were written."""
+
+    name: str | None
+    since: int
+    until: int | None
+    reasons: frozenset[str]
+    kinds: tuple[Kind, ...]
+
+    def of(self, lines: Iterable[Line]) -> Iterator[Line]:
+        """Those of some lines."""
+        for line in lines:
+            if self.name is not None and line.name != self.name:
+                continue
+            if self.reasons and line.reason not in self.reasons:
+                continue
+            if self.until is None or line.at <= self.until:
+                yield line
+
+
+@click.command()
+@click.argument("name", required=False)
+@common_options
+@click.option("--entry", metavar="NAME", help="The same as NAME, for one that begins with a dash.")
+@click.option("--since", metavar="WHEN", help="From this instant on, or for so long: 1h.")
+@click.option("--until", metavar="WHEN", help="Up to this instant, or so long ago.")
+@click.option("--reason", "reasons", multiple=True, type=click.Choice(get_args(Reason)), help="Skips of this reason.")
+@click.option("--fires", is_flag=True, help="What was fired, alone.")
+@click.option("--skips", is_flag=True, help="What was skipped, alone.")
+@click.option(
+    "-n", "count", type=click.IntRange(0, MOST), help=f"The last so many; 0: all [{USUAL}; with --since all]."
+)
+@click.option("-f", "--follow", is_flag=True, help="Go on with what comes, until Ctrl-C.")
+@output_options("table", "json", "ndjson")
+def history(
+    common: Common,
+    name: str | None,
+    entry: str | None,
+    since: str | None,
+    until: str | None,
+    reasons: tuple[str, ...],
+    count: int | None,
+    output: str,
+    *,
+    fires: bool,
+    skips: bool,
+    follow: bool,
+) -> None:
+    """Show what was fired and what was skipped, with the reason; the newest last.
+
+    \b
+    beatd history nightly-report              why did it not run?
+    beatd history --since 1h --reason missed
+    beatd history -f -o ndjson
+
+    LATE counts from the slot and the entry's jitter. A skip can stand for a range of slots. --since and --until go by
+    when a line was written; without an offset they are wall time in BEATD_TZ, or UTC.
+    """
+    if follow and (until is not None or output == "json"):
+        raise click.UsageError("--follow has no end: without --until, and with -o table or ndjson")
+    if reasons and fires and not skips:
+        raise click.UsageError("--reason is about skips, and --fires leaves them out")
+    if name is not None and entry not in (None, name):
+        raise click.UsageError(f"one entry at a time: found {name!r} and --entry {entry!r}")
+    shown_zone = os.environ.get("BEATD_TZ")
+    zone = display_zone(shown_zone) if shown_zone else zone_named("UTC")
+    with open_client(common) as client:
+        now = client.now_ms()
+        wanted = Wanted(
+            name if entry is None else entry,
+            0 if since is None else _instant("--since", since, zone, now),
+            None if until is None else _instant("--until", until, zone, now),
+            frozenset(reasons),
+            _kinds(fires=fires, skips=skips or bool(reasons)),
+        )
+        if count is None:
+            count = USUAL if since is None else 0
+        printer = Printer(output, client.keys.namespace, zone, shown_zone, named=wanted.name is None)
+        _show(client, wanted, count, printer, now, follow=follow)
+
+
+def _show(client: Client, wanted: Wanted, count: int, printer: "Printer", now: int, *, follow: bool) -> None:
+    past = History(client, wanted.kinds, wanted.name)
+    after = past.tips()
+    printed = 0
+    for chunk in _chunks(_past(past, wanted, count, dict(after))):
+        printer.print(chunk, past.jitters)
+        printed += len(chunk)
+    if not follow:
+        printer.end()
+    if not count or printed < count:
+        _tell_trimmed(past.extents(), wanted.since)
+    if wanted.name is not None:
+        _tell_state(client, wanted.name, now, none=not printed and not follow)
+    elif not printed and not follow:
+        note("there are no rows" if wanted == Wanted(None, 0, None, frozenset(), KINDS) else "there are no such rows")
+    if follow:
+        _follow(past, after, wanted, printer)
+
+
+def _past(past: History, wanted: Wanted, count: int, up_to: dict[Kind, Any]) -> Iterator[Line]:
+    """The lines there are, oldest first: all of them, page by page, or the last so many."""
+    if wanted.until is not None:
+        end = (wanted.until, 2**64 - 1)
+        up_to = {kind: min(last, end) for kind, last in up_to.items()}
+    if not count:
+        return wanted.of(past.forwards(wanted.since, up_to))
+    newest = deque(islice(wanted.of(past.backwards(wanted.since, up_to)), count))
+    return reversed(newest)
+
+
+def _follow(past: History, after: dict[Kind, Any], wanted: Wanted, printer: "Printer") -> None:
+    """What comes, for ever. Redis may go and come back."""
+    away = False
+    while True:
+        try:
+            lines = past.wait(after, AGAIN_S)
+            for chunk in _chunks(wanted.of(lines)):
+                printer.print(chunk, past.jitters)
+        except AccessDenied:
+            raise
+        except Unreachable as error:
+            if not away:
+                note(f"{error.message}; waiting for it")
+            away = True
+            time.sleep(AGAIN_S)
+            continue
+        if away:
+            note("it answers again")
+        away = False
+
+
+def _chunks(lines: Iterable[Line]) -> Iterator[list[Line]]:
+    lines = iter(lines)
+    return iter(lambda: list(islice(lines, CHUNK)), [])
+
+
+def _kinds(*, fires: bool, skips: bool) -> tuple[Kind, ...]:
+    if fires == skips:
+        return KINDS
+    return ("hist",) if fires else ("skip",)
+
+
+def _instant(flag: str, text: str, zone: Zone, now: int) -> int:
+    """An instant, UTC ms; a duration counts back from now. Raises UsageError for what is neither."""
+    try:
+        return max(0, now - parse_duration(text))
+    except ScheduleInvalid:
+        pass
+    try:
+        return max(0, read_moment(flag, text, zone).ms)
+    except ScheduleInvalid as error:
+        raise click.UsageError(f"{error.message}; or for how long: 2h") from error
+
+
+def _tell_trimmed(extents: Mapping[Kind, Extent], since: int) -> None:
+    """Says where the kept rows begin, if more was asked for."""
+    for kind, extent in extents.items():
+        if extent.oldest is None or extent.oldest <= since or extent.trimmed is False:
+            continue
+        what = "fires" if kind == "hist" else "skips"
+        gone = f"older {what} were trimmed; " if extent.trimmed else ""
+        note(f"{gone}the oldest of the {what} that are kept is of {instant(extent.oldest)}")
+
+
+def _tell_state(client: Client, name: str, now: int, *, none: bool) -> None:
+    """How an entry stands, for whoever asks why it did not run. Raises NotFound where it has no row either."""
+    row = client.find(name)
+    if row is None:
+        if none:
+            raise NotFound(f"there is no entry {name!r}, and no row of it", hint="beatd ls shows the names")
+        note(f"there is no entry {name!r} any more")
+        return
+    note(f"{name}{' has no such row: it' if none else ''} {why_idle(row, now)}")
+
+
+class Printer:
+    """Prints lines as they come: columns that only grow, or JSON."""
+
+    def __init__(self, output: str, namespace: str, zone: Zone, shown_zone: str | None, *, named: bool) -> None:
+        self._output = output
+        self._ids = TaskIds(namespace)
+        self._zone = zone
+        self._local = shown_zone if shown_zone and not zone.is_utc else None
+        self._named = named
+        self._widths: list[int] = []
+        self._begun = False
+
+    def print(self, lines: list[Line], jitters: Callable[[Iterable[str]], Mapping[str, int]]) -> None:
+        """Prints some lines."""
+        known = jitters(line.name for line in lines if line.what == "fired" and line.name is not None)
+        rows = [self._row(line, known.get(line.name or "", 0)) for line in lines]
+        if self._output == "table":
+            self._print_table(rows)
+        elif self._output == "ndjson":
+            click.echo("\n".join(_json(row) for row in rows))
+        else:
+            self._print_json(rows)
+        self._begun = self._begun or bool(rows)
+
+    def end(self) -> None:
+        """After the last of them."""
+        if self._output == "json":
+            click.echo("\n]" if self._begun else "[]")
+
+    def _row(self, line: Line, jitter: int) -> dict[str, Any]:
+        slot = line.slot
+        return {
+            "slot": instant(slot),
+            "local": None if slot is None or not FIRST_MS <= slot <= LAST_MS else local_text(slot, self._zone),
+            "name": line.name,
+            "what": line.what,
+            "reason": line.reason,
+            "count": line.count or None,
+            "at_least": line.at_least,
+            "last": instant(line.last),
+            "lateness_ms": lateness_ms(line, jitter),
+            "task_id": self._task_id(line),
+            "at": instant(line.at),
+            "epoch": line.epoch,
+            **({"text": line.text} if line.text is not None else {}),
+        }
+
+    def _task_id(self, line: Line) -> str | None:
+        if line.what != "fired" or line.name is None or line.slot is None:
+            return None
+        try:
+            return self._ids.of(line.name, line.slot)
+        except UnicodeEncodeError:  # a name that another client wrote in no encoding of ours
+            return None
+
+    def _print_json(self, rows: list[dict[str, Any]]) -> None:
+        """One list, an object a line, with nothing after the last one yet."""
+        for number, row in enumerate(rows):
+            click.echo(f"{',' if self._begun or number else '['}\n  {_json(row)}", nl=False)
+
+    def _print_table(self, rows: list[dict[str, Any]]) -> None:
+        heads = ["SLOT", *([self._local] if self._local else []), *(["NAME"] if self._named else [])]
+        heads += ["WHAT", "COUNT", "LATE", "TASK ID"]
+        cells = [self._cells(row) for row in rows]
+        before = self._widths
+        self._widths = [
+            max(*(len(row[i]) for row in [heads, *cells]), before[i] if before else 0) for i in range(len(heads))
+        ]
+        for row in cells if self._begun else [heads, *cells]:
+            click.echo("  ".join(cell.ljust(w) for cell, w in zip(row, self._widths, strict=True)).rstrip())
+
+    def _cells(self, row: Mapping[str, Any]) -> list[str]:
+        ranged = row["last"] != row["slot"] and row["last"] is not None
+        slot = f"{row['slot']} to {row['last']}" if ranged else row["slot"] or "-"
+        count = "-" if row["count"] is None else f"{row['count']:,}{'+' if row['at_least'] else ''}"
+        what = f"{row['what']}: {row.get('text') or row['reason']}" if row["what"] != "fired" else "fired"
+        late = row["lateness_ms"]
+        named = [_printable(row["name"] or "-")] if self._named else []
+        local = [str(row["local"] or "-")] if self._local else []
+        return [slot, *local, *named, what, count, "-" if late is None else lateness(late), row["task_id"] or "-"]
+
+
+def _printable(text: str) -> str:
+    return text if text.isprintable() else ascii(text)
+
+
+def _json(row: Mapping[str, Any]) -> str:
+    return plain(json.dumps(row, ensure_ascii=False))

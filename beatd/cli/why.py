@@ -1,0 +1,36 @@
+"""How one entry stands, in a sentence, for whoever asks why it did not run."""
+
+from beatd.cli.entries import pause_of, why_invalid
+from beatd.cli.show import distance, instant
+from beatd.store.entries import Row
+
+
+def why_idle(row: Row, now: int) -> str:
+    """The rest of a sentence that begins with its name: `is paused by ann@web-1 since ...: a deploy`."""
+    state, since = row.state_at(now), row.since(now)
+    from_then = "" if since is None else f" since {instant(since)}"
+    if state == "scheduled":
+        return _when(row, now)
+    if state == "paused":
+        return f"is paused{_pause(row, now, from_then)}"
+    reasons = {
+        "invalid": f": {why_invalid(row) or 'its definition can not be read'}",
+        "blocked": ": its queue is a key of another type, which takes no message",
+        "finished": ": its schedule has no slot after that, or its runs are used up",
+    }
+    return f"is {state}{from_then}{reasons.get(state, '')}"
+
+
+def _when(row: Row, now: int) -> str:
+    if row.moment is None or row.moment < 0:
+        return "is scheduled, and waits for a leader to plan it"
+    if row.moment > now:
+        return f"is scheduled; its next moment is {instant(row.moment)}, {distance(row.moment - now)}"
+    return f"is due since {instant(row.moment)}, and was not fired yet: beatd status tells whether anybody leads"
+
+
+def _pause(row: Row, now: int, from_then: str) -> str:
+    found = pause_of(row, now) or {"who": "", "note": ""}
+    by = f" by {found['who']}" if found["who"] else ""
+    until = f" until {found['until']}" if found.get("until") else ""
+    return f"{by}{from_then}{until}{': ' if found['note'] else ''}{found['note']}"

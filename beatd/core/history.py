@@ -1,0 +1,96 @@
+"""The rows of the two histories, unpacked: a line a fire, a line a skip, and one for what nobody can read."""
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Final, Literal
+
+from beatd.core.fire import UNIT_SEPARATOR
+from beatd.core.shown import shown
+from beatd.core.span import EXACT_COUNT
+
+RECORD_SEPARATOR: Final = "\x1e"
+What = Literal["fired", "skipped", "unreadable"]
+_LONGEST: Final = 15  # digits of a number of ours
+
+
+@dataclass(frozen=True, slots=True)
+class Line:
+    """One fire or skip. Instants in UTC ms.
+
+    at: when it was decided. slot: of a skip the first of its range, ``last`` the last one. count: how many slots lie in
+    the range, 0 where nobody has counted. text: of an unreadable row what was found.
+    """
+
+    what: What
+    at: int
+    name: str | None = None
+    slot: int | None = None
+    last: int | None = None
+    reason: str | None = None
+    count: int = 1
+    epoch: int | None = None
+    text: str | None = None
+
+    @property
+    def at_least(self) -> bool:
+        """Whether there may be more slots than the count says."""
+        return self.what == "skipped" and self.count >= EXACT_COUNT
+
+
+def lines_of(what: Literal["fired", "skipped"], at: int, fields: Mapping[bytes, bytes]) -> list[Line]:
+    """The lines of one row, oldest slot first. ``at`` is the instant of the row's id, for rows that name none."""
+    packed = fields.get(b"fires" if what == "fired" else b"skips")
+    if packed is None:
+        names = ", ".join(sorted(_text(field) for field in fields))
+        return [Line("unreadable", at, text=f"a row with the fields {shown(names)}")]
+    at = _whole(_text(fields.get(b"at", b""))) or at
+    epoch = _whole(_text(fields.get(b"epoch", b"")))
+    unpack = _fires if what == "fired" else _skips
+    pieces = _text(packed).split(RECORD_SEPARATOR)
+    return [line for piece in pieces for line in unpack(piece, at, epoch)]
+
+
+def _fires(piece: str, at: int, epoch: int | None) -> Iterator[Line]:
+    name, _, packed = piece.partition(UNIT_SEPARATOR)
+    slots = [_whole(text) for text in packed.split(",")]
+    if not name or None in slots:
+        yield Line("unreadable", at, name or None, text=shown(piece))
+        return
+    for slot in slots:
+        yield Line("fired", at, name, slot, slot, epoch=epoch)
+
+
+def _skips(piece: str, at: int, epoch: int | None) -> Iterator[Line]:
+    name, _, packed = piece.partition(UNIT_SEPARATOR)
+    for part in packed.split(";"):
+        reason, *texts = part.split(":")
+        numbers = [_whole(text) for text in texts]
+        if not name or not reason or len(numbers) != 3 or None in numbers:
+            yield Line("unreadable", at, name or None, text=shown(f"{name}{UNIT_SEPARATOR}{part}"))
+            continue
+        count, first, last = numbers
+        yield Line("skipped", at, name, first, last, reason, count or 0, epoch)
+
+
+def lateness_ms(line: Line, jitter: int) -> int | None:
+    """How long after its slot and the entry's jitter a slot was fired; None of what was not.
+
+    The jitter is the one of today: where that can't have been the one of the fire, it does not count.
+    """
+    if line.what != "fired" or line.slot is None:
+        return None
+    late = line.at - line.slot
+    return late - jitter if jitter <= late else late
+
+
+def percentile(ordered: Sequence[int], percent: int) -> int | None:
+    """The smallest value that so many percent of them don't exceed; None without values."""
+    return ordered[-(-len(ordered) * percent // 100) - 1] if ordered else None
+
+
+def _whole(text: str) -> int | None:
+    return int(text) if text.isascii() and text.isdigit() and len(text) <= _LONGEST else None
+
+
+def _text(raw: bytes) -> str:
+    return raw.decode("utf-8", "surrogateescape")

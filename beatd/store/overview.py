@@ -1,0 +1,215 @@
+"""Reading what `beatd status` sums up: lease, instances, entries by state, how late the last fires were, refusals.
+
+A handful of round trips at any number of entries: what would take longer to count is taken from the leader, who counts
+now and then.
+"""
+
+from collections import Counter
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import replace
+from functools import partial
+from itertools import chain, islice
+from typing import Any, Final, TypeVar
+
+from beatd.core.overview import STATES, Counts, Overview, Refusal
+from beatd.store.client import Client
+from beatd.store.history import History
+from beatd.store.key_types import spoilt_keys
+from beatd.store.lease import applied_command, applied_of
+from beatd.store.refusals import StoreSpoilt
+from beatd.store.spoilt import instant, object_of, score
+
+FIRES: Final = 1_000  # of which lateness is told
+SKIPS: Final = 500  # among which refusals are looked for
+REFUSALS: Final = 5
+PAGE: Final = 1_000
+COUNTED: Final = 20_000  # entries outside the timetable that are counted one by one
+FRESH_MS: Final = 300_000  # how old the leader's own count may be
+# Skips that nobody asked for; the others follow from an edit, or from a later slot that stood for this one.
+REFUSED: Final[Mapping[str, str]] = {
+    "missed": "it was later than its grace, and catchup is none",
+    "expired": "it was past its deadline, or its message had expired",
+    "dropped": "more had piled up than catchup_limit",
+    "past": "its only instant had passed",
+    "invalid": "its definition could not be read",
+    "undeliverable": "the broker did not take it",
+}
+OUT_STATES: Final = ("invalid", "disabled", "paused", "finished")  # of several reasons the first is the state
+_NO_DUE: Final[tuple[int | None, int]] = (None, 0)
+_NO_FIRE: Final[tuple[list[int], int | None]] = ([], None)
+_NO_REFUSAL: Final[list[Refusal]] = []
+_T = TypeVar("_T")
+
+
+def read_overview(client: Client) -> Overview:
+    """Reads it all. What another client has spoilt counts as missing, and is told. Raises Unreachable."""
+    fleet = read_fleet(client)
+    leader = fleet.instances.get(fleet.lease.get("host", ""), {})
+    counts, invalid = _outlived(partial(_counted, client, fleet.now, leader), (fleet.counts, _NO_REFUSAL))
+    late, since = _outlived(partial(History(client, ("hist",)).lateness, FIRES), _NO_FIRE)
+    refusals = [_outlived(partial(read, client), _NO_REFUSAL) for read in (_blocked, _skipped)]
+    refusals.append(list(_of_instances(fleet)))
+    return replace(
+        fleet,
+        counts=counts,
+        late_ms=late,
+        late_since=since,
+        refusals=sorted(chain(invalid, *refusals), key=lambda each: -(each.at or 0))[:REFUSALS],
+        spoilt=list(spoilt_keys(client).values()),
+    )
+
+
+def read_fleet(client: Client) -> Overview:
+    """Lease, instances and what waits, without counting anything. Raises Unreachable."""
+    key = client.keys.key
+    lease, instances, applied, time = client.ask(
+        ("HGETALL", key("lease")), ("HGETALL", key("inst")), applied_command(client.keys), ("TIME",)
+    )
+    seconds, micros = _sound(time)
+    now = int(seconds) * 1000 + int(micros) // 1000
+    held = {_text(name): _text(value) for name, value in _pairs(_sound(lease, []))}
+    records = {_text(name): object_of(text) for name, text in _pairs(_sound(instances, []))}
+    oldest, unplanned = _outlived(partial(_due, client, now), _NO_DUE)
+    return Overview(
+        now=now,
+        lease=held,
+        counts=Counts({}, now),
+        instances=records,
+        applied=applied_of(_sound(applied, (None, None, None))),
+        oldest_due=oldest,
+        unplanned=unplanned,
+    )
+
+
+def _due(client: Client, now: int) -> tuple[int | None, int]:
+    """The oldest moment that has come, and how many entries wait to be planned from an instant that has come."""
+    due = client.keys.key("due")
+    oldest, unplanned = client.request(
+        ("ZRANGEBYSCORE", due, 0, now, "WITHSCORES", "LIMIT", 0, 1), ("ZCOUNT", due, -now, "(0")
+    )
+    return (score(oldest[1]) if oldest else None), int(unplanned)
+
+
+def _counted(client: Client, now: int, leader: Mapping[str, Any]) -> tuple[Counts, list[Refusal]]:
+    """Entries by state, and some of those that are invalid. Off by those that are edited meanwhile."""
+    key = client.keys.key
+    total, out, hold, blocked = client.request(
+        ("HLEN", key("rev")), ("HLEN", key("out")), ("HLEN", key("hold")), ("ZCARD", key("blocked"))
+    )
+    told = told_counts(leader, now)
+    if out + hold > COUNTED and told is not None:
+        return told, []
+    invalid: list[Refusal] = []
+    found: Counter[str] = Counter(blocked=blocked)
+    for name, text in _scan(client, "out"):
+        why = object_of(text)
+        state = next((reason for reason in OUT_STATES if reason in why), "disabled")
+        found[state] += 1
+        if state == "invalid" and len(invalid) < REFUSALS:
+            invalid.append(_invalid(_text(name), why["invalid"]))
+    found["scheduled"] = max(0, total - out - blocked)
+    for state, count in _held(client, now):
+        found[state] -= count
+        found["paused"] += count
+    return Counts({state: max(0, found[state]) for state in STATES}, now), invalid
+
+
+def told_counts(leader: Mapping[str, Any], now: int) -> Counts | None:
+    """What the leader says it has counted lately; None where that is old or can't be read."""
+    states, at = leader.get("entries"), instant(leader.get("counted_at"))
+    if not isinstance(states, dict) or at is None or at < now - FRESH_MS:
+        return None
+    if not all(isinstance(states.get(state), int) for state in STATES):
+        return None
+    return Counts({state: states[state] for state in STATES}, at)
+
+
+def _held(client: Client, now: int) -> Iterator[tuple[str, int]]:
+    """The states from which a pause with an end takes entries while it runs."""
+    page: list[bytes] = []
+    for name, text in _scan(client, "hold"):
+        if (instant(object_of(text).get("until")) or 0) > now:
+            page.append(name)
+        if len(page) == PAGE:
+            yield from _under_pause(client, page)
+            page = []
+    if page:
+        yield from _under_pause(client, page)
+
+
+def _under_pause(client: Client, names: Sequence[bytes]) -> Iterator[tuple[str, int]]:
+    key = client.keys.key
+    outs, blocked = client.request(("HMGET", key("out"), *names), ("ZMSCORE", key("blocked"), *names))
+    for text, moment in zip(outs, blocked, strict=True):
+        if text is None:
+            yield ("scheduled" if moment is None else "blocked"), 1
+        elif next((reason for reason in OUT_STATES if reason in object_of(text)), "") == "finished":
+            yield "finished", 1
+
+
+def _scan(client: Client, kind: str) -> Iterator[tuple[bytes, bytes]]:
+    """A whole hash, page by page."""
+    cursor = b"0"
+    while True:
+        cursor, flat = client.request(("HSCAN", client.keys.key(kind), cursor, "COUNT", PAGE))[0]
+        yield from _pairs(flat)
+        if cursor == b"0":
+            return
+
+
+def _invalid(name: str, found: Any) -> Refusal:
+    known = found if isinstance(found, dict) else {}
+    why = str(known.get("why") or "its definition can't be read")
+    return Refusal(instant(known.get("at")), name, "invalid", why)
+
+
+def _blocked(client: Client) -> list[Refusal]:
+    flat = client.request(("ZRANGE", client.keys.key("blocked"), 0, REFUSALS - 1, "WITHSCORES"))[0]
+    why = "its queue is a key of another type"
+    return [Refusal(abs(score(raw) or 0), _text(name), "blocked", why) for name, raw in _pairs(flat)]
+
+
+def _skipped(client: Client) -> list[Refusal]:
+    """The newest skips that nobody asked for, one an entry."""
+    history = History(client, ("skip",))
+    found: dict[str, Refusal] = {}
+    for line in islice(history.backwards(0, history.tips()), SKIPS):
+        why = REFUSED.get(line.reason or "")
+        if why is not None and line.name is not None and line.name not in found:
+            found[line.name] = Refusal(line.at, line.name, str(line.reason), why)
+            if len(found) == REFUSALS:
+                break
+    return list(found.values())
+
+
+def _of_instances(fleet: Overview) -> Iterator[Refusal]:
+    """What living instances were refused last."""
+    for name, record in fleet.living.items():
+        told = record.get("last_refusal")
+        if isinstance(told, dict):
+            yield Refusal(instant(told.get("at")), name, "instance", str(told.get("error")))
+
+
+def _outlived(read: Callable[[], _T], otherwise: _T) -> _T:
+    """What is read, or what stands for it where a key is not what beatd keeps there: that is told by itself."""
+    try:
+        return read()
+    except StoreSpoilt:
+        return otherwise
+
+
+def _sound(reply: Any, otherwise: Any = None) -> Any:
+    if isinstance(reply, StoreSpoilt) and otherwise is not None:
+        return otherwise
+    if isinstance(reply, Exception):
+        raise reply
+    return reply
+
+
+def _pairs(flat: Sequence[bytes]) -> Iterator[tuple[bytes, bytes]]:
+    return zip(flat[::2], flat[1::2], strict=True)
+
+
+def _text(raw: bytes) -> str:
+    """For people: a name in no encoding of ours is shown with marks in it."""
+    return raw.decode(errors="replace")

@@ -1,0 +1,74 @@
+"""Alive and ready, from values: one row of the table for each thing that may be amiss."""
+
+from dataclasses import replace
+from typing import Any
+
+import pytest
+
+from beatd.core.health import Seen, alive, ready
+
+LEADER = Seen(answered_ago=0.1, leads=True, has_bid=True, checked_ago=0.5, zone_data="2026a", stored_zone_data="2026a")
+STANDBY = replace(LEADER, leads=False, checked_ago=None)
+
+
+@pytest.mark.parametrize("missed, well", [(0, True), (1, True), (2, False), (11, False)])
+def test_a_loop_is_alive_until_two_samples_of_its_pulse_were_missed(missed: int, well: bool) -> None:
+    assert alive(missed).ok is well
+    assert ready(replace(LEADER, missed=missed)).ok is well
+
+
+@pytest.mark.parametrize("seen", [LEADER, STANDBY])
+def test_a_leader_without_lag_and_a_candidate_are_ready(seen: Seen) -> None:
+    assert ready(seen).ok
+
+
+@pytest.mark.parametrize("seen", [LEADER, STANDBY])
+@pytest.mark.parametrize("what, amiss, told", [
+    ("running", {"stopping": True}, "stopping"),
+    ("config", {"config_error": "s.yaml:1:1: E020 the bracket"}, "s.yaml:1:1: E020 the bracket"),
+    ("redis", {"answered_ago": None}, "not answered yet"),
+    ("redis", {"answered_ago": 2.1, "trouble": "Connection refused"}, "2.1 s ago: Connection refused"),
+    ("zone_data", {"stored_zone_data": "2026b"}, "2026a here, the timetable was planned with 2026b"),
+])  # fmt: skip
+def test_what_is_amiss_is_told_on_a_leader_and_on_a_standby(
+    seen: Seen, what: str, amiss: dict[str, Any], told: str
+) -> None:
+    verdict = ready(replace(seen, **amiss))
+    assert [name for name, finding in verdict.findings.items() if not finding.ok] == [what]
+    assert told in verdict.findings[what].detail
+
+
+@pytest.mark.parametrize("own, stored", [("2026b", "2026a"), ("2026b", ""), ("", "2026a")])
+def test_zone_data_that_are_newer_or_can_not_be_compared_are_fine(own: str, stored: str) -> None:
+    assert ready(replace(LEADER, zone_data=own, stored_zone_data=stored)).ok
+
+
+@pytest.mark.parametrize("amiss, told", [
+    ({"lag": 60.1}, "60.1 s behind"),
+    ({"checked_ago": None, "trouble": "a hash there"}, "not looked at yet: a hash there"),
+    ({"checked_ago": 5.5}, "for 6 s"),
+])  # fmt: skip
+def test_a_leader_that_is_behind_or_does_not_look_is_not_ready(amiss: dict[str, Any], told: str) -> None:
+    finding = ready(replace(LEADER, **amiss)).findings["timetable"]
+    assert not finding.ok
+    assert told in finding.detail
+    assert ready(replace(STANDBY, **amiss)).ok
+
+
+def test_a_leader_that_is_a_minute_behind_is_still_ready() -> None:
+    assert ready(replace(LEADER, lag=60.0)).ok
+
+
+@pytest.mark.parametrize("amiss, told", [
+    ({"has_bid": False}, "nothing is known"),
+    ({"hindrance": "it can't fire: x"}, "it can't fire: x"),
+])  # fmt: skip
+def test_a_candidate_that_could_not_lead_is_not_ready(amiss: dict[str, Any], told: str) -> None:
+    verdict = ready(replace(STANDBY, **amiss))
+    assert not verdict.ok
+    assert told in verdict.findings["lease"].detail
+
+
+def test_a_newer_format_is_told_as_such() -> None:
+    text = "the stored format is 2, this instance speaks 1"
+    assert ready(replace(STANDBY, hindrance=text, newer_format=True)).findings["format"] == (False, text)
