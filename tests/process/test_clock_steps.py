@@ -1,14 +1,13 @@
 """The clock of Redis is set, or is another than that of the host: slots go by it, nothing fires twice, it is told."""
 
 import time
-from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 import redis
 
 from tests.support.clock import ShiftedClock
-from tests.support.scenes import OpenLedger, StartDaemon, T, fast_entries, now_ms, wait_until
+from tests.support.scenes import OpenLedger, StartDaemon, StartRedis, T, fast_entries, now_ms, wait_until
 from tests.support.servers import RedisServer
 
 HOUR_S = 3_600
@@ -21,9 +20,7 @@ def clock(tmp_path: Path) -> ShiftedClock:
 
 
 @pytest.fixture
-def server(
-    clock: ShiftedClock, start_redis: Callable[..., RedisServer], monkeypatch: pytest.MonkeyPatch
-) -> RedisServer:
+def server(clock: ShiftedClock, start_redis: StartRedis, monkeypatch: pytest.MonkeyPatch) -> RedisServer:
     """With a clock of its own; whatever is started later has the host's."""
     with monkeypatch.context() as patch:
         for name, value in clock.variables.items():

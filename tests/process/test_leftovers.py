@@ -5,18 +5,16 @@ import random
 import signal
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
 from tests.support.daemon import Daemon
 from tests.support.processes import running_in
-from tests.support.scenes import cut_all, fast_entries, wait_until
+from tests.support.scenes import StartDaemon, StartRedis, cut_all, fast_entries, wait_until
 from tests.support.servers import RedisServer, redis_binary, require
 
-StartRedis = Callable[..., RedisServer]
-StartDaemon = Callable[..., Daemon]
 CONFIG = {"schedules": fast_entries(2)}
 MANY = int(os.environ.get("BEATD_TEST_STARTS", "1000"))
 ENDS = {signal.SIGTERM: (0, -signal.SIGTERM), signal.SIGINT: (130,), signal.SIGKILL: (-signal.SIGKILL,)}

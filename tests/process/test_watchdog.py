@@ -8,7 +8,7 @@ import subprocess
 import sys
 import termios
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -16,14 +16,11 @@ from typing import Any
 import pytest
 
 from tests.support import hangs
-from tests.support.daemon import ROOT, Daemon
+from tests.support.daemon import ROOT
 from tests.support.notify import NotifySocket
 from tests.support.processes import alive
-from tests.support.scenes import fast_entries, wait_until
-from tests.support.servers import RedisServer
+from tests.support.scenes import StartDaemon, StartRedis, fast_entries, wait_until
 
-StartRedis = Callable[..., RedisServer]
-StartDaemon = Callable[..., Daemon]
 TTL_S = 2.0
 HANGS = ("read_a_silent_socket", "take_a_lock_twice", "compute_for_ever")
 
