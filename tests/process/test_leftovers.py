@@ -92,7 +92,7 @@ def leaves_nothing(starts: int, server: RedisServer, tmp_path: Path) -> None:
 
 
 def test_starts_and_stops_leave_nothing_behind(start_redis: StartRedis, tmp_path: Path) -> None:
-    leaves_nothing(20, start_redis(), tmp_path)
+    leaves_nothing(16, start_redis(), tmp_path)
 
 
 @pytest.mark.nightly
@@ -112,7 +112,7 @@ def test_connections_that_are_cut_and_files_that_are_read_again_cost_no_descript
     daemon = start_daemon(server.url, config=CONFIG)
     daemon.wait_for("entry_fired")
     with server.client() as client:
-        for number in range(12):
+        for number in range(8):
             if number == 2:  # all that is opened once is open
                 wait_until(lambda: daemon.events("config_reloaded") != [])
                 before = descriptors(daemon)

@@ -17,22 +17,19 @@ def store_due(store: Client, client: redis.Redis) -> None:
     client.zadd(f"{T}:due", {"due": now_ms(client) // HOUR_MS * HOUR_MS})
 
 
-def test_once_applies_the_files_fires_what_is_due_and_ends_with_0(
+def test_once_applies_the_files_fires_what_is_due_and_ends_with_0_though_others_are_due_all_the_time(
     server: RedisServer, client: redis.Redis, store: Client, start_daemon: StartDaemon
 ) -> None:
     store_due(store, client)
-    daemon = start_daemon(server.url, config={"schedules": {"of the file": HOURLY}}, arguments=("--once",))
+    often = fast_entries(5, queue="often")
+    daemon = start_daemon(server.url, config={"schedules": {"of the file": HOURLY, **often}}, arguments=("--once",))
     assert daemon.wait(20) == 0
     assert client.llen("celery") == 1
+    assert client.llen("often") > 5
     assert (client.zscore(f"{T}:due", "of the file") or 0) > now_ms(client)
     assert client.hget(f"{T}:lease", "owner") == b""
     assert len(daemon.events("leader_released")) == 1
     assert daemon.wait_for("stopped").fields["reason"] == "all that was due is fired"
-
-
-def test_once_ends_with_entries_that_are_due_all_the_time(server: RedisServer, start_daemon: StartDaemon) -> None:
-    daemon = start_daemon(server.url, config={"schedules": fast_entries(5)}, arguments=("--once",))
-    assert daemon.wait(20) == 0
 
 
 def test_once_ends_with_1_while_another_one_leads(server: RedisServer, start_daemon: StartDaemon) -> None:
