@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from beatd.core.overview import Overview
     from beatd.store.client import Client
 
-BUDGET_S: Final = 4.0  # after which nothing new is asked of Redis
+BUDGET_S: Final = 3.0  # after which nothing new is asked of Redis
 APART_S: Final = 0.5  # between two looks at the queues
 COLOURS: Final = {"ok": "green", "warn": "yellow", "fail": "red"}
 NOT_ASKED: Final = "not looked at"

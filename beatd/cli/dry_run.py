@@ -57,7 +57,7 @@ def dry_run(settings: Settings, url: str | None, *, once: bool) -> int:
     definitions = Definitions(settings.namespace, partial(compile_template, origin="gen0@dry-run"))
     waiting = list(_planned(_after_files(settings, rows, lefts, now()), definitions, now()))
     heapq.heapify(waiting)
-    NOTICES.info("%s", f"dry run: {len(waiting)} entries wait for a slot; later edits are not followed")
+    NOTICES.info("dry run: %d entries wait for a slot; later edits are not followed", len(waiting))
     while waiting:
         ahead = waiting[0].moment + EARLY_MS - now()
         if ahead <= 0:
@@ -96,9 +96,8 @@ def _after_files(
     wanted = EntrySet.of(settings.entries).hashes
     changes = difference(wanted, owned, held) if settings.files else difference({}, {}, frozenset())
     if settings.files:
-        NOTICES.info(
-            "%s", f"dry run: the files would write {len(changes.puts)} entries and remove {len(changes.removes)}"
-        )
+        puts, removes = len(changes.puts), len(changes.removes)
+        NOTICES.info("dry run: the files would write %d entries and remove %d", puts, removes)
     passed_over = {*changes.puts, *changes.removes, *changes.renames.values()}
     for name, row in rows.items():
         if name not in passed_over and row.state_at(now) == "scheduled":

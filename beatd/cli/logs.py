@@ -66,6 +66,9 @@ def logging_to_stderr(form: str | None) -> Iterator[Logs]:
     sys.unraisablehook = lambda told: _LOG.error("%s", told.err_msg or "a defect", exc_info=told.exc_value)
     try:
         yield logs
+    except Exception as error:
+        _LOG.critical("a defect ended this", exc_info=True)
+        raise SystemExit(1) from error
     finally:
         handler.flush()
         logging.captureWarnings(False)

@@ -8,6 +8,7 @@ import os
 import sys
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from types import TracebackType
 from typing import TYPE_CHECKING, Any, Final, NoReturn
 
 import click
@@ -115,6 +116,7 @@ def main() -> NoReturn:
     """Runs the command line and ends the process with the exit code of the command."""
     learn_secrets(sys.argv[1:], os.environ)
     hide_command_line()
+    sys.excepthook = _show_defect
     try:
         code = cli.main(standalone_mode=False)
     except BeatdError as error:
@@ -227,6 +229,13 @@ def learnt(settings: "Settings") -> "Settings":
     for url in (settings.redis, settings.broker):
         KNOWN.learn(url)
     return settings
+
+
+def _show_defect(kind: type[BaseException], error: BaseException, trace: TracebackType | None) -> None:
+    """As Python does, without secrets."""
+    import traceback
+
+    click.echo(KNOWN.hide("".join(traceback.format_exception(kind, error, trace))), err=True, nl=False)
 
 
 def _tell(error: BeatdError) -> int:

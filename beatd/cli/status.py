@@ -8,7 +8,8 @@ import click
 from beatd.cli.entries import open_client
 from beatd.cli.main import Common, common_options, output_option, print_json
 from beatd.cli.show import distance, lateness, plain, styled
-from beatd.core.overview import OLD_COUNT_MS, STATES, Overview, judged
+from beatd.core.census import STATES
+from beatd.core.overview import OLD_COUNT_MS, Overview, judged
 
 OTHERS: Final = {
     "newer": "later: they count as soon as it leads; give all instances the same files",

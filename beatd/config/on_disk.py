@@ -4,7 +4,7 @@ import asyncio
 import json
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
 
 from beatd.config.load import find_files
 from beatd.config.look import Looker
@@ -15,11 +15,14 @@ from beatd.config.source import STDIN
 from beatd.core.watching import Digests, Reading, Watched
 from beatd.errors import ConfigInvalid
 
+LONGEST_LOOK_S: Final = 30.0
+
 
 class ConfigOnDisk:
     """Fits daemon/watch.FilesOnDisk. ``paths`` are those found at the start; without any they are looked for again.
 
-    ``learn`` hears of every setting that may hold a secret, before anything is told of the files.
+    ``learn`` hears of every setting that may hold a secret, before anything is told of the files. ``look_s``: how many
+    seconds a look may take; a file system that is gone gives no answer for ever.
     """
 
     def __init__(
@@ -28,12 +31,17 @@ class ConfigOnDisk:
         flags: Mapping[str, str | None],
         env: Mapping[str, str],
         learn: Callable[[str | None], None] = lambda secret: None,
+        *,
+        looker: Looker | None = None,
+        look_s: float = LONGEST_LOOK_S,
     ) -> None:
         self._learn = learn
         self._paths = list(paths)
         self._flags = dict(flags)
         self._env = dict(env)
-        self._looker = Looker()
+        self._looker = looker or Looker()
+        self._look_s = look_s
+        self._looking: asyncio.Future[Digests] | None = None  # a look that is under way, perhaps for ever
 
     def found(self) -> bool:
         """Whether there is any file to read."""
@@ -41,8 +49,17 @@ class ConfigOnDisk:
         return bool(self._paths)
 
     async def look(self, watched: Watched) -> Digests:
-        """As a reading would find the files now."""
-        return await asyncio.to_thread(self._looker.look, watched)
+        """As a reading would find the files now. Raises ConfigInvalid when that comes to no end; there is never more
+        than one look under way.
+        """
+        if self._looking is None or self._looking.done():
+            self._looking = asyncio.ensure_future(asyncio.to_thread(self._looker.look, watched))
+        done, _ = await asyncio.wait([self._looking], timeout=self._look_s)
+        if not done:
+            raise ConfigInvalid(
+                f"the files can't be looked at: no answer in {self._look_s:g} s", hint="is their file system there?"
+            )
+        return self._looking.result()
 
     async def read(self) -> Reading:
         """Reads the files anew. Raises ConfigInvalid when that came to no end."""

@@ -13,8 +13,12 @@ from beatd.errors import ConfigInvalid
 Severity = Literal["error", "warning"]
 LONGEST_EXCERPT: Final = 160
 LONGEST_MESSAGE: Final = 1_000
-_SECRET_LINE: Final = re.compile(
-    r"""(?P<key>\s*["']?(?:redis|broker)["']?\s*:\s*["']?)(?P<value>.*?)(?P<end>["']?\s*)"""
+_KEY: Final = r"""["']?(?:redis|broker)["']?\s*:\s*"""
+_SECRET_VALUES: Final = (
+    # a line of its own
+    re.compile(rf"""(?P<key>\s*{_KEY}["']?)(?P<value>.*?)(?P<end>["']?\s*)$"""),
+    # among others
+    re.compile(rf"""(?P<key>[{{,]\s*{_KEY}["']?)(?P<value>(?<=")[^"]*|(?<=')[^']*|[^"'][^,}}]*)(?P<end>)"""),
 )
 MOST_KEPT: Final = 10_000  # of each severity: what nobody reads to its end
 MOST_PRINTED: Final = 200
@@ -79,11 +83,17 @@ def problem_at(file: str, line: int, column: int, code: str, message: str, hint:
 
 def _masked_line(text: str) -> str:
     """A line of a file without secrets: the output of check ends up in the logs of other machines."""
-    found = _SECRET_LINE.fullmatch(text)
-    if found is None or found["value"] in ("redis", ""):
-        return mask_text(text)
+    alone, among = _SECRET_VALUES
+    if found := alone.match(text):
+        return _masked_value(found)
+    return mask_text(among.sub(_masked_value, text))
+
+
+def _masked_value(found: "re.Match[str]") -> str:
     value = found["value"]
-    return f"{found['key']}{mask_text(value) if '${' in value else mask_url(value)}{found['end']}"
+    if value not in ("redis", ""):
+        value = mask_text(value) if "${" in value else mask_url(value)
+    return f"{found['key']}{value}{found['end']}"
 
 
 def _caret(text: str, masked: str, at: int) -> int:

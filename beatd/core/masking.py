@@ -18,14 +18,15 @@ _URLS: Final = (
         rf"(?P<scheme>(?!rediss?:|unix:)[a-z][a-z0-9+.-]*://){_WHO}(?P<place>{_HOST}(?:/[^?#@\s]*)?)(?P<query>\?[^#]*)?"
     ),
 )
+_USER: Final = re.compile(r"[\w.-]*")  # with other characters it may be a part of the password
 _SCHEME: Final = re.compile(r"[a-z][a-z0-9+.-]*://")
 
 # Loose, for URLs amid other words: a broken one loses too much rather than too little.
 _IN_TEXT: Final = re.compile(r"(?P<scheme>[A-Za-z][A-Za-z0-9+.-]*://)(?P<rest>[^\s\"'<>`]+)")
 _EXAMPLES: Final = frozenset({"user:password", "[user:password"})  # of our own hints
 _NO_PORT: Final = re.compile(r":(?!port\b|[0-9]{0,5}(?:[^\w]|$))(?P<secret>[^/?#\]]+)$")
-_OPEN: Final = re.compile(
-    r"ssl_(?!password$).*|socket_.*|.*timeout|db|protocol|client_name|username|virtual_host|max_.*"
+_OPEN: Final = re.compile(  # parameters that tell nothing
+    r"(?:ssl_(?!password=)\w+|client_name|username|virtual_host)=.*|(?:socket_\w+|\w*timeout|db|protocol|max_\w+)=[0-9.]*"
 )
 
 SHORTEST: Final = 4  # a shorter one would be found in half of all words
@@ -45,8 +46,9 @@ def mask_url(url: str) -> str:
     if not found:
         scheme = _SCHEME.match(url)
         return f"{scheme[0]}{MASK}" if scheme else MASK
-    user, secret = found["user"], found["secret"]
-    who = "" if user is None else f"{MASK}@" if secret is None else f"{user}:{MASK}@"
+    user = found["user"]
+    named = found["secret"] is not None and _USER.fullmatch(user)
+    who = "" if user is None else f"{user}:{MASK}@" if named else f"{MASK}@"
     return f"{found['scheme']}{who}{found['place']}{f'?{MASK}' if found['query'] else ''}"
 
 
@@ -66,7 +68,7 @@ def _masked_run(found: "re.Match[str]") -> str:
         who, _, behind = place.rpartition("@")
         user, colon, _ = who.partition(":")
         if who not in _EXAMPLES:
-            who = f"{user}:{MASK}" if colon and re.fullmatch(r"[\w.%-]*", user) else MASK
+            who = f"{user}:{MASK}" if colon and _USER.fullmatch(user) else MASK
         behind, question, query = behind.partition("?")
         place = f"{who}@{behind}"
     else:
@@ -78,8 +80,7 @@ def _masked_run(found: "re.Match[str]") -> str:
 
 
 def _parameter(word: str) -> str:
-    name, equals, _ = word.partition("=")
-    return word if not equals or _OPEN.fullmatch(name) else f"{name}={MASK}"
+    return word if "=" not in word or _OPEN.fullmatch(word) else MASK
 
 
 def secrets_of(url: str) -> frozenset[str]:
@@ -90,9 +91,8 @@ def secrets_of(url: str) -> frozenset[str]:
     user, colon, password = who.partition(":")
     secrets = {password if colon else user}
     for word in behind.partition("?")[2].partition("#")[0].split("&"):
-        name, _, value = word.partition("=")
-        if not _OPEN.fullmatch(name):
-            secrets.add(value)
+        if not _OPEN.fullmatch(word):
+            secrets.add(word.partition("=")[2])
     if found is None and url != "redis":
         secrets |= {rest, *re.split(r"[/?#@:;,&=\s]+", rest)}
     return frozenset(secret for secret in secrets if len(secret) >= SHORTEST)

@@ -4,11 +4,11 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Final, TypeVar
 
+from beatd.core.census import STATES
 from beatd.core.history import percentile
 from beatd.core.instant import FIRST_MS, LAST_MS, instant_text
 from beatd.core.registration import Applied, is_alive
 
-STATES: Final = ("scheduled", "paused", "disabled", "finished", "blocked", "invalid")
 LATE_MS: Final = 60_000
 USUAL_TTL_MS: Final = 6_000
 OLD_COUNT_MS: Final = 10_000  # counts older than this are told with their age

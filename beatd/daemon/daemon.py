@@ -30,6 +30,7 @@ from beatd.daemon.greeting import Greeting
 from beatd.daemon.http import Pages, served_at, serving
 from beatd.daemon.lag import LoopLag
 from beatd.daemon.leader import Leader
+from beatd.daemon.log_writer import flush_logs
 from beatd.daemon.own_files import LoadedFiles, OwnFiles
 from beatd.daemon.pages import pages
 from beatd.daemon.ports import EventSink
@@ -62,6 +63,7 @@ CALM_S: Final = 0.05
 STATUS_S: Final = 1.0
 END_SIGNALS: Final = (signal.SIGTERM, signal.SIGINT)
 SIGNALS: Final = (*END_SIGNALS, signal.SIGHUP)
+LAST_LINES_S: Final = 0.1
 SAME_SIGNAL_S: Final = 0.5  # a key held down, or a shell and its child that both pass it on
 
 
@@ -301,6 +303,7 @@ def _signals(reload: Callable[[], None]) -> Iterator["asyncio.Future[signal.Sign
             first = loop.time()
             ended.set_result(which)
         elif loop.time() - first > SAME_SIGNAL_S:
+            flush_logs(LAST_LINES_S)
             os._exit(128 + which)
 
     def hung_up() -> None:

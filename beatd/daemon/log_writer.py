@@ -107,6 +107,13 @@ class LineWriter:
             self._torn = bool(rest)
 
 
+def flush_logs(seconds: float = FLUSH_S) -> None:
+    """For those that end the process on the spot: waits until all that was logged is written, so long at most."""
+    for handler in logging.getLogger().handlers:
+        if isinstance(handler, LogHandler):
+            handler.flush_within(seconds)
+
+
 class LogHandler(logging.Handler):
     """Formats where something is logged, writes elsewhere. ``prefix`` gives what stands before a line of a level."""
 
@@ -124,7 +131,11 @@ class LogHandler(logging.Handler):
 
     def flush(self) -> None:
         """Waits until all is written, a second at most."""
-        self._writer.flush(FLUSH_S)
+        self.flush_within(FLUSH_S)
+
+    def flush_within(self, seconds: float) -> None:
+        """Waits until all is written, so long at most."""
+        self._writer.flush(seconds)
 
     def _line(self, record: logging.LogRecord) -> bytes:
         return f"{self._prefix(record.levelno)}{self.format(record)}\n".encode("utf-8", "backslashreplace")

@@ -30,7 +30,7 @@ class FilesOnDisk(Protocol):
         """Whether there is any file to read."""
 
     async def look(self, watched: Watched) -> Digests:
-        """As a reading would find them now, without reading them."""
+        """As a reading would find them now, without reading them. Raises ConfigInvalid when that came to no end."""
 
     async def read(self) -> Reading:
         """Reads them anew. Raises ConfigInvalid when that came to no end."""
@@ -71,6 +71,7 @@ class FileWatch:
         self._put_off: Digests | None = None  # what gave no reading that counts, to be tried again at _retry_at
         self._retry_at = 0.0
         self._retry_s = 0.0
+        self._blind = False  # the last look came to no end: what was told of that is to be taken back
         self._restart = ""  # settings that were told to need a restart
         self._refused = ""  # what was told last of unusable files
 
@@ -96,9 +97,14 @@ class FileWatch:
 
     async def _look(self) -> None:
         seen_at = self._clock.monotonic()
-        seen = await self._disk.look(self._watched)
+        try:
+            seen = await self._disk.look(self._watched)
+        except BeatdError as error:
+            self._blind = True
+            self._refuse([error.message], error.hint)
+            return
         self._rest = max(POLL_S, (self._clock.monotonic() - seen_at) / POLL_SHARE)
-        if seen == self._watched.digests:
+        if seen == self._watched.digests and not self._blind:
             self._put_off = None
         elif seen != self._put_off or self._clock.monotonic() >= self._retry_at:
             await self._look_twice(seen, seen_at)
@@ -111,10 +117,17 @@ class FileWatch:
         at = second_look_at(seen, seen_at, reading.watched.digests, self._clock.monotonic())
         if await wait_for_event(self._asked, at - self._clock.monotonic()):
             await self._obey()
-        elif await self._disk.look(reading.watched) == reading.watched.digests:
+        elif await self._still(reading.watched):
             self._take(reading, asked=False)
         else:
             self._try_again_later(seen)
+
+    async def _still(self, watched: Watched) -> bool:
+        """Whether the files are as they were read."""
+        try:
+            return await self._disk.look(watched) == watched.digests
+        except BeatdError:  # told by the next look
+            return False
 
     def _try_again_later(self, seen: Digests) -> None:
         """The same once more is tried ever more rarely, something else at once."""
@@ -129,7 +142,7 @@ class FileWatch:
             return None
 
     def _take(self, reading: Reading, *, asked: bool) -> None:
-        self._watched, self._put_off = reading.watched, None
+        self._watched, self._put_off, self._blind = reading.watched, None, False
         if reading.errors:
             self._refuse(reading.errors, None)
             return

@@ -41,7 +41,6 @@ def examine_server(client: Client, queue_keys: Sequence[str]) -> ServerHealth:
     fields = fields_of(info)
     return ServerHealth(
         facts=facts_of(fields, saves, ahead, missing),
-        name="Valkey" if "valkey_version" in fields else "Redis",
         ping_ms=median(pings),
         role=fields.get("role"),
         used=_whole(fields.get("used_memory")),

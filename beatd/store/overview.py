@@ -4,14 +4,14 @@ A handful of round trips at any number of entries: what would take longer to cou
 now and then.
 """
 
-from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from functools import partial
 from itertools import chain, islice
 from typing import Any, Final, TypeVar
 
-from beatd.core.overview import STATES, Counts, Overview, Refusal
+from beatd.core.census import STATES, LeftOut, Pausing, Sizes, Tally
+from beatd.core.overview import Counts, Overview, Refusal
 from beatd.store.client import Client
 from beatd.store.history import History
 from beatd.store.key_types import spoilt_keys
@@ -24,7 +24,7 @@ SKIPS: Final = 500  # among which refusals are looked for
 REFUSALS: Final = 5
 PAGE: Final = 1_000
 COUNTED: Final = 20_000  # entries outside the timetable that are counted one by one
-FRESH_MS: Final = 300_000  # how old the leader's own count may be
+FRESH_MS: Final = 600_000  # how old the leader's own count may be
 # Skips that nobody asked for; the others follow from an edit, or from a later slot that stood for this one.
 REFUSED: Final[Mapping[str, str]] = {
     "missed": "it was later than its grace, and catchup is none",
@@ -34,7 +34,6 @@ REFUSED: Final[Mapping[str, str]] = {
     "invalid": "its definition could not be read",
     "undeliverable": "the broker did not take it",
 }
-OUT_STATES: Final = ("invalid", "disabled", "paused", "finished")  # of several reasons the first is the state
 _NO_DUE: Final[tuple[int | None, int]] = (None, 0)
 _NO_FIRE: Final[tuple[list[int], int | None]] = ([], None)
 _NO_REFUSAL: Final[list[Refusal]] = []
@@ -93,25 +92,22 @@ def _due(client: Client, now: int) -> tuple[int | None, int]:
 def _counted(client: Client, now: int, leader: Mapping[str, Any]) -> tuple[Counts, list[Refusal]]:
     """Entries by state, and some of those that are invalid. Off by those that are edited meanwhile."""
     key = client.keys.key
-    total, out, hold, blocked = client.request(
-        ("HLEN", key("rev")), ("HLEN", key("out")), ("HLEN", key("hold")), ("ZCARD", key("blocked"))
+    out, hold, due, blocked = client.request(
+        ("HLEN", key("out")), ("HLEN", key("hold")), ("ZCARD", key("due")), ("ZCARD", key("blocked"))
     )
     told = told_counts(leader, now)
     if out + hold > COUNTED and told is not None:
         return told, []
+    tally = Tally()
     invalid: list[Refusal] = []
-    found: Counter[str] = Counter(blocked=blocked)
-    for name, text in _scan(client, "out"):
-        why = object_of(text)
-        state = next((reason for reason in OUT_STATES if reason in why), "disabled")
-        found[state] += 1
-        if state == "invalid" and len(invalid) < REFUSALS:
-            invalid.append(_invalid(_text(name), why["invalid"]))
-    found["scheduled"] = max(0, total - out - blocked)
-    for state, count in _held(client, now):
-        found[state] -= count
-        found["paused"] += count
-    return Counts({state: max(0, found[state]) for state in STATES}, now), invalid
+    for page in _pages(client, "out"):
+        rows = {name: object_of(text) for name, text in page}
+        tally.add_left_out(LeftOut("", reasons.keys(), None) for reasons in rows.values())
+        found = ((name, reasons["invalid"]) for name, reasons in rows.items() if "invalid" in reasons)
+        invalid += [_invalid(_text(name), why) for name, why in islice(found, REFUSALS - len(invalid))]
+    for page in _pages(client, "hold"):
+        tally.add_pausing(_pausing(client, page), now)
+    return Counts(tally.by_state(Sizes(due=due, out=out, blocked=blocked)), now), invalid
 
 
 def told_counts(leader: Mapping[str, Any], now: int) -> Counts | None:
@@ -124,35 +120,25 @@ def told_counts(leader: Mapping[str, Any], now: int) -> Counts | None:
     return Counts({state: states[state] for state in STATES}, at)
 
 
-def _held(client: Client, now: int) -> Iterator[tuple[str, int]]:
-    """The states from which a pause with an end takes entries while it runs."""
-    page: list[bytes] = []
-    for name, text in _scan(client, "hold"):
-        if (instant(object_of(text).get("until")) or 0) > now:
-            page.append(name)
-        if len(page) == PAGE:
-            yield from _under_pause(client, page)
-            page = []
-    if page:
-        yield from _under_pause(client, page)
-
-
-def _under_pause(client: Client, names: Sequence[bytes]) -> Iterator[tuple[str, int]]:
+def _pausing(client: Client, page: Sequence[tuple[bytes, bytes]]) -> list[Pausing]:
+    """The pauses with an end of one page of T:hold, over or not."""
+    until = {name: end for name, text in page if (end := instant(object_of(text).get("until"))) is not None}
+    if not until:
+        return []
     key = client.keys.key
-    outs, blocked = client.request(("HMGET", key("out"), *names), ("ZMSCORE", key("blocked"), *names))
-    for text, moment in zip(outs, blocked, strict=True):
-        if text is None:
-            yield ("scheduled" if moment is None else "blocked"), 1
-        elif next((reason for reason in OUT_STATES if reason in object_of(text)), "") == "finished":
-            yield "finished", 1
+    outs, blocked = client.request(("HMGET", key("out"), *until), ("ZMSCORE", key("blocked"), *until))
+    return [
+        Pausing(end, None if text is None else object_of(text).keys(), moment is not None)
+        for end, text, moment in zip(until.values(), outs, blocked, strict=True)
+    ]
 
 
-def _scan(client: Client, kind: str) -> Iterator[tuple[bytes, bytes]]:
+def _pages(client: Client, kind: str) -> Iterator[list[tuple[bytes, bytes]]]:
     """A whole hash, page by page."""
     cursor = b"0"
     while True:
         cursor, flat = client.request(("HSCAN", client.keys.key(kind), cursor, "COUNT", PAGE))[0]
-        yield from _pairs(flat)
+        yield list(_pairs(flat))
         if cursor == b"0":
             return
 

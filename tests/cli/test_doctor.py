@@ -126,7 +126,7 @@ def test_a_redis_that_hangs_is_told_in_time(beatd: Beatd, clean_redis: RedisServ
 
 def test_a_redis_that_is_slow_is_not_asked_for_ever(beatd: Beatd, clean_redis: RedisServer) -> None:
     with Proxy(clean_redis.port) as proxy:
-        proxy.behaviour.slowest = 0.45
+        proxy.behaviour.slowest = 0.4
         begun = time.monotonic()
         done = beatd("doctor", "--redis", proxy.url, "-o", "json")
         assert time.monotonic() - begun < BUDGET_S + 8

@@ -47,7 +47,7 @@ def levels(findings: Iterable[Finding]) -> dict[str, str]:
 
 def health(facts: dict[str, Any] | None = None, **changes: Any) -> ServerHealth:
     given = {"ping_ms": 0.2, "role": "master", "used": 10, "most": 0, **changes}
-    return ServerHealth(ServerFacts(**{**SOUND, **(facts or {})}), "Redis", **given)
+    return ServerHealth(ServerFacts(**{**SOUND, **(facts or {})}), **given)
 
 
 @pytest.mark.parametrize(

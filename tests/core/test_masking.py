@@ -37,8 +37,8 @@ def test_a_text_without_secrets_stays_as_it_is(text: str) -> None:
         ("redis://u:CAN/AR?Y#CANARY@host", "redis://u:***@host"),
         ("redis://host:CANARY/0", "redis://host:***/0"),
         ("redis://:CANARY", "redis://:***"),
-        ("https://host/x?token=CANARY&ssl_cert_reqs=none", "https://host/x?token=***&ssl_cert_reqs=none"),
-        ("rediss://host?ssl_password=CANARY", "rediss://host?ssl_password=***"),
+        ("https://host/x?token=CANARY&ssl_cert_reqs=none", "https://host/x?***&ssl_cert_reqs=none"),
+        ("rediss://host?ssl_password=CANARY", "rediss://host?***"),
     ],
 )
 def test_urls_amid_a_text_lose_what_could_be_secret(text: str, shown: str) -> None:
@@ -86,7 +86,12 @@ def test_secrets_are_only_learnt() -> None:
 PIECES = st.text(st.characters(codec="utf-8", exclude_categories=("Cc", "Zs", "Zl", "Zp")), max_size=6)
 
 
-@given(PIECES, PIECES, st.sampled_from(["redis", "rediss", "amqp", "unix", "sqs"]), PIECES)
+def no_at(text: str) -> str:
+    """What is before the last @ belongs to the password."""
+    return text.replace("@", "")
+
+
+@given(PIECES, PIECES, st.sampled_from(["redis", "rediss", "amqp", "unix", "sqs"]), PIECES.map(no_at))
 def test_no_part_of_a_password_is_ever_shown_of_a_url(before: str, behind: str, scheme: str, place: str) -> None:
     """The middle of a password, whatever stands around it."""
     url = f"{scheme}://user:{before}CANARYCANARY{behind}@{place}"

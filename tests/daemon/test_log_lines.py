@@ -81,19 +81,19 @@ def test_a_warning_is_a_line_as_others() -> None:
     assert "DeprecationWarning: old ***" in said["msg"]
 
 
-def failure(error: Exception) -> Any:
+def failure(text: str) -> Any:
     try:
-        raise error
-    except Exception:  # noqa: BLE001  # whatever it is
+        raise ValueError(text)  # noqa: TRY301  # so that it has a traceback
+    except ValueError:
         return sys.exc_info()
 
 
 def test_an_exception_is_one_field_of_a_bounded_length() -> None:
-    said = told(record("it failed", exc_info=failure(ValueError("for redis://:x@h and CANARY-CANARY"))))
+    said = told(record("it failed", exc_info=failure("for redis://:x@h and CANARY-CANARY")))
     assert said["msg"] == "it failed"
     assert said["exc"].startswith("Traceback (most recent call last):\n")
     assert said["exc"].endswith("ValueError: for redis://:***@h and ***")
-    long = told(record("it failed", exc_info=failure(ValueError("x" * 1_000_000))))
+    long = told(record("it failed", exc_info=failure("x" * 1_000_000)))
     assert len(long["exc"]) < LONGEST_TRACE + 100
 
 
@@ -119,8 +119,8 @@ VALUES: list[tuple[object, object]] = [
     (b"\xff\x00", "\\xff\x00"),
     (ValueError("wrong"), "wrong"),
     ({"a": {"b": {"c": {"d": 1}}}}, {"a": {"b": {"c": "{'d': 1}"}}}),
-    ({1: {2, 2}}, {"1": [2]}),
-    ("redis://u:pw@h?token=t CANARY-CANARY", "redis://u:***@h?token=***" + " ***"),
+    ({1: {2}}, {"1": [2]}),
+    ("redis://u:pw@h?token=t CANARY-CANARY", "redis://u:***@h?*** ***"),
     ({"CANARY-CANARY": ["CANARY-CANARY"]}, {"***": ["***"]}),
     ("x" * 100_000, "x" * 8_000 + "... (100000 characters)"),
 ]
@@ -177,7 +177,7 @@ def test_an_event_is_one_line_of_text_whatever_its_fields_hold(value: str, shown
 
 
 def test_no_further_line_of_a_text_can_pass_for_a_record() -> None:
-    made = record("a\n2027 INFO b\x1b[2J", name="x", exc_info=failure(ValueError("\nstopped")))
+    made = record("a\n2027 INFO b\x1b[2J", name="x", exc_info=failure("\nstopped"))
     first, *others = TextLines(SECRETS.hide).format(made).split("\n")
     assert first == "2027-01-15T08:00:00.012Z INFO    x: a"
     assert others[0] == "    2027 INFO b\\x1b[2J"

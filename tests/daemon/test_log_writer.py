@@ -39,7 +39,8 @@ def read_lines(fd: int, last: bytes) -> list[bytes]:
     """All lines up to the one that is waited for."""
     said = b""
     while not said.endswith(last + b"\n"):
-        assert (more := os.read(fd, 65536)), said[-200:]
+        more = os.read(fd, 65536)
+        assert more, said[-200:]
         said += more
     return said.splitlines()
 

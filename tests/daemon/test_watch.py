@@ -31,12 +31,15 @@ class Disk:
         self.dies = False
         self.settings = RUNNING
         self.exists = True
+        self.gone = False
 
     def found(self) -> bool:
         return self.exists
 
     async def look(self, watched: Watched) -> Digests:
         await asyncio.sleep(0.001)
+        if self.gone:
+            raise ConfigInvalid("no answer")
         return {"f": self.content}
 
     async def read(self) -> Reading:
@@ -251,3 +254,32 @@ def test_without_any_file_nothing_is_read() -> None:
 
     house = live(story)
     assert (house.disk.reads, house.told.events) == ([], [])
+
+
+def test_a_file_system_that_gives_no_answer_is_told_once_and_taken_back_when_it_does() -> None:
+    async def story(house: House) -> None:
+        house.disk.gone = True
+        await asyncio.sleep(5)
+        assert house.told.events == [("config_refused", {"problems": 1, "error": "no answer", "hint": None})]
+        assert not house.own.config_ok
+        house.disk.gone = False
+        await asyncio.sleep(2)
+        assert house.told.names == ["config_refused", "config_reloaded"]
+        assert house.own.config_ok
+
+    live(story)
+
+
+def test_a_file_system_that_goes_away_amid_a_reading_changes_nothing() -> None:
+    async def story(house: House) -> None:
+        house.disk.content = "a b"
+        await asyncio.sleep(0.6)
+        house.disk.gone = True
+        await asyncio.sleep(3)
+        assert house.names == {"a"}
+        house.disk.gone = False
+        await asyncio.sleep(3)
+        assert house.names == {"a", "b"}
+        assert house.own.config_ok
+
+    live(story)

@@ -150,7 +150,7 @@ def _told(body: str) -> str:
         return ""
     if not isinstance(content, dict):
         return ""
-    told = [f"{key} {value}" for key, value in content.items() if isinstance(value, str | int | float)]
+    told = [f"{key} {value}" for key, value in content.items() if isinstance(value, str | int | float) and key != "ok"]
     for found in content.values():
         for name, each in found.items() if isinstance(found, dict) else ():
             if isinstance(each, dict) and each.get("ok") is False:

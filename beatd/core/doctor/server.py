@@ -32,7 +32,6 @@ class ServerHealth:
     """
 
     facts: ServerFacts
-    name: str
     ping_ms: float
     role: str | None = None
     used: int | None = None
@@ -61,7 +60,7 @@ def _version(health: ServerHealth, place: str) -> Finding:
         check_usable(health.facts, place)
     except AccessDenied as error:
         return fail("version", error.message, error.hint or "")
-    return ok("version", f"{health.name} {health.facts.version or 'of a version that may not be read'}")
+    return ok("version", health.facts.product or "of a version that may not be read")
 
 
 def _role(health: ServerHealth) -> Finding:
