@@ -18,9 +18,10 @@ from beatd.config.problems import summed_up
 from beatd.config.settings import Settings, load_settings, mask_secret
 from beatd.core.entry_set import EntrySet
 from beatd.core.masking import mask_url
-from beatd.daemon.daemon import SIGNALS, Start, run_daemon
+from beatd.daemon.daemon import Start, run_daemon
 from beatd.daemon.http import is_loopback, listen, served_at
 from beatd.daemon.lag import LoopLag
+from beatd.daemon.signals import SIGNALS
 from beatd.daemon.systemd import SHORTEST_WATCHDOG_S, Systemd
 from beatd.errors import BeatdError, ConfigInvalid
 from beatd.store.embedded import Keeper, find_running
