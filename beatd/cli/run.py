@@ -18,9 +18,10 @@ from beatd.config.problems import summed_up
 from beatd.config.settings import Settings, load_settings, mask_secret
 from beatd.core.entry_set import EntrySet
 from beatd.core.masking import mask_url
-from beatd.daemon.daemon import SIGNALS, Start, run_daemon
+from beatd.daemon.daemon import Start, run_daemon
 from beatd.daemon.http import is_loopback, listen, served_at
 from beatd.daemon.lag import LoopLag
+from beatd.daemon.signals import SIGNALS
 from beatd.daemon.systemd import SHORTEST_WATCHDOG_S, Systemd
 from beatd.errors import BeatdError, ConfigInvalid
 from beatd.store.embedded import Keeper, find_running
@@ -93,14 +94,18 @@ def _started(
     queues = tuple(dict.fromkeys(["celery", *(entry.queue for entry in settings.entries)]))
     listening = _listen(settings, logs, once=asked["once"], allow_remote=allow_remote)
     settings, disk = settings.without_entries(), ConfigOnDisk(files, flags, os.environ, KNOWN.learn)
+
+    def start(url: str, keeper: Keeper | None = None) -> Start:
+        return Start(settings, entries, disk, url, keeper, queues, listening, systemd=systemd, hide=KNOWN.hide, **asked)
+
     if settings.redis:
         logs.notice(f"Redis: {mask_url(settings.redis)}, namespace {settings.namespace}")
-        return _run(Start(settings, entries, disk, settings.redis, None, queues, listening, systemd=systemd, **asked))
+        return _run(start(settings.redis))
     keeper = Keeper(settings.folder)
     try:
         server = keeper.start()
         logs.notice(server.notice())
-        return _run(Start(settings, entries, disk, server.url, keeper, queues, listening, systemd=systemd, **asked))
+        return _run(start(server.url, keeper))
     finally:
         keeper.stop()
 

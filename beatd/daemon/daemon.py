@@ -30,12 +30,12 @@ from beatd.daemon.greeting import Greeting
 from beatd.daemon.http import Pages, served_at, serving
 from beatd.daemon.lag import LoopLag
 from beatd.daemon.leader import Leader
-from beatd.daemon.log_writer import flush_logs
 from beatd.daemon.own_files import LoadedFiles, OwnFiles
 from beatd.daemon.pages import pages
 from beatd.daemon.ports import EventSink
 from beatd.daemon.pulse import Pulse
 from beatd.daemon.record import instance_record
+from beatd.daemon.signals import signals
 from beatd.daemon.sinks import Sinks
 from beatd.daemon.stacks import log_stacks, write_stacks
 from beatd.daemon.systemd import Systemd, status_line
@@ -61,10 +61,6 @@ from beatd.store.timetable import HistoryBounds
 TEND_S: Final = 0.5
 CALM_S: Final = 0.05
 STATUS_S: Final = 1.0
-END_SIGNALS: Final = (signal.SIGTERM, signal.SIGINT)
-SIGNALS: Final = (*END_SIGNALS, signal.SIGHUP)
-LAST_LINES_S: Final = 0.1
-SAME_SIGNAL_S: Final = 0.5  # a key held down, or a shell and its child that both pass it on
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,7 +86,7 @@ class Start:
     """What a daemon starts with. ``entries`` None: no file was given or found. ``url``: where Redis is.
 
     ``queues``: those it may have to write into, as far as it knows. ``listening``: where HTTP is served, if it is.
-    ``once``: until all is fired that is due.
+    ``once``: until all is fired that is due. ``hide`` takes secrets out of a text that is shown.
     """
 
     settings: Settings
@@ -104,6 +100,7 @@ class Start:
     strict: bool = False
     once: bool = False
     systemd: Systemd = field(default_factory=Systemd)
+    hide: Callable[[str], str] = str
 
 
 @dataclass(frozen=True, slots=True)
@@ -136,7 +133,7 @@ async def run_daemon(start: Start, lag: LoopLag) -> int:
     with (
         _watched(parts, start.systemd),
         _served(start.listening, parts.pages),
-        _signals(parts.watch.ask) as ended,
+        signals(parts.watch.ask) as ended,
     ):
         ended.add_done_callback(lambda _: parts.vitals.stop())
         start.systemd.ready()
@@ -154,7 +151,7 @@ def _assemble(start: Start, instance: Instance, lag: LoopLag) -> Parts:
     """Builds the parts. Long, for it is a table: what each of them is given."""
     settings, timing, clock = start.settings, LeaseTiming(start.settings.lease_ttl), ServerClock()
     log = LogEvents(clock.monotonic, asyncio.get_running_loop().call_later)
-    tallies, vitals, pulse = Tallies(), Vitals(clock, data_version()), Pulse()
+    tallies, vitals, pulse = Tallies(), Vitals(clock, data_version(), start.hide), Pulse()
     events = Sinks(log, tallies, vitals)
     lag.tell = lambda seconds: events.emit("loop_lagged", lag_ms=round(seconds * 1000))
     stores = _stores(start, instance, timing, events, vitals)
@@ -200,7 +197,9 @@ def _assemble(start: Start, instance: Instance, lag: LoopLag) -> Parts:
         random_source=random.Random(),  # noqa: S311  # as above
         patience=timing.patience,
     )
-    return Parts(log, events, clock, elector, leader, watch, vitals, pulse, pages(vitals, tallies, own, pulse, lag))
+    return Parts(
+        log, events, clock, elector, leader, watch, vitals, pulse, pages(vitals, tallies, own, pulse, lag, start.hide)
+    )
 
 
 def _stores(start: Start, instance: Instance, timing: LeaseTiming, events: EventSink, vitals: Vitals) -> RedisStores:
@@ -285,42 +284,6 @@ def _tags() -> Callable[[], str]:
     head = str(uuid.uuid4())[:23]
     numbers = itertools.count(random.SystemRandom().getrandbits(40))
     return lambda: f"{head}-{next(numbers):012x}"
-
-
-@contextlib.contextmanager
-def _signals(reload: Callable[[], None]) -> Iterator["asyncio.Future[signal.Signals]"]:
-    """The first SIGTERM or SIGINT as a future; a second one that is meant ends the process at once. SIGHUP reloads,
-    unless it says that the terminal we were started in has gone: a daemon that nobody sees must not go on for ever.
-    """
-    loop = asyncio.get_running_loop()
-    ended: asyncio.Future[signal.Signals] = loop.create_future()
-    terminals = [fd for fd in (0, 1, 2) if os.isatty(fd)]
-    first = 0.0
-
-    def received(which: signal.Signals) -> None:
-        nonlocal first
-        if not ended.done():
-            first = loop.time()
-            ended.set_result(which)
-        elif loop.time() - first > SAME_SIGNAL_S:
-            flush_logs(LAST_LINES_S)
-            os._exit(128 + which)
-
-    def hung_up() -> None:
-        if terminals and not any(map(os.isatty, terminals)):
-            received(signal.SIGTERM)
-        else:
-            reload()
-
-    for which in END_SIGNALS:
-        loop.add_signal_handler(which, received, which)
-    loop.add_signal_handler(signal.SIGHUP, hung_up)
-    signal.pthread_sigmask(signal.SIG_UNBLOCK, SIGNALS)
-    try:
-        yield ended
-    finally:
-        for which in SIGNALS:
-            loop.remove_signal_handler(which)
 
 
 async def _tend(keeper: Keeper | None, events: EventSink) -> None:

@@ -54,7 +54,7 @@ class LineWriter:
     def put(self, line: bytes) -> None:
         """Takes a line, with its end. Never waits; of too many lines the newest are lost."""
         with self._changed:
-            if len(self._waiting) < MOST_LINES and self._size + len(line) <= MOST_BYTES:
+            if len(self._waiting) + self._busy < MOST_LINES and self._size + len(line) <= MOST_BYTES:
                 self._waiting.append(line)
                 self._size += len(line)
             elif self._waiting and isinstance(self._waiting[-1], _Gap):

@@ -16,12 +16,14 @@ from beatd.daemon.vitals import Vitals
 JSON: Final = "application/json"
 
 
-def pages(vitals: Vitals, tallies: Tallies, own: OwnFiles, pulse: Pulse, lag: LoopLag) -> Pages:
-    """By path."""
+def pages(
+    vitals: Vitals, tallies: Tallies, own: OwnFiles, pulse: Pulse, lag: LoopLag, hide: Callable[[str], str]
+) -> Pages:
+    """By path. ``hide`` takes secrets out of a text."""
 
     def told(verdict: Verdict) -> Page:
         status = HTTPStatus.OK if verdict.ok else HTTPStatus.SERVICE_UNAVAILABLE
-        return Page(status, JSON, json.dumps(_shown(verdict, vitals), indent=2).encode() + b"\n")
+        return Page(status, JSON, json.dumps(_shown(verdict, vitals, hide), indent=2).encode() + b"\n")
 
     return {
         "/healthz": lambda: told(alive(pulse.missed)),
@@ -30,12 +32,12 @@ def pages(vitals: Vitals, tallies: Tallies, own: OwnFiles, pulse: Pulse, lag: Lo
     }
 
 
-def _shown(verdict: Verdict, vitals: Vitals) -> dict[str, Any]:
+def _shown(verdict: Verdict, vitals: Vitals, hide: Callable[[str], str]) -> dict[str, Any]:
     return {
         "ok": verdict.ok,
         "role": "leader" if vitals.leads else "standby",
         "epoch": vitals.epoch or None,
-        "checks": {what: finding._asdict() for what, finding in verdict.findings.items()},
+        "checks": {what: {"ok": ok, "detail": hide(detail)} for what, (ok, detail) in verdict.findings.items()},
     }
 
 

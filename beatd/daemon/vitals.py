@@ -4,7 +4,7 @@ The loop writes plain attributes; a reader takes each of them once, and waits fo
 """
 
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Final
 
 from beatd.core.census import Tally
@@ -26,7 +26,7 @@ SCRIPT_ERRORS: Final = (
 class Vitals:
     """Fits ports.EventSink, and store.link.Listener. Instants are seconds of the monotonic clock, or UTC ms."""
 
-    def __init__(self, clock: Clock, zone_data: str = "") -> None:
+    def __init__(self, clock: Clock, zone_data: str = "", hide: Callable[[str], str] = str) -> None:
         self.leads = False
         self.epoch = 0  # of the lease, whoever holds it; 0: not known
         self.stopping = False
@@ -45,6 +45,7 @@ class Vitals:
         self._checked_at: float | None = None
         self._clock = clock
         self._zone_data = zone_data
+        self._hide = hide  # takes secrets out of a text
 
     def answered(self, seconds: float) -> None:
         """Redis answered a request, after so long."""
@@ -82,7 +83,7 @@ class Vitals:
             self.leads = event == "leader_acquired"
             self.epoch = fields["epoch"] if isinstance(fields["epoch"], int) else 0
         if event in ("config_refused", "lease_refused", "redis_down", "backlog") and (error := fields.get("error")):
-            self.last_refusal = self._clock.now_ms(), str(error)
+            self.last_refusal = self._clock.now_ms(), self._hide(str(error))
 
     def fired(self, items: Sequence[FireItem], at: int) -> None:
         """Fires say nothing of the process that its checks don't."""

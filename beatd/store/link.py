@@ -11,6 +11,7 @@ from contextlib import suppress
 from functools import partial
 from typing import Any, Protocol
 
+from redis.asyncio.connection import Connection
 from redis.exceptions import NoScriptError, RedisError, ResponseError
 
 from beatd.errors import BeatdError, Unreachable
@@ -58,13 +59,22 @@ class Deaf:
 
 
 class Link:
-    """An open connection. Made by ``Link.open``; ends with ``close`` or with the first unanswered request."""
+    """An open connection. Made by ``Link.open``; ends with ``close`` or with the first unanswered request.
 
-    def __init__(self, address: RedisAddress, rights: Rights | None = None, listener: Listener | None = None) -> None:
+    ``connection``: what it runs over, not yet open; by default a new one to the address.
+    """
+
+    def __init__(
+        self,
+        address: RedisAddress,
+        rights: Rights | None = None,
+        listener: Listener | None = None,
+        connection: Connection | None = None,
+    ) -> None:
         self.listener: Listener = listener or Deaf()
         self._address = address
         self._rights = rights
-        self._connection = new_connection(address)
+        self._connection = new_connection(address) if connection is None else connection
         self._sending = asyncio.Lock()
         self._waiting: deque[tuple[int, asyncio.Future[list[Reply]]]] = deque()
         self._reader: asyncio.Task[None] | None = None

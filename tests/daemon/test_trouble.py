@@ -40,6 +40,13 @@ def test_an_outage_of_hours_is_two_lines(scene: Scene) -> None:
     assert scene.told == [("redis_down", "no answer", None), ("redis_up", None, None)]
 
 
+def test_pauses_between_tries_are_bounded_however_many_have_failed(scene: Scene) -> None:
+    pauses = [scene.trouble.met(Unreachable("no answer")) for _ in range(1_100)]
+    assert max(pauses) <= 0.5
+    scene.trouble.over()
+    assert scene.trouble.met(Unreachable("no answer")) <= 0.1
+
+
 def test_words_that_change_with_each_try_are_told_ever_more_rarely(scene: Scene) -> None:
     for number in range(40_000):
         scene.now += scene.trouble.met(Unreachable(f"refused at {number}"))

@@ -17,7 +17,6 @@ EACH: Final[dict[str, Any]] = {"task": "t.t", "every": "1s", "grace": "2s", "cat
 ENTRIES: Final = {
     f"{catchup}-{n}": {**EACH, "catchup": catchup} for catchup in ("all", "latest", "none") for n in (1, 2)
 }
-AFTER_S: Final = 5.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,8 +38,11 @@ class Outage:
         return f"| {self.seconds:g} | {self.back_ms:.0f} | {by_policy} | {lines} | {grown} | {len(self.problems)} |"
 
 
-def be_away(seconds: float, folder: Path) -> Outage:
-    """Kills Redis, whose append-only file is always written, for so long; then looks at what is made good."""
+def be_away(seconds: float, folder: Path, *, around_s: float = 5.0) -> Outage:
+    """Kills Redis, whose append-only file is always written, for so long; then looks at what is made good.
+
+    Memory and descriptors are compared over ``around_s`` before and after.
+    """
     with ExitStack() as stack:
         server = new_server(folder, appendonly="yes", appendfsync="always")
         server.start()
@@ -54,7 +56,7 @@ def be_away(seconds: float, folder: Path) -> Outage:
             daemon.start()
         ledger.settle(ENTRIES, 0)
         samples = Samples(daemon.pid for daemon in daemons)
-        _watch(samples, AFTER_S)
+        _watch(samples, around_s)
         with server.client() as client:
             gone = now_ms(client)
         lines = [len(daemon.log.splitlines()) for daemon in daemons]
@@ -67,12 +69,12 @@ def be_away(seconds: float, folder: Path) -> Outage:
             back_ms = now_ms(client)
         first = ledger.wait_for(lambda found: any(m.arrived is not None and m.arrived > back for m in found))
         took = min(m.arrived for m in first if m.arrived is not None and m.arrived > back) - back
-        _watch(samples, AFTER_S)
+        _watch(samples, around_s)
         ledger.settle(ENTRIES, back_ms)
         every = {name: spec for name, spec in ENTRIES.items() if spec["catchup"] == "all"}
         problems = ledger.verdict(every, back_ms).problems + ledger.verdict({}, 0).problems
         fired = {name: sum(gone < m.slot < back_ms - 2 * GRACE_MS for m in ledger.all(name)) for name in ENTRIES}
-        grown = growth(samples.of.values(), slice(round(AFTER_S)), slice(-round(AFTER_S), None))
+        grown = growth(samples.of.values(), slice(round(around_s)), slice(-round(around_s), None))
         return Outage(seconds, took * 1000, fired, lines, grown, problems)
 
 

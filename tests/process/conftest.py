@@ -6,10 +6,13 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import redis
 
+from beatd.store.client import Client
 from tests.support.daemon import Daemon
 from tests.support.ledger import Ledger
 from tests.support.private_server import Machine, Owner
+from tests.support.scenes import OpenLedger, StartDaemon, StartRedis
 from tests.support.servers import RedisServer
 
 
@@ -48,7 +51,25 @@ def owner_of(machine: Machine) -> Iterator[Callable[[Path], Owner]]:
 
 
 @pytest.fixture
-def start_daemon(tmp_path: Path) -> Iterator[Callable[..., Daemon]]:
+def server(start_redis: StartRedis) -> RedisServer:
+    """A server for this test alone: what a killed daemon had sent can't come in after a flush for the next one."""
+    return start_redis()
+
+
+@pytest.fixture
+def client(server: RedisServer) -> Iterator[redis.Redis]:
+    with server.client() as client:
+        yield client
+
+
+@pytest.fixture
+def store(server: RedisServer) -> Iterator[Client]:
+    with Client(server.url, "default") as store:
+        yield store
+
+
+@pytest.fixture
+def start_daemon(tmp_path: Path) -> Iterator[StartDaemon]:
     """Starts daemons for this test alone: ``start_daemon(url, config={...}, lease_ttl="1s")``, each in a folder."""
     daemons: list[Daemon] = []
 
@@ -64,7 +85,7 @@ def start_daemon(tmp_path: Path) -> Iterator[Callable[..., Daemon]]:
 
 
 @pytest.fixture
-def open_ledger() -> Iterator[Callable[..., Ledger]]:
+def open_ledger() -> Iterator[OpenLedger]:
     """Opens ledgers for this test alone: ``open_ledger(server, queues=("celery", "slow"))``."""
     ledgers: list[Ledger] = []
 

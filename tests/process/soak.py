@@ -11,7 +11,7 @@ import sys
 import tempfile
 import time
 from collections import Counter
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -22,15 +22,13 @@ import redis
 from tests.support.daemon import Daemon
 from tests.support.ledger import Ledger, Verdict
 from tests.support.proxy import Behaviour, Proxy
+from tests.support.scenes import T, fast_entries, now_ms
 from tests.support.servers import RedisServer, redis_binary
 
-FAST: Final[Mapping[str, Any]] = {
-    "task": "t.t", "every": "200ms", "fast": True, "catchup": "all", "catchup_limit": 1000,
-}  # fmt: skip
 INSTANCES: Final = 3
 SLOWEST_S: Final = 0.02  # each way: an answer takes up to 40 ms
-LEASE: Final = "{beatd:default:0}:lease"
-HISTORY: Final = "{beatd:default:0}:hist"
+LEASE: Final = f"{T}:lease"
+HISTORY: Final = f"{T}:hist"
 DURABLE: Final = {"appendonly": "yes", "appendfsync": "always"}
 
 
@@ -143,7 +141,7 @@ class Fate:
 def live_through(plan: Plan, folder: Path) -> Result:
     """One run, with a server and a fleet of its own."""
     with _world(plan, folder) as (server, daemons, proxies, ledger):
-        entries = {f"e{i}": FAST for i in range(plan.entries)}
+        entries = fast_entries(plan.entries)
         for daemon in daemons:
             daemon.write({"schedules": entries})
             daemon.start()
@@ -158,7 +156,8 @@ def live_through(plan: Plan, folder: Path) -> Result:
                 next_at = time.monotonic() + fate.pause()
             time.sleep(0.01)
         fate.relieve(all_of_them=True)
-        until = _now_ms(server)
+        with server.client() as client:
+            until = now_ms(client)
         with suppress(AssertionError):  # then slots are missing, and the verdict says which
             ledger.settle(entries, until, timeout=20 + plan.ttl)
         time.sleep(plan.ttl)  # who is late with something comes now
@@ -199,12 +198,6 @@ def _takeovers(server: RedisServer) -> list[int]:
             gaps.append(at - before[1])
         before = epoch, at
     return gaps
-
-
-def _now_ms(server: RedisServer) -> int:
-    with server.client() as client:
-        seconds, micros = client.time()
-    return int(seconds) * 1000 + int(micros) // 1000
 
 
 def report(results: Sequence[Result]) -> str:

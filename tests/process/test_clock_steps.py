@@ -1,20 +1,15 @@
 """The clock of Redis is set, or is another than that of the host: slots go by it, nothing fires twice, it is told."""
 
 import time
-from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
 import redis
 
 from tests.support.clock import ShiftedClock
-from tests.support.daemon import Daemon
-from tests.support.ledger import Ledger
-from tests.support.scenes import fast_entries, now_ms, wait_until
+from tests.support.scenes import OpenLedger, StartDaemon, StartRedis, T, fast_entries, now_ms, wait_until
 from tests.support.servers import RedisServer
 
-StartDaemon = Callable[..., Daemon]
-OpenLedger = Callable[..., Ledger]
 HOUR_S = 3_600
 ENTRIES = fast_entries(10, catchup="latest", grace="1s")
 
@@ -25,20 +20,12 @@ def clock(tmp_path: Path) -> ShiftedClock:
 
 
 @pytest.fixture
-def server(
-    clock: ShiftedClock, start_redis: Callable[..., RedisServer], monkeypatch: pytest.MonkeyPatch
-) -> RedisServer:
+def server(clock: ShiftedClock, start_redis: StartRedis, monkeypatch: pytest.MonkeyPatch) -> RedisServer:
     """With a clock of its own; whatever is started later has the host's."""
     with monkeypatch.context() as patch:
         for name, value in clock.variables.items():
             patch.setenv(name, value)
         return start_redis()
-
-
-@pytest.fixture
-def client(server: RedisServer) -> Iterator[redis.Redis]:
-    with server.client() as client:
-        yield client
 
 
 @pytest.mark.parametrize("seconds", [HOUR_S, -HOUR_S])
@@ -86,7 +73,7 @@ def test_a_clock_set_back_by_an_hour_is_told_fires_nothing_twice_and_keeps_no_de
     assert "slots that were fired wait until the clock has passed them" in told.line
     fired = len(ledger.all())
     standby = start_daemon(server.url, config={"schedules": ENTRIES}, lease_ttl="1s")
-    wait_until(lambda: client.hlen("{beatd:default:0}:inst") == 2)
+    wait_until(lambda: client.hlen(f"{T}:inst") == 2)
     daemon.kill()
     standby.wait_for("leader_acquired", timeout=5)  # its lease has an hour left by the clock of Redis
     assert len(ledger.all()) <= fired + len(ENTRIES)

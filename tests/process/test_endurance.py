@@ -22,7 +22,7 @@ def test_each_instance_is_restarted_in_turn_and_nobody_waits_for_a_fire(tmp_path
 
 
 def test_after_an_outage_each_entry_is_made_good_by_its_policy_and_nothing_has_grown(tmp_path: Path) -> None:
-    outage = be_away(6, tmp_path)
+    outage = be_away(6, tmp_path, around_s=2)
     assert not outage.problems
     assert outage.back_ms < 1_000
     assert outage.fired["all-1"] >= 1

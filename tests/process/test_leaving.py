@@ -2,18 +2,14 @@
 
 import signal
 import time
-from collections.abc import Callable
 
 import pytest
 
 from tests.support import hangs
 from tests.support.daemon import Daemon
 from tests.support.proxy import Proxy
-from tests.support.scenes import fast_entries
-from tests.support.servers import RedisServer
+from tests.support.scenes import StartDaemon, StartRedis, fast_entries
 
-StartRedis = Callable[..., RedisServer]
-StartDaemon = Callable[..., Daemon]
 CONFIG = {"schedules": fast_entries(3)}
 LONGEST_S = 2.0
 

@@ -5,7 +5,7 @@ import random
 import signal
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -14,11 +14,9 @@ from beatd.store.embedded.port import free_ports
 from tests.support.daemon import Daemon
 from tests.support.private_server import FIRST_PORT, rewrite_record
 from tests.support.processes import running_in
-from tests.support.scenes import cut_all, fast_entries, wait_until
+from tests.support.scenes import StartDaemon, StartRedis, cut_all, fast_entries, wait_until
 from tests.support.servers import RedisServer, redis_binary, require
 
-StartRedis = Callable[..., RedisServer]
-StartDaemon = Callable[..., Daemon]
 CONFIG = {"schedules": fast_entries(2)}
 MANY = int(os.environ.get("BEATD_TEST_STARTS", "1000"))
 ENDS = {signal.SIGTERM: (0, -signal.SIGTERM), signal.SIGINT: (130,), signal.SIGKILL: (-signal.SIGKILL,)}
@@ -98,7 +96,7 @@ def leaves_nothing(starts: int, server: RedisServer, tmp_path: Path) -> None:
 
 
 def test_starts_and_stops_leave_nothing_behind(start_redis: StartRedis, tmp_path: Path) -> None:
-    leaves_nothing(20, start_redis(), tmp_path)
+    leaves_nothing(16, start_redis(), tmp_path)
 
 
 @pytest.mark.nightly
@@ -118,7 +116,7 @@ def test_connections_that_are_cut_and_files_that_are_read_again_cost_no_descript
     daemon = start_daemon(server.url, config=CONFIG)
     daemon.wait_for("entry_fired")
     with server.client() as client:
-        for number in range(12):
+        for number in range(8):
             if number == 2:  # all that is opened once is open
                 wait_until(lambda: daemon.events("config_reloaded") != [])
                 before = descriptors(daemon)

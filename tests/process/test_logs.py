@@ -18,14 +18,10 @@ from typing import Any, Final
 import pytest
 import redis
 
-from tests.support.daemon import ROOT, Daemon
-from tests.support.ledger import Ledger
-from tests.support.scenes import T, cut_all, fast_entries, wait_until
+from tests.support.daemon import ROOT
+from tests.support.scenes import OpenLedger, StartDaemon, StartRedis, T, cut_all, fast_entries, wait_until
 from tests.support.servers import RedisServer
 
-StartRedis = Callable[..., RedisServer]
-StartDaemon = Callable[..., Daemon]
-OpenLedger = Callable[..., Ledger]
 Start = Callable[..., "subprocess.Popen[bytes]"]
 STOP_S: Final = 10.0
 SMALLEST_PIPE: Final = 4096

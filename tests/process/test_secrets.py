@@ -24,10 +24,8 @@ from beatd.config.settings import load_settings
 from beatd.daemon import daemon as root
 from beatd.store.connect import RedisAddress
 from tests.support.daemon import ROOT
-from tests.support.scenes import cut_all, fast_entries, wait_until
-from tests.support.servers import RedisServer
+from tests.support.scenes import StartRedis, cut_all, fast_entries, wait_until
 
-StartRedis = Callable[..., RedisServer]
 PASSWORD: Final = "CANARY+s3cr@t/ :%"
 ENCODED: Final = quote(PASSWORD, safe="")
 DEBUG: Final = ("--http", "off", "--log-level", "debug", "--lease-ttl", "1s")

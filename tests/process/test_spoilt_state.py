@@ -1,12 +1,7 @@
 """What other clients write into our keys by hand: the one entry suffers, it is shown, and the others fire."""
 
 import json
-import os
-import random
-import subprocess
-import sys
 import time
-from collections.abc import Callable, Iterator
 from typing import Any
 
 import pytest
@@ -18,50 +13,10 @@ from beatd.core.overview import judged
 from beatd.store.client import Client
 from beatd.store.entries import Row
 from beatd.store.overview import read_overview
-from tests.support.daemon import ROOT, Daemon
-from tests.support.ledger import Ledger
+from tests.support.scenes import FAST, OpenLedger, StartDaemon, T, beatd, now_ms, put, wait_until
 from tests.support.servers import RedisServer
 
-StartRedis = Callable[..., RedisServer]
-StartDaemon = Callable[..., Daemon]
-OpenLedger = Callable[..., Ledger]
-
-T = "{beatd:default:0}"
-FAST: dict[str, Any] = {"task": "t.t", "every": "200ms", "fast": True, "catchup": "all", "catchup_limit": 1000}
 SLOW: dict[str, Any] = {"task": "t.t", "every": "1h"}
-
-
-def now_ms(client: redis.Redis) -> int:
-    seconds, micros = client.time()
-    return seconds * 1000 + micros // 1000
-
-
-def wait_until(condition: Callable[[], bool], timeout: float = 20) -> None:
-    give_up = time.monotonic() + timeout
-    while not condition():
-        assert time.monotonic() < give_up, f"not in {timeout:g} s"
-        time.sleep(0.005)
-
-
-@pytest.fixture
-def server(clean_redis: RedisServer) -> RedisServer:
-    return clean_redis
-
-
-@pytest.fixture
-def client(server: RedisServer) -> Iterator[redis.Redis]:
-    with server.client() as client:
-        yield client
-
-
-@pytest.fixture
-def store(server: RedisServer) -> Iterator[Client]:
-    with Client(server.url, "default") as store:
-        yield store
-
-
-def put(store: Client, name: str, spec: dict[str, Any], nonce: str | None = None) -> None:
-    store.put([put_item(entry_from_spec(name, spec), nonce or f"n{random.getrandbits(60)}", left="")], "{}")
 
 
 def state(store: Client, name: str) -> str:
@@ -162,7 +117,7 @@ def test_no_spoilt_field_stops_the_others(
 ) -> None:
     ledger = open_ledger(server)
     for number, (key, value) in enumerate(FIELDS):
-        put(store, f"spoilt {number}", {**FAST, "max_runs": 1_000_000})
+        put(store, {f"spoilt {number}": {**FAST, "max_runs": 1_000_000}})
         client.hset(f"{T}:{key}", f"spoilt {number}", value.encode("latin-1"))
         client.hset(f"{T}:{key}", b"\xff\x00 orphan", value.encode("latin-1"))
     daemon = start_daemon(server.url, config={"schedules": {"healthy": FAST}})
@@ -183,14 +138,7 @@ def test_spoilt_numbers_of_the_lease_stop_neither_the_leader_nor_status(
     client.hset(f"{T}:lease", mapping={"until": "x", "ttl": "x", "rn": "x", "seq": "x", "host": b"\xff"})
     client.hset(f"{T}:inst", mapping={"a": '{"seen": "x"}', "b": "[]", b"\xff": "{"})
     for command in ("status", "ls"):
-        done = subprocess.run(
-            [sys.executable, "-m", "beatd", command, "--redis", server.url],
-            env={**os.environ, "PYTHONPATH": str(ROOT)},
-            capture_output=True,
-            text=True,
-            timeout=30,
-            check=False,
-        )
+        done = beatd(command, "--redis", server.url)
         assert done.returncode in (0, 1, 2)
         assert "Traceback" not in done.stderr
     ledger.check({"healthy": FAST}, now_ms(client) + 1_500)

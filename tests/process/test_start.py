@@ -2,7 +2,6 @@
 
 import os
 import signal
-from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -11,10 +10,8 @@ from beatd.config.settings import load_settings
 from beatd.errors import ConfigInvalid
 from beatd.store.connect import RedisAddress
 from beatd.store.keys import Keys
-from tests.support.daemon import Daemon
+from tests.support.scenes import StartDaemon
 from tests.support.servers import RedisServer
-
-StartDaemon = Callable[..., Daemon]
 
 REFUSED: dict[str, tuple[str | bytes, str]] = {
     "not yaml": ("schedules: [", "schedules.yaml:1:12: E020 the bracket"),
@@ -82,11 +79,9 @@ def test_a_file_that_is_missing_or_may_not_be_read_ends_with_3(start_daemon: Sta
         assert secret.wait() == 3
 
 
-def test_a_signal_while_it_starts_ends_it_without_a_traceback(
-    clean_redis: RedisServer, start_daemon: StartDaemon
-) -> None:
+def test_a_signal_while_it_starts_ends_it_without_a_traceback(server: RedisServer, start_daemon: StartDaemon) -> None:
     for how in (signal.SIGINT, signal.SIGTERM):
-        daemon = start_daemon(clean_redis.url)
+        daemon = start_daemon(server.url)
         daemon.wait_for_line("beatd: Redis:")
         assert daemon.stop(how) in (0, 130, 143, -15)
         assert "Traceback" not in daemon.log

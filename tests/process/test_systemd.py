@@ -7,19 +7,16 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
-from tests.support.daemon import ROOT, Daemon
+from tests.support.daemon import ROOT
 from tests.support.notify import NotifySocket
-from tests.support.scenes import fast_entries
-from tests.support.servers import RedisServer
+from tests.support.scenes import StartDaemon, StartRedis, fast_entries
 from tests.support.units import UNITS, filled_in, own_commands, read_unit
 
-StartRedis = Callable[..., RedisServer]
-StartDaemon = Callable[..., Daemon]
 CONFIG = {"schedules": fast_entries(3)}
 
 

@@ -2,7 +2,6 @@
 
 import json
 import shutil
-from collections.abc import Callable, Iterator
 from importlib.resources import as_file, files
 from pathlib import Path
 from typing import Any
@@ -10,41 +9,19 @@ from typing import Any
 import pytest
 import redis
 
-from beatd.core.edit import put_item
-from beatd.core.entry import entry_from_spec
 from beatd.store.client import Client
-from tests.process.test_failover import now_ms, wait_until
-from tests.support.daemon import Daemon
+from tests.support.scenes import StartDaemon, T, call_for_upkeep, now_ms, put, wait_until
 from tests.support.servers import RedisServer
 
-T = "{beatd:default:0}"
 WEEK_MS = 7 * 86_400_000
 SLOW: dict[str, Any] = {"task": "t.t", "cron": "0 3 1 1 *"}
-StartDaemon = Callable[..., Daemon]
-
-
-@pytest.fixture
-def client(clean_redis: RedisServer) -> Iterator[redis.Redis]:
-    with clean_redis.client() as client:
-        yield client
-
-
-@pytest.fixture
-def store(clean_redis: RedisServer) -> Iterator[Client]:
-    with Client(clean_redis.url, "default") as store:
-        yield store
-
-
-def put(store: Client, name: str, **spec: Any) -> None:
-    store.put([put_item(entry_from_spec(name, spec), f"n-{name}")], '{"client":"test"}')
 
 
 def test_what_somebody_did_to_the_places_by_hand_is_mended(
-    clean_redis: RedisServer, client: redis.Redis, store: Client, start_daemon: StartDaemon
+    server: RedisServer, client: redis.Redis, store: Client, start_daemon: StartDaemon
 ) -> None:
-    for name in ("lost", "doubled", "stays"):
-        put(store, name, **SLOW)
-    daemon = start_daemon(clean_redis.url)
+    put(store, dict.fromkeys(("lost", "doubled", "stays"), SLOW))
+    daemon = start_daemon(server.url)
     wait_until(lambda: (client.zscore(f"{T}:due", "stays") or -1) > 0)
     client.zrem(f"{T}:due", "lost")
     client.hset(f"{T}:out", "doubled", '{"paused":{"who":"somebody"}}')
@@ -58,10 +35,10 @@ def test_what_somebody_did_to_the_places_by_hand_is_mended(
 
 
 def test_what_is_over_is_forgotten(
-    clean_redis: RedisServer, client: redis.Redis, store: Client, start_daemon: StartDaemon
+    server: RedisServer, client: redis.Redis, store: Client, start_daemon: StartDaemon
 ) -> None:
     for name in ("removed", "ran once", "ended once, inside a pause", "runs no more"):
-        put(store, name, task="t.t", **({"at": "2020-01-01T00:00Z"} if "once" in name else {"every": "1h"}))
+        put(store, {name: {"task": "t.t", **({"at": "2020-01-01T00:00Z"} if "once" in name else {"every": "1h"})}})
     store.remove(["removed"], "{}")
     old = str(now_ms(client) - WEEK_MS - 1)
     client.hset(f"{T}:gone", "removed", json.dumps({"at": old, "file": False}))
@@ -72,7 +49,8 @@ def test_what_is_over_is_forgotten(
         client.zrem(f"{T}:due", name)
         client.hset(f"{T}:out", name, json.dumps({"finished": {"at": old}}))
     client.hset(f"{T}:inst", "dead:1", json.dumps({"seen": int(old)}))
-    start_daemon(clean_redis.url)
+    start_daemon(server.url)
+    call_for_upkeep(client)
     wait_until(lambda: store.find("ran once") is None)
     assert client.hkeys(f"{T}:gone") == [b"ran once"]
     assert store.find("runs no more") is not None  # it may be given more runs
@@ -91,7 +69,7 @@ def zone_folder(folder: Path, version: str, zone: str) -> Path:
 
 
 def test_newer_zone_data_move_what_comes_earlier_or_later_now(
-    clean_redis: RedisServer,
+    server: RedisServer,
     client: redis.Redis,
     store: Client,
     start_daemon: StartDaemon,
@@ -102,7 +80,7 @@ def test_newer_zone_data_move_what_comes_earlier_or_later_now(
 
     def planned(version: str, zone: str) -> tuple[int, int]:
         monkeypatch.setenv("BEATD_TZPATH", str(zone_folder(tmp_path / version, version, zone)))
-        daemon = start_daemon(clean_redis.url, config=config)
+        daemon = start_daemon(server.url, config=config)
         wait_until(lambda: client.hget(f"{T}:meta", "tzdata") == version.encode())
         wait_until(lambda: all((client.zscore(f"{T}:due", name) or -1) > 0 for name in config["schedules"]))
         daemon.stop()
@@ -115,7 +93,7 @@ def test_newer_zone_data_move_what_comes_earlier_or_later_now(
 
 
 def test_older_zone_data_move_nothing_and_say_so(
-    clean_redis: RedisServer,
+    server: RedisServer,
     client: redis.Redis,
     start_daemon: StartDaemon,
     tmp_path: Path,
@@ -123,20 +101,20 @@ def test_older_zone_data_move_nothing_and_say_so(
 ) -> None:
     config = {"schedules": {"night": {**SLOW, "timezone": "Test/Zone"}}}
     monkeypatch.setenv("BEATD_TZPATH", str(zone_folder(tmp_path / "new", "2030b", "Etc/GMT-3")))
-    newer = start_daemon(clean_redis.url, config=config)
+    newer = start_daemon(server.url, config=config)
     wait_until(
         lambda: client.hget(f"{T}:meta", "tzdata") == b"2030b" and (client.zscore(f"{T}:due", "night") or -1) > 0
     )
     before = client.zscore(f"{T}:due", "night")
     newer.stop()
     monkeypatch.setenv("BEATD_TZPATH", str(zone_folder(tmp_path / "old", "2030a", "Etc/GMT-5")))
-    older = start_daemon(clean_redis.url, config=config)
+    older = start_daemon(server.url, config=config)
     assert "2030a" in older.wait_for_line("the timetable was planned with 2030b")
     assert client.zscore(f"{T}:due", "night") == before
     assert client.hget(f"{T}:meta", "tzdata") == b"2030b"
 
 
-def test_a_history_keeps_to_its_bytes(clean_redis: RedisServer, client: redis.Redis, start_daemon: StartDaemon) -> None:
+def test_a_history_keeps_to_its_bytes(server: RedisServer, client: redis.Redis, start_daemon: StartDaemon) -> None:
     """A million rows would be far more than 2 MB: the bound is in bytes, whatever the rows."""
     padding = "x" * 1000
     with client.pipeline(transaction=False) as pipe:
@@ -145,6 +123,7 @@ def test_a_history_keeps_to_its_bytes(clean_redis: RedisServer, client: redis.Re
         pipe.execute()
     assert (client.memory_usage(f"{T}:hist") or 0) > 8_000_000
     entry = {"task": "t.t", "every": "200ms", "fast": True}
-    start_daemon(clean_redis.url, config={"history": {"fires": "2MB"}, "schedules": {"fast": entry}})
+    start_daemon(server.url, config={"history": {"fires": "2MB"}, "schedules": {"fast": entry}})
+    call_for_upkeep(client)
     wait_until(lambda: (client.memory_usage(f"{T}:hist") or 0) < 2_200_000)
     assert client.xlen(f"{T}:hist") > 100

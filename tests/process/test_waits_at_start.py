@@ -3,7 +3,6 @@
 import subprocess
 import threading
 import time
-from collections.abc import Callable
 from contextlib import suppress
 
 import redis
@@ -11,12 +10,9 @@ import redis
 from tests.support.daemon import Daemon
 from tests.support.ledger import Ledger
 from tests.support.proxy import Behaviour, Proxy
-from tests.support.scenes import beatd, fast_entries
+from tests.support.scenes import OpenLedger, StartDaemon, StartRedis, beatd, fast_entries
 from tests.support.servers import RedisServer
 
-StartRedis = Callable[..., RedisServer]
-StartDaemon = Callable[..., Daemon]
-OpenLedger = Callable[..., Ledger]
 ENTRIES = {"schedules": fast_entries(3)}
 
 
@@ -39,9 +35,8 @@ def test_a_name_that_does_not_resolve(start_daemon: StartDaemon) -> None:
 
 
 def test_a_server_that_accepts_and_never_answers(
-    start_redis: StartRedis, start_daemon: StartDaemon, open_ledger: OpenLedger
+    server: RedisServer, start_daemon: StartDaemon, open_ledger: OpenLedger
 ) -> None:
-    server = start_redis()
     server.freeze()
     daemon = start_daemon(server.url, config=ENTRIES)
     assert "gave no answer in time" in said(daemon)
@@ -63,9 +58,8 @@ def test_a_server_that_takes_no_more_clients(
 
 
 def test_a_replica_until_it_is_promoted(
-    start_redis: StartRedis, start_daemon: StartDaemon, open_ledger: OpenLedger
+    server: RedisServer, start_daemon: StartDaemon, open_ledger: OpenLedger
 ) -> None:
-    server = start_redis()
     with server.client() as client:
         client.execute_command("REPLICAOF", "127.0.0.1", "1")
         daemon = start_daemon(server.url, config=ENTRIES)
@@ -93,9 +87,8 @@ def test_too_few_replicas_until_there_are_enough(
 
 
 def test_a_server_that_is_still_loading(
-    start_redis: StartRedis, start_daemon: StartDaemon, open_ledger: OpenLedger
+    server: RedisServer, start_daemon: StartDaemon, open_ledger: OpenLedger
 ) -> None:
-    server = start_redis()
     with server.client() as client:
         client.mset({f"k{i}": "x" for i in range(20_000)})
         client.save()
@@ -137,9 +130,8 @@ def test_a_server_that_is_busy_with_a_long_script(
 
 
 def test_a_proxy_without_a_server_behind_it(
-    start_redis: StartRedis, start_daemon: StartDaemon, open_ledger: OpenLedger
+    server: RedisServer, start_daemon: StartDaemon, open_ledger: OpenLedger
 ) -> None:
-    server = start_redis()
     with Proxy(server.port, behaviour=Behaviour(refusing=True)) as proxy:
         daemon = start_daemon(proxy.url, config=ENTRIES)
         assert "closed the connection" in said(daemon)

@@ -19,11 +19,8 @@ from tests.support import hangs
 from tests.support.daemon import ROOT, Daemon
 from tests.support.notify import NotifySocket
 from tests.support.processes import alive
-from tests.support.scenes import fast_entries, wait_until
-from tests.support.servers import RedisServer
+from tests.support.scenes import StartDaemon, StartRedis, fast_entries, wait_until
 
-StartRedis = Callable[..., RedisServer]
-StartDaemon = Callable[..., Daemon]
 TTL_S = 2.0
 HANGS = ("read_a_silent_socket", "take_a_lock_twice", "compute_for_ever")
 
@@ -31,13 +28,13 @@ HANGS = ("read_a_silent_socket", "take_a_lock_twice", "compute_for_ever")
 class Pair:
     """A leader and its standby in a namespace of their own."""
 
+    standby: Daemon
+
     def __init__(self, start_daemon: StartDaemon, url: str | None, name: str, tmp_path: Path, **settings: Any) -> None:
         config = {"namespace": name, "schedules": fast_entries(2)}
         self.name = name
         self.leader = start_daemon(url, folder=tmp_path / name, config=config, **settings)
-        self.leader.wait_for("entry_fired")
-        self.standby = start_daemon(url, folder=tmp_path / name)
-        self.standby.wait_for("started")
+        self.start_standby: Callable[[], Daemon] = lambda: start_daemon(url, folder=tmp_path / name)
         self.hit_at = 0.0
 
     def hit(self, how: signal.Signals) -> None:
@@ -47,6 +44,15 @@ class Pair:
     def standby_fires_in_time(self) -> None:
         fired = self.standby.wait_for("entry_fired")
         assert fired.at - self.hit_at < TTL_S + 1, self.standby.log
+
+
+def complete(*pairs: Pair) -> None:
+    """Their standbys come once the leaders lead."""
+    for pair in pairs:
+        pair.leader.wait_for("entry_fired")
+        pair.standby = pair.start_standby()
+    for pair in pairs:
+        pair.standby.wait_for("started")
 
 
 def hung_pair(start_daemon: StartDaemon, url: str | None, hang: str, tmp_path: Path) -> Pair:
@@ -97,6 +103,7 @@ def test_a_hung_loop_ends_with_70_and_a_stopped_process_lives(
     places = dict(zip(HANGS, (url, url, None), strict=True))  # one has a private server, which must end with it
     hung = [hung_pair(start_daemon, place, hang, tmp_path) for hang, place in places.items()]
     stopped = Pair(start_daemon, url, "stopped", tmp_path)
+    complete(*hung, stopped)
     private = json.loads((tmp_path / HANGS[2] / ".beatd" / "server.json").read_text())["pid"]
     with with_a_full_stderr(url, tmp_path / "unread") as unread:
         unread.send_signal(signal.SIGUSR1)
@@ -116,6 +123,7 @@ def test_a_hung_loop_ends_with_70_and_a_stopped_process_lives(
 @pytest.mark.nightly
 def test_a_process_stopped_for_30_s_lives(start_redis: StartRedis, start_daemon: StartDaemon, tmp_path: Path) -> None:
     pair = Pair(start_daemon, start_redis().url, "stopped", tmp_path)
+    complete(pair)
     pair.hit(signal.SIGSTOP)
     wait_until(lambda: time.monotonic() - pair.hit_at > 30, timeout=40)
     lives_on_as_a_candidate(pair)

@@ -52,8 +52,7 @@ class Network:
             def __init__(
                 self, address: RedisAddress, rights: Rights | None = None, listener: Listener | None = None
             ) -> None:
-                super().__init__(address, rights, listener)
-                self._connection = Connection(network)  # type: ignore[assignment]
+                super().__init__(address, rights, listener, Connection(network))  # type: ignore[arg-type]
 
         return lambda: SimLink.open(address, listener=listener)
 

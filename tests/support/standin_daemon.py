@@ -45,8 +45,8 @@ def fire_what_is_due(client: Any, entry: Entry, fault: str | None) -> None:
 
 
 def copies(fault: str | None, slots_met: int) -> int:
-    """How often a slot is fired: a fault strikes every third one."""
-    if fault is None or slots_met % 3:
+    """How often a slot is fired: a fault strikes every second one."""
+    if fault is None or slots_met % 2:
         return 1
     return 2 if fault == "double" else 0
 
