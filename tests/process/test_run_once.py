@@ -84,7 +84,7 @@ def test_a_dry_run_fires_the_very_ids_that_the_daemon_would(
     foretold = beatd("run", "--dry-run", "--once", "--redis", server.url).stdout
     ledger = open_ledger(server)
     start_daemon(server.url)
-    (fired,) = ledger.wait_for_entry("due")
+    fired = ledger.wait_for_entry("due")[0]  # at the full hour a second one follows
     assert f"id={fired.id}" in foretold
 
 
