@@ -9,9 +9,7 @@ from typing import Final
 
 BEAT_S: Final = 0.5
 SAMPLE_S: Final = 1.0
-MOST_MISSED: Final = (
-    12  # samples in a row: longer than any storm or collection holds the loop, shorter than people wait
-)
+MOST_MISSED: Final = 12  # samples in a row: longer than any storm holds the loop, shorter than people wait
 
 
 @dataclass(frozen=True, slots=True)

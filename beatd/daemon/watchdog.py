@@ -15,7 +15,7 @@ import threading
 from collections.abc import Callable, Iterator, Sequence
 from typing import Final
 
-from beatd.core.pulse import MOST_MISSED, SAMPLE_S, Samples
+from beatd.core.pulse import BEAT_S, MOST_MISSED, SAMPLE_S, Samples
 from beatd.daemon.pulse import Pulse
 
 EXIT_CODE: Final = 70
@@ -64,9 +64,13 @@ class Watchdog:
             self._pulse.missed = samples.missed
             if samples.missed == 0:
                 self._saw_beat()
-            elif samples.expired(self._most_missed):
+            elif samples.expired(self._most_missed) and not self._beats_after_all(samples):
                 self._expire()
                 return
+
+    def _beats_after_all(self, samples: Samples) -> bool:
+        """A last look, so much later as a beat can have come before the hang: the loop has its whole seconds."""
+        return self._over.wait(self._sample_s * BEAT_S / SAMPLE_S) or self._pulse.beats != samples.beats
 
     def _expire(self) -> None:
         with contextlib.suppress(RuntimeError):  # there may be no thread to be had
