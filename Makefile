@@ -7,6 +7,8 @@
 PYTHON ?=
 # More words for pytest: make test ARGS="-k duration -x"
 ARGS ?=
+# How tests run: so many files at a time; make test ABREAST= takes one after another.
+ABREAST ?= -n 3 --dist loadfile
 
 BIN := .venv/bin
 VENV := PYTHON="$(PYTHON)" sh scripts/venv.sh
@@ -33,13 +35,13 @@ worker: .venv/.test  ## Run a Celery worker that executes what make run sends (i
 	@$(BIN)/python scripts/worker.py
 
 test: .venv/.test  ## Run all tests but the nightly ones, against servers of their own
-	$(BIN)/python -m pytest $(ARGS)
+	$(BIN)/python -m pytest $(ABREAST) $(ARGS)
 
 check: .venv/.test  ## Format, lint, types, import directions and fast tests: under a minute
 	$(BIN)/ruff format --check
 	$(BIN)/ruff check
 	$(BIN)/mypy
-	$(BIN)/python -m pytest -q -m "$(FAST)"
+	$(BIN)/python -m pytest -q $(ABREAST) -m "$(FAST)"
 
 sim: .venv/.test  ## Live through many simulated worlds (SEEDS=20000 FIRST=0): daemons, faults, virtual time
 	$(BIN)/python -m tests.sim --seeds $(SEEDS) --first $(FIRST)
