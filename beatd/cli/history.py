@@ -13,7 +13,7 @@ import click
 
 from beatd.cli.entries import open_client
 from beatd.cli.main import Common, common_options, output_options
-from beatd.cli.show import instant, lateness, note, plain
+from beatd.cli.show import instant, lateness, note, plain, printable
 from beatd.cli.slots import display_zone
 from beatd.cli.why import why_idle
 from beatd.core.duration import parse_duration
@@ -284,7 +284,7 @@ class Printer:
         ranged = row["last"] != row["slot"] and row["last"] is not None
         slot = f"{row['slot']} to {row['last']}" if ranged else row["slot"] or "-"
         count = "-" if row["count"] is None else f"{row['count']:,}{'+' if row['at_least'] else ''}"
-        what = f"{row['what']}: {row.get('text') or row['reason']}" if row["what"] != "fired" else "fired"
+        what = printable(f"{row['what']}: {row.get('text') or row['reason']}") if row["what"] != "fired" else "fired"
         late = row["lateness_ms"]
         named = [_printable(row["name"] or "-")] if self._named else []
         local = [str(row["local"] or "-")] if self._local else []

@@ -7,7 +7,7 @@ import click
 
 from beatd.cli.entries import open_client
 from beatd.cli.main import Common, common_options, output_option, print_json
-from beatd.cli.show import distance, lateness, plain, styled
+from beatd.cli.show import distance, lateness, printable, styled
 from beatd.core.census import STATES
 from beatd.core.overview import OLD_COUNT_MS, Overview, judged
 
@@ -39,7 +39,7 @@ def status(common: Common, output: str) -> int:
         print_json({key: value for key, value in found.items() if key != "code"})
     else:
         for head, text in lines(found, overview):
-            line = plain(f"{head:14} {text}")
+            line = printable(f"{head:14} {text}")
             click.echo(styled(line, fg=COLOURS[head]) if head in COLOURS else line)
     return int(found["code"])
 

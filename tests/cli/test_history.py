@@ -184,6 +184,13 @@ def test_what_was_trimmed_is_told(at_redis: Beatd, store: Store) -> None:
     assert "oldest" not in at_redis("history", "--since", "2027-01-15T08:00:04Z").err
 
 
+def test_a_reason_of_another_client_stays_on_its_line(at_redis: Beatd, store: Store) -> None:
+    store.do("XADD", store.key("skip"), "*", "skips", "a\x1fno\x07\nsuch: reason:1:2:3")
+    store.do("XADD", store.key("skip"), "*", "skips", "a\x1fno\x07\nreason:1:2:3")
+    assert "skipped: no\\x07\\nreason" in at_redis("history").out
+    assert len(at_redis("history").lines) == 3
+
+
 def test_rows_of_another_client_are_shown_as_such(at_redis: Beatd, store: Store) -> None:
     store.do("XADD", store.key("hist"), "*", b"\xff", b"\xfe")
     store.do("XADD", store.key("hist"), "*", "fires", b"\xff\x1f5\x1ea")

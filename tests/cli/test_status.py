@@ -92,6 +92,15 @@ def test_a_name_in_no_encoding_of_ours_is_shown_escaped(at_redis: Beatd, store: 
     assert at_redis("status", "-o", "json").json["last_refusal"]["name"] == "\udcff"
 
 
+def test_what_an_instance_says_of_itself_begins_no_line(at_redis: Beatd, store: Store) -> None:
+    term = store.lead()
+    told = {"seen": term.now, "version": "1\r\nstate: fine\x07"}
+    store.do("HSET", store.key("inst"), "here\nleader: me", json.dumps(told))
+    for command in ("status", "doctor"):
+        assert not {"leader: me", "state: fine"} & {line[:11] for line in at_redis(command).lines}
+    assert "1\\r\\nstate: fine\\x07" in at_redis("status").out
+
+
 def test_what_an_instance_was_refused_is_among_the_refusals(at_redis: Beatd, store: Store) -> None:
     term = store.lead()
     told = {"seen": term.now, "last_refusal": {"at": 7, "error": "Redis is away"}}
