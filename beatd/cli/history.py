@@ -249,6 +249,7 @@ class Printer:
             "count": line.count or None,
             "at_least": line.at_least,
             "last": instant(line.last),
+            "foretold": line.foretold,
             "lateness_ms": lateness_ms(line, jitter),
             "task_id": self._task_id(line),
             "at": instant(line.at),
@@ -284,7 +285,8 @@ class Printer:
         ranged = row["last"] != row["slot"] and row["last"] is not None
         slot = f"{row['slot']} to {row['last']}" if ranged else row["slot"] or "-"
         count = "-" if row["count"] is None else f"{row['count']:,}{'+' if row['at_least'] else ''}"
-        what = printable(f"{row['what']}: {row.get('text') or row['reason']}") if row["what"] != "fired" else "fired"
+        said = "to skip" if row["foretold"] else row["what"]
+        what = printable(f"{said}: {row.get('text') or row['reason']}") if row["what"] != "fired" else "fired"
         late = row["lateness_ms"]
         named = [_printable(row["name"] or "-")] if self._named else []
         local = [str(row["local"] or "-")] if self._local else []

@@ -80,6 +80,7 @@ def test_fires_and_skips_are_told_in_order_the_newest_last(at_redis: Beatd) -> N
         "count": 3,
         "at_least": False,
         "last": "2027-01-15T08:00:00.500Z",
+        "foretold": False,
         "lateness_ms": None,
         "task_id": None,
         "at": "2027-01-15T08:00:01Z",
