@@ -71,7 +71,11 @@ def lines(found: Mapping[str, Any], o: Overview) -> Iterator[tuple[str, str]]:
 
 def about_files(files: Mapping[str, Any], leader: str | None = None) -> Iterator[str]:
     """A line on what is stored, and one on each instance of which more is to be said."""
-    yield f"of {files['by']}, registered {files['registered']}" if files["applied"] else "none are applied in full"
+    yield (
+        f"applied by {files['by']}, registered last at {files['registered']}"
+        if files["applied"]
+        else "none are applied in full"
+    )
     for name, each in files["instances"].items():
         if each["stands"] in OTHERS:
             what = REFUSING if name == leader and each["stands"] == "newer" else OTHERS[each["stands"]]
