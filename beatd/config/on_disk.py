@@ -73,7 +73,9 @@ class ConfigOnDisk:
                 self._learn(read.settings.get(setting.name))
         errors = errors_of(read.problems)
         told = [f"{problem.place}: {problem.code} {problem.message}" for problem in errors]
-        return Reading(read.watched, told, len(read.problems) - len(errors), kept_settings(read.settings), read.entries)
+        hint = errors[0].hint if errors else None
+        warnings = len(read.problems) - len(errors)
+        return Reading(read.watched, told, warnings, kept_settings(read.settings), read.entries, hint)
 
     async def _first_pipe(self) -> Path | None:
         try:

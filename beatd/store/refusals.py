@@ -45,7 +45,11 @@ _CLUSTER: Final = _Meaning(
     AccessDenied, "is a Redis Cluster", "beatd and its queues need one server; use a Redis without cluster mode"
 )
 _MEANINGS: Final = {
-    "NOAUTH": _Meaning(AccessDenied, "wants a password", "write it into the URL: redis://user:password@host:port/0"),
+    "NOAUTH": _Meaning(
+        AccessDenied,
+        "wants a password",
+        "write it into the URL: redis://:password@host:port/0, with a user redis://user:password@host:port/0",
+    ),
     "WRONGPASS": _Meaning(
         AccessDenied,
         "refuses the user or the password",

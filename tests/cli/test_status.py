@@ -108,6 +108,7 @@ def test_what_an_instance_was_refused_is_among_the_refusals(at_redis: Beatd, sto
     assert at_redis("status", "-o", "json").json["last_refusal"] == {
         "at": "1970-01-01T00:00:00.007Z", "name": "here", "reason": "instance", "why": "Redis is away",
     }  # fmt: skip
+    assert "last refusal   1970-01-01T00:00:00.007Z instance here: Redis is away" in at_redis("status").lines
 
 
 def test_it_ends_with_0_with_a_leader_and_with_2_without(at_redis: Beatd, store: Store) -> None:

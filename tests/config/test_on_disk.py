@@ -45,6 +45,16 @@ async def test_a_look_that_comes_to_no_end_is_told_and_only_one_is_under_way(gon
     assert await answer_of(disk) == {"f": "here"}
 
 
+async def test_a_reading_has_the_hint_of_its_first_error(tmp_path: Path) -> None:
+    path = tmp_path / "a.yaml"
+    path.write_text("schedules:\n  a: {task: t, evry: 5s}\n  b: {task: t, cron: '99 * * * *'}\n")
+    reading = await ConfigOnDisk([path], {}, {}).read()
+    assert len(reading.errors) == 2
+    assert reading.hint == "did you mean every?"
+    path.write_text("schedules: {a: {task: t, every: 5s}}")
+    assert (await ConfigOnDisk([path], {}, {}).read()).hint is None
+
+
 async def answer_of(disk: ConfigOnDisk) -> Digests:
     """As soon as there is one."""
     while True:
