@@ -30,6 +30,7 @@ USUAL: Final = 100
 MOST: Final = 100_000  # lines kept to be turned round
 CHUNK: Final = 500
 AGAIN_S: Final = 0.5
+WIDEST: Final = 200  # as a name may be
 
 
 @dataclass(frozen=True, slots=True)
@@ -273,7 +274,7 @@ class Printer:
     def _print_table(self, rows: list[dict[str, Any]]) -> None:
         heads = ["SLOT", *([self._local] if self._local else []), *(["NAME"] if self._named else [])]
         heads += ["WHAT", "COUNT", "LATE", "TASK ID"]
-        cells = [self._cells(row) for row in rows]
+        cells = [[_cut(cell) for cell in self._cells(row)] for row in rows]
         before = self._widths
         self._widths = [
             max(*(len(row[i]) for row in [heads, *cells]), before[i] if before else 0) for i in range(len(heads))
@@ -299,3 +300,8 @@ def _printable(text: str) -> str:
 
 def _json(row: Mapping[str, Any]) -> str:
     return plain(json.dumps(row, ensure_ascii=False))
+
+
+def _cut(cell: str) -> str:
+    """Another client may have written a name of megabytes, and every row would be as wide."""
+    return cell if len(cell) <= WIDEST else f"{cell[:WIDEST]}..."

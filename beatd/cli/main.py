@@ -150,19 +150,25 @@ class Common:
     def settings(self, *, entries: bool = True, **flags: str | None) -> "Settings":
         """Files, variables and flags, decided. Raises ConfigInvalid with every problem.
 
-        ``entries`` False: the settings alone, whatever is wrong with entries; and where flags say which Redis and
-        namespace are meant, whatever is wrong with the files.
+        ``entries`` False: the settings alone, whatever is wrong with entries; and where flags or variables say which
+        Redis and namespace are meant, whatever is wrong with the files.
         """
-        from beatd.config.settings import load_settings
+        from beatd.config.problems import errors_of
+        from beatd.config.settings import check_settings, load_settings
 
+        given = self.flags(**flags)
         try:
-            return learnt(load_settings(self.files(), self.flags(**flags), os.environ, entries=entries))
-        except ConfigInvalid:
-            if entries or self.redis is None or self.namespace is None:
+            return learnt(load_settings(self.files(), given, os.environ, entries=entries))
+        except ConfigInvalid as error:
+            without, problems = check_settings([], given, os.environ, entries=False)
+            if entries or without is None or errors_of(problems):
+                raise  # what is wrong is not, or not only, in the files
+            if "default" in (without.origins["redis"].source, without.origins["namespace"].source):
+                error.hint = "with --redis and --namespace (or their variables) this command needs no files"
                 raise
-            text = "the files can't be read, and are not needed with --redis and --namespace: beatd check tells more"
+            text = "the files can't be read, and are not needed: Redis and namespace are given; beatd check tells more"
             click.echo(f"note: {text}", err=True)
-            return learnt(load_settings([], self.flags(**flags), os.environ, entries=False))
+            return learnt(without)
 
     def files(self) -> "list[Path]":
         """The files that count."""

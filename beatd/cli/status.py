@@ -9,7 +9,7 @@ from beatd.cli.entries import open_client
 from beatd.cli.main import Common, common_options, output_option, print_json
 from beatd.cli.show import distance, lateness, printable, styled
 from beatd.core.census import STATES
-from beatd.core.overview import OLD_COUNT_MS, Overview, judged
+from beatd.core.overview import OF_INSTANCE, OLD_COUNT_MS, Overview, judged
 
 OTHERS: Final = {
     "newer": "later: they count as soon as it leads; give all instances the same files",
@@ -60,7 +60,7 @@ def lines(found: Mapping[str, Any], o: Overview) -> Iterator[tuple[str, str]]:
         yield "lateness", "nothing was fired yet"
     yield "lag", "none" if not o.lag_ms else f"the oldest entry that is due waits for {lateness(o.lag_ms)}"
     for each in found["refusals"]:
-        yield "last refusal", f"{each['at'] or '-'} {each['name']}: {each['reason']}, {each['why']}"
+        yield "last refusal", f"{each['at'] or '-'} {_refused(each)}"
     for line in about_files(found["files"], found["leader"]):
         yield "files", line
     for text in found["warnings"]:
@@ -69,9 +69,20 @@ def lines(found: Mapping[str, Any], o: Overview) -> Iterator[tuple[str, str]]:
         yield ("no leader:" if found["leader"] is None and not number else "degraded:"), text
 
 
+def _refused(each: Mapping[str, Any]) -> str:
+    """What an instance was told, or why an entry was not fired."""
+    if each["reason"] == OF_INSTANCE:
+        return f"instance {each['name']}: {each['why']}"
+    return f"{each['name']}: {each['reason']}, {each['why']}"
+
+
 def about_files(files: Mapping[str, Any], leader: str | None = None) -> Iterator[str]:
     """A line on what is stored, and one on each instance of which more is to be said."""
-    yield f"of {files['by']}, registered {files['registered']}" if files["applied"] else "none are applied in full"
+    yield (
+        f"applied by {files['by']}, registered last at {files['registered']}"
+        if files["applied"]
+        else "none are applied in full"
+    )
     for name, each in files["instances"].items():
         if each["stands"] in OTHERS:
             what = REFUSING if name == leader and each["stands"] == "newer" else OTHERS[each["stands"]]

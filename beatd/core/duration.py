@@ -10,7 +10,8 @@ from beatd.errors import ScheduleInvalid
 
 UNIT_MS: Final = {"ms": 1, "s": 1_000, "m": 60_000, "h": 3_600_000, "d": 86_400_000, "w": 604_800_000}
 LONGEST_MS: Final = 366 * 100 * UNIT_MS["d"]
-ACCEPTED: Final = "a number of seconds, or digits with a unit such as 90s, 1h30m, 200ms, 2d, 1w, or ISO 8601 (PT15M)"
+_WITH_UNIT: Final = "digits with a unit such as 90s, 1h30m, 200ms, 2d, 1w, or ISO 8601 (PT15M)"
+ACCEPTED: Final = f"a number of seconds, or {_WITH_UNIT}"
 
 _PART = re.compile(r"([0-9]+(?:\.[0-9]+)?)(ms|s|m|h|d|w)")
 _WHOLE = re.compile(r"(?:[0-9]+(?:\.[0-9]+)?(?:ms|s|m|h|d|w))+")
@@ -18,6 +19,17 @@ _ISO = re.compile(
     r"P(?:(?P<w>[0-9]+(?:\.[0-9]+)?)W)?(?:(?P<d>[0-9]+(?:\.[0-9]+)?)D)?"
     r"(?:T(?=[0-9])(?:(?P<h>[0-9]+(?:\.[0-9]+)?)H)?(?:(?P<m>[0-9]+(?:\.[0-9]+)?)M)?(?:(?P<s>[0-9]+(?:\.[0-9]+)?)S)?)?"
 )
+
+_BARE = re.compile(r"[0-9]{1,20}(?:\.[0-9]{1,20})?")
+_SPOKEN = re.compile(r"([0-9]+(?:\.[0-9]+)?)\s*([A-Za-z]+)\s*")
+_WORDS: Final = {  # as people write units
+    **dict.fromkeys(("ms", "msec", "msecs", "millis", "millisecond", "milliseconds"), "ms"),
+    **dict.fromkeys(("s", "S", "sec", "secs", "second", "seconds"), "s"),
+    **dict.fromkeys(("m", "min", "mins", "minute", "minutes"), "m"),  # M may be a month
+    **dict.fromkeys(("h", "H", "hr", "hrs", "hour", "hours"), "h"),
+    **dict.fromkeys(("d", "D", "day", "days"), "d"),
+    **dict.fromkeys(("w", "W", "week", "weeks"), "w"),
+}
 
 
 def parse_duration(value: object) -> int:
@@ -77,7 +89,20 @@ def _number(text: str, value: object) -> Fraction:
 
 
 def _refused(value: object) -> ScheduleInvalid:
-    digits = value.strip() if isinstance(value, str) else ""
-    plain = digits.isascii() and digits.isdigit() and len(digits) <= 20
-    hint = f"write {digits}s if seconds are meant" if plain else None
+    text = value.strip() if isinstance(value, str) and value.isascii() else ""
+    if _BARE.fullmatch(text):  # a number in YAML is seconds, a text of digits is not
+        return ScheduleInvalid(
+            f"{shown(value)} has no unit: accepted are {_WITH_UNIT}", hint=f"write {text}s if seconds are meant"
+        )
+    meant = _meant(text)
+    hint = f"write {meant}" if meant else None
     return ScheduleInvalid(f"{shown(value)} is not a duration: accepted are {ACCEPTED}", hint=hint)
+
+
+def _meant(text: str) -> str | None:
+    """``5s`` for ``5 sec``: what a text with blanks, or with other words for units, may stand for."""
+    parts = _SPOKEN.findall(text)
+    if len(text) > 64 or not parts or _SPOKEN.sub("", text):
+        return None
+    units = [_WORDS.get(word) or _WORDS.get(word.lower() if len(word) > 1 else "") for _, word in parts]
+    return "".join(f"{n}{unit}" for (n, _), unit in zip(parts, units, strict=True)) if all(units) else None

@@ -23,7 +23,7 @@ _SCHEME: Final = re.compile(r"[a-z][a-z0-9+.-]*://")
 
 # Loose, for URLs amid other words: a broken one loses too much rather than too little.
 _IN_TEXT: Final = re.compile(r"(?P<scheme>[A-Za-z][A-Za-z0-9+.-]*://)(?P<rest>[^\s\"'<>`]+)")
-_EXAMPLES: Final = frozenset({"user:password", "[user:password"})  # of our own hints
+_EXAMPLES: Final = frozenset({":password", "user:password", "[user:password"})  # of our own hints
 _NO_PORT: Final = re.compile(r":(?!port\b|[0-9]{0,5}(?:[^\w]|$))(?P<secret>[^/?#\]]+)$")
 _OPEN: Final = re.compile(  # parameters that tell nothing
     r"(?:ssl_(?!password=)\w+|client_name|username|virtual_host)=.*|(?:socket_\w+|\w*timeout|db|protocol|max_\w+)=[0-9.]*"

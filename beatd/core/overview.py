@@ -13,6 +13,7 @@ LATE_MS: Final = 60_000
 USUAL_TTL_MS: Final = 6_000
 OLD_COUNT_MS: Final = 10_000  # counts older than this are told with their age
 SLOW_LOOP_MS: Final = 1_000
+OF_INSTANCE: Final = "instance"
 OK, DEGRADED, NO_LEADER = 0, 1, 2
 _T = TypeVar("_T")
 
@@ -34,7 +35,7 @@ class Counts:
 class Refusal:
     """What was not fired, for a reason that nobody asked for. at: since when, UTC ms, None unknown.
 
-    name: of the entry; with the reason `instance` that of a daemon, which was refused something.
+    name: of the entry; with the reason OF_INSTANCE that of a daemon, which was refused something.
     """
 
     at: int | None

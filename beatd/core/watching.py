@@ -26,7 +26,8 @@ class Watched:
 
 @dataclass(frozen=True, slots=True)
 class Reading:
-    """What a reading gave. ``errors``: each with its place; then there are no settings and no entries.
+    """What a reading gave. ``errors``: each with its place; then there are no settings and no entries. ``hint``: what
+    to do about the first of them.
 
     ``settings``: those that count after a restart only, by their names in the file.
     """
@@ -36,6 +37,7 @@ class Reading:
     warnings: int
     settings: Mapping[str, Any] = field(repr=False)
     entries: EntrySet
+    hint: str | None = None
 
 
 class Signature(NamedTuple):

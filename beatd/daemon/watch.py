@@ -144,7 +144,7 @@ class FileWatch:
     def _take(self, reading: Reading, *, asked: bool) -> None:
         self._watched, self._put_off, self._blind = reading.watched, None, False
         if reading.errors:
-            self._refuse(reading.errors, None)
+            self._refuse(reading.errors, reading.hint)
             return
         before, mended = self._own.current, not self._own.config_ok
         restart = ", ".join(name for name, value in reading.settings.items() if value != self._settings[name])

@@ -11,7 +11,7 @@ from itertools import chain, islice
 from typing import Any, Final, TypeVar
 
 from beatd.core.census import STATES, LeftOut, Pausing, Sizes, Tally
-from beatd.core.overview import Counts, Overview, Refusal
+from beatd.core.overview import OF_INSTANCE, Counts, Overview, Refusal
 from beatd.store.client import Client
 from beatd.store.history import History
 from beatd.store.key_types import spoilt_keys
@@ -173,7 +173,7 @@ def _of_instances(fleet: Overview) -> Iterator[Refusal]:
     for name, record in fleet.living.items():
         told = record.get("last_refusal")
         if isinstance(told, dict):
-            yield Refusal(instant(told.get("at")), name, "instance", str(told.get("error")))
+            yield Refusal(instant(told.get("at")), name, OF_INSTANCE, str(told.get("error")))
 
 
 def _outlived(read: Callable[[], _T], otherwise: _T) -> _T:

@@ -45,7 +45,11 @@ _CLUSTER: Final = _Meaning(
     AccessDenied, "is a Redis Cluster", "beatd and its queues need one server; use a Redis without cluster mode"
 )
 _MEANINGS: Final = {
-    "NOAUTH": _Meaning(AccessDenied, "wants a password", "write it into the URL: redis://user:password@host:port/0"),
+    "NOAUTH": _Meaning(
+        AccessDenied,
+        "wants a password",
+        "write it into the URL: redis://:password@host:port/0, with a user redis://user:password@host:port/0",
+    ),
     "WRONGPASS": _Meaning(
         AccessDenied,
         "refuses the user or the password",
@@ -165,7 +169,8 @@ def _no_answer(error: Exception, text: str, place: str) -> BeatdError:  # noqa: 
         return Unreachable(f"{place} closed the connection")
     if any(isinstance(cause, ConnectionRefusedError) for cause in causes) or "Connect call failed" in text:
         return Unreachable(
-            f"{place} does not answer: Connection refused", hint="is the server running? is the port right?"
+            f"{place} does not answer: Connection refused",
+            hint="is the server running? is the port right? beatd tries again",
         )
     return Unreachable(f"{place} does not answer: {text or type(error).__name__}")
 

@@ -115,6 +115,43 @@ def test_a_command_that_needs_no_entries_does_not_mind_them(beatd: Beatd, schedu
     assert beatd("status").code == 6  # no Redis: the settings were read
 
 
+NO_YAML = "schedules: [x\n"
+NOWHERE = "redis://127.0.0.1:1"
+
+
+@pytest.mark.parametrize(
+    "words, variables",
+    [
+        (["--redis", NOWHERE, "--namespace", "n"], {}),
+        (["--redis", NOWHERE], {"BEATD_NAMESPACE": "n"}),
+        (["--namespace", "n"], {"BEATD_REDIS_URL": NOWHERE}),
+        ([], {"BEATD_REDIS_URL_FILE": "url", "BEATD_NAMESPACE": "n"}),
+    ],
+)
+def test_no_file_stands_in_the_way_of_a_command_that_is_told_redis_and_namespace(
+    beatd: Beatd, schedules: Schedules, monkeypatch: pytest.MonkeyPatch, words: list[str], variables: dict[str, str]
+) -> None:
+    schedules(NO_YAML)
+    Path("url").write_text(NOWHERE)
+    for name, value in variables.items():
+        monkeypatch.setenv(name, value)
+    done = beatd("pause", "x", *words)
+    assert done.code == 6  # there is no Redis
+    assert "note: the files can't be read, and are not needed" in done.err
+
+
+def test_where_the_namespace_could_be_in_a_broken_file_it_is_told_how_to_do_without(
+    beatd: Beatd, schedules: Schedules
+) -> None:
+    schedules(NO_YAML)
+    hint = "with --redis and --namespace (or their variables) this command needs no files"
+    done = beatd("pause", "x", "--redis", NOWHERE)
+    assert (done.code, done.err.splitlines()[-1]) == (3, f"  hint: {hint}")
+    assert beatd("ls", "--redis", NOWHERE, "-o", "json").error["hint"] == hint
+    assert "needs no files" not in beatd("ls", "--redis", "nonsense", "--namespace", "n").err
+    assert "needs no files" not in beatd("run", "--redis", NOWHERE).err
+
+
 def test_another_broker_is_refused_at_run_and_not_at_check(beatd: Beatd, schedules: Schedules) -> None:
     schedules(f"redis: redis://localhost:1\nbroker: amqp://user:hunter2@host\n{GOOD}")
     assert beatd("check").code == 0

@@ -321,3 +321,17 @@ def test_a_long_history_is_read_in_pages_of_bounded_size(clean_redis: RedisServe
         history = History(client, ("hist",))
         assert sum(1 for _ in history.backwards(0, history.tips())) == 40_000
     assert max(sizes) < 3_000_000
+
+
+def test_a_name_of_megabytes_does_not_widen_every_row(at_redis: Beatd, store: Store) -> None:
+    fired(store, "n" * 1_000_000, 1_800_000_000_000)
+    fired(store, "a", 1_800_000_000_000)
+    assert max(map(len, at_redis("history").out.splitlines())) < 500
+
+
+def test_slots_that_a_pause_told_of_ahead_are_told_from_those_that_have_passed(at_redis: Beatd, store: Store) -> None:
+    skipped(store, "a", "paused:0:1800000000000:1800000900000", at=1_800_000_000_500)
+    skipped(store, "a", "paused:0:1800000000000:1800000900000", at=1_800_000_900_000)
+    ahead, past = at_redis("history", "a").out.splitlines()[1:]
+    assert "to skip: paused" in ahead
+    assert "skipped: paused" in past

@@ -185,7 +185,7 @@ def test_without_a_slot_it_says_why_and_ends_with_1(beatd: Any, words: list[str]
         (["@reboot"], "cron: found '@reboot'", "a scheduler has no boot"),
         (["0 0 31 2 *"], "never fires", "L is the last day"),
         (["H 2 * * *"], "nothing to spread by", "hash_id"),
-        (["30"], "'30' is not a duration", "write 30s"),
+        (["30"], "'30' has no unit", "write 30s"),
         (["10ms"], "at least 1s is accepted", "fast"),
         (["* * * * *", "--tz", "Europe/Pariss"], "timezone: found 'Europe/Pariss'", "did you mean Europe/Paris?"),
         (["2026-13-01T00:00"], "at: '2026-13-01T00:00' is no instant", None),

@@ -108,6 +108,7 @@ def test_what_an_instance_was_refused_is_among_the_refusals(at_redis: Beatd, sto
     assert at_redis("status", "-o", "json").json["last_refusal"] == {
         "at": "1970-01-01T00:00:00.007Z", "name": "here", "reason": "instance", "why": "Redis is away",
     }  # fmt: skip
+    assert "last refusal   1970-01-01T00:00:00.007Z instance here: Redis is away" in at_redis("status").lines
 
 
 def test_it_ends_with_0_with_a_leader_and_with_2_without(at_redis: Beatd, store: Store) -> None:
@@ -180,7 +181,7 @@ def files(applied: Applied | None = None, **instances: Any) -> dict[str, Any]:
 def test_each_instance_with_other_files_has_a_line() -> None:
     found = files(a=record("h2", NOW - 50_000), b=record("h3", NOW), c=record("h1", 5, config_ok=False))
     assert list(about_files(found)) == [
-        "of a:1, registered 2027-01-15T07:59:10Z",
+        "applied by a:1, registered last at 2027-01-15T07:59:10Z",
         f"b has others, registered 2027-01-15T08:00:00Z, {OTHERS['newer']}",
         f"c has others, registered 1970-01-01T00:00:00.005Z, {OTHERS['older']}",
         "c can't use its files as they are now and goes on with the last good ones: beatd check",

@@ -50,7 +50,6 @@ def test_a_duration_is_read_as_milliseconds(written: object, ms: int) -> None:
             " ",
             "s",
             "h1",
-            "1",
             "5 s",
             "1h 30m",
             "-5s",
@@ -73,15 +72,29 @@ def test_anything_else_is_refused_with_what_is_accepted(written: object) -> None
         parse_duration(written)
 
 
-@pytest.mark.parametrize("written", ["30", " 30 "])
-def test_quoted_digits_are_refused_with_the_unit_that_was_perhaps_meant(written: str) -> None:
+@pytest.mark.parametrize("written, seconds", [("30", "30s"), (" 30 ", "30s"), ("1.5", "1.5s")])
+def test_digits_in_a_text_are_refused_with_the_unit_that_was_perhaps_meant(written: str, seconds: str) -> None:
     with pytest.raises(ScheduleInvalid) as caught:
         parse_duration(written)
-    assert caught.value.hint == "write 30s if seconds are meant"
+    assert caught.value.hint == f"write {seconds} if seconds are meant"
+    assert caught.value.message.startswith(f"'{written.strip()}' has no unit: accepted are digits with a unit")
 
 
-@pytest.mark.parametrize("written", ["٣", "²", "5 s", "x"])
-def test_no_unit_is_proposed_for_what_is_no_number(written: str) -> None:
+@pytest.mark.parametrize("written, meant", [
+    ("5 sec", "5s"), ("5 s", "5s"), ("5S", "5s"), ("5min", "5m"), ("1h 30m", "1h30m"), ("1 Hour 30 Minutes", "1h30m"),
+    ("1.5 days", "1.5d"), ("200 millis", "200ms"), ("2 weeks", "2w"),
+])  # fmt: skip
+def test_the_nearest_spelling_is_proposed(written: str, meant: str) -> None:
+    with pytest.raises(ScheduleInvalid) as caught:
+        parse_duration(written)
+    assert caught.value.hint == f"write {meant}"
+    assert parse_duration(meant) > 0
+
+
+@pytest.mark.parametrize(
+    "written", ["٣", "²", "x", "1M", "5 months", "5 parsecs", "sec 5", "5 s!", "5 ٣s", "1,5s", "9" * 70 + " sec"]
+)
+def test_nothing_is_proposed_where_nobody_knows_what_is_meant(written: str) -> None:
     with pytest.raises(ScheduleInvalid) as caught:
         parse_duration(written)
     assert caught.value.hint is None

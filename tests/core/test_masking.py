@@ -12,7 +12,7 @@ from beatd.core.masking import Secrets, mask_text, mask_url, secrets_of
 UNTOUCHED = [
     "Redis at redis://127.0.0.1:6379/0 does not answer",
     "redis://[user:password@]host[:port][/db], rediss://... and unix:///path is accepted",
-    "write it into the URL: redis://user:password@host:port/0",
+    "write it into the URL: redis://:password@host:port/0, with a user redis://user:password@host:port/0",
     "rediss://host:port/0?ssl_ca_certs=/path/ca.pem",
     "a URL such as amqp://user:password@host/vhost is accepted",
     "redis://[::1]:6379/0 and http://host/a:b/c",

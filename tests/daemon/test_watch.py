@@ -50,7 +50,8 @@ class Disk:
             raise ConfigInvalid("the process died", hint="look")
         errors = content[1:].split("!") if content.startswith("!") else []
         found = entries() if errors else entries(*content.partition("#")[0].split())
-        return Reading(Watched({"f": content}), errors, 0, self.settings, found)
+        hint = "mend the first" if errors else None
+        return Reading(Watched({"f": content}), errors, 0, self.settings, found, hint)
 
 
 @dataclass
@@ -188,7 +189,7 @@ def test_unusable_files_are_told_once_and_again_to_whoever_asks() -> None:
         await asyncio.sleep(5)
 
     house = live(story)
-    text = {"problems": 2, "error": "x:1:2: E1 wrong; x:2:1: E2 wrong too", "hint": None}
+    text = {"problems": 2, "error": "x:1:2: E1 wrong; x:2:1: E2 wrong too", "hint": "mend the first"}
     assert house.told.events[0] == ("config_refused", text)
     assert house.told.names == ["config_refused", "config_refused", "config_reloaded"]
     assert house.own.config_ok

@@ -20,6 +20,7 @@ DURATION_OR_DATE = (
     "accepted are a number of seconds, or digits with a unit such as 90s, 1h30m, 200ms, 2d, 1w, or ISO 8601 (PT15M), "
     "or a date with an offset"
 )
+WITH_UNIT_OR_DATE = DURATION_OR_DATE.replace("a number of seconds, or ", "")
 DURATION = "a duration is accepted; a date goes into eta"
 PRIORITY = "a whole number from 0 (on Redis the most urgent) to 9 is accepted"
 DATE = "a date such as 2026-12-01T09:00:00+01:00 is accepted, with an offset or Z"
@@ -42,7 +43,7 @@ def message_of(messages: Messages, slot_ms: int = SLOT_MS) -> dict[str, Any]:
         ({"priority": "3"}, f"options.priority: found '3'; {PRIORITY}"),
         ({"priority": True}, f"options.priority: found True; {PRIORITY}"),
         ({"expires": "soon"}, f"options.expires: 'soon' is not a duration: {DURATION_OR_DATE}"),
-        ({"expires": "30"}, f"options.expires: '30' is not a duration: {DURATION_OR_DATE}"),
+        ({"expires": "30"}, f"options.expires: '30' has no unit: {WITH_UNIT_OR_DATE}"),
         ({"expires": 0}, "options.expires: found 0; a duration above 0 is accepted: a worker would discard every run"),
         ({"expires": "2026-12-01"}, f"options.expires: found '2026-12-01'; {DATE}"),
         ({"expires": "2026-12-01T09:00:00"}, f"options.expires: found '2026-12-01T09:00:00'; {DATE}"),

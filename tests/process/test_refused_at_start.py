@@ -32,7 +32,7 @@ def test_no_password_where_one_is_wanted(start_redis: StartRedis, start_daemon: 
     server = start_redis(requirepass="secret")
     said = refused(start_daemon(server.url.replace(":secret@", "")))
     assert "wants a password: Authentication required" in said
-    assert "redis://user:password@host:port/0" in said
+    assert "redis://:password@host:port/0, with a user redis://user:password@host:port/0" in said
 
 
 def test_a_wrong_user_or_password(start_redis: StartRedis, start_daemon: StartDaemon) -> None:
