@@ -23,9 +23,9 @@ ROOT = Path(__file__).parents[2]
 OWNER = Path(__file__).with_name("private_server_owner.py")
 PATH = os.environ["PATH"]  # a Machine changes it
 DEADLINE_S = 10.0
-# Below where Linux takes outgoing ports from, and below those of the other servers of tests. A run's own stretch, so that
-# runs beside each other, and private servers of this machine's user, don't take a port from a test between its server's
-# stop and start.
+# Below where Linux takes outgoing ports from, and below those of the other servers of tests. A run's own stretch, so
+# that runs beside each other, and private servers of this machine's user, don't take a port from a test between its
+# server's stop and start.
 FIRST_PORT = random.randrange(10_000, PORTS.start, 100)
 
 
