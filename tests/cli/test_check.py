@@ -97,10 +97,31 @@ def test_a_file_that_is_not_there_is_an_error(beatd: Beatd) -> None:
 
 def test_run_tells_all_problems_on_stderr_and_ends_with_3(beatd: Beatd, schedules: Schedules) -> None:
     schedules(BROKEN)
-    done = beatd("run", "--lease-ttl", "1ms")
+    done = beatd("run", "--lease-ttl", "1ms", "--log-format", "text")
     assert (done.code, done.out) == (3, "")
     for word in ("schedules.yaml:2:26: E053", "schedules.yaml:3:7: E043", "--lease-ttl: E044", "3 errors"):
         assert word in done.err
+
+
+def test_in_json_run_tells_each_problem_by_itself_as_check_does(beatd: Beatd, schedules: Schedules) -> None:
+    schedules(BROKEN)
+    done = beatd("run", "--lease-ttl", "1ms", "--log-format", "json")
+    assert (done.code, done.out) == (3, "")
+    line = done.error
+    assert (line["error"], line["code"], line["msg"]) == (
+        "config_invalid", 3, "the configuration can't be used: 3 errors",
+    )  # fmt: skip
+    checked = [problem for problem in beatd("check", "-o", "json").json if problem["severity"] == "error"]
+    assert line["problems"][:2] == checked
+    assert line["problems"][2]["file"] == "--lease-ttl"
+    assert line["problems"][2].keys() == checked[0].keys()
+
+
+def test_of_many_problems_run_tells_the_first_and_their_number(beatd: Beatd, schedules: Schedules) -> None:
+    schedules("schedules:\n" + "".join(f"  e{n}: {{tsk: t, every: 5s}}\n" for n in range(50)))
+    line = beatd("run", "--log-format", "json").error
+    assert line["msg"] == "the configuration can't be used: 50 errors"
+    assert len(line["problems"]) == 20
 
 
 def test_a_command_with_json_tells_the_problems_in_its_error(beatd: Beatd, schedules: Schedules) -> None:
