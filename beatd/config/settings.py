@@ -309,6 +309,15 @@ def _size(value: Any) -> int:
     raise ConfigInvalid(f"found {shown(value)}; bytes, or a size such as 64MB or 64MiB is accepted")
 
 
+def size_text(size: int) -> str:
+    """A size in the largest unit of which it is a whole number, as it is accepted in files: 64000000 is ``64MB``."""
+    for unit in ("GiB", "GB", "MiB", "MB", "KiB", "kB"):
+        number, rest = divmod(size, UNITS[unit if unit in UNITS else unit.upper()])
+        if number and not rest:
+            return f"{number}{unit}"
+    return f"{size}B"
+
+
 def _zone(value: Any) -> str:
     try:
         return zone_named(str(value)).name

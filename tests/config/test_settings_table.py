@@ -16,6 +16,7 @@ from beatd.config.settings import (
     decide,
     load_settings,
     mask_secret,
+    size_text,
 )
 from beatd.core.zone import use_zone_data, zone_data
 
@@ -176,6 +177,11 @@ def test_a_wrong_value_is_told_also_where_another_place_wins(tmp_path: Path) -> 
 def test_a_size_is_read(tmp_path: Path, text: str, size: int) -> None:
     settings = load_settings(written(tmp_path, f"history: {{fires: {text}}}"), {}, {})
     assert settings.history_fires == size
+
+
+@pytest.mark.parametrize("text", ["64MB", "1GiB", "5kB", "7B", "2KiB", "1500kB", "0B", "3MiB", "2GB"])
+def test_a_size_is_shown_as_people_write_it(tmp_path: Path, text: str) -> None:
+    assert size_text(load_settings(written(tmp_path, f"history: {{fires: {text}}}"), {}, {}).history_fires) == text
 
 
 @pytest.mark.parametrize("text", ["-1", "1.5MB", "lots", "true", "1TB"])
