@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Final
 import click
 
 from beatd.cli.main import Common, common_options, output_option, print_json, redis_url
-from beatd.cli.show import plain, styled
+from beatd.cli.show import printable, styled
 from beatd.core.doctor import Finding, fail, verdict, warn
 from beatd.errors import BeatdError, ConfigInvalid, Unreachable
 
@@ -158,9 +158,9 @@ def _failed(check: str, error: BeatdError) -> Finding:
 
 def _print(finding: Finding) -> None:
     level = styled(f"{finding.level:4}", fg=COLOURS[finding.level])
-    click.echo(f"{level}  {finding.check:14} {plain(finding.text)}")
+    click.echo(f"{level}  {finding.check:14} {printable(finding.text)}")
     if finding.fix:
-        click.echo(f"{'':21}{finding.fix}")
+        click.echo(f"{'':21}{printable(finding.fix)}")
 
 
 def _keep_still(finding: Finding) -> None:

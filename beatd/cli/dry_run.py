@@ -9,7 +9,7 @@ from typing import Final, NamedTuple
 
 import click
 
-from beatd.cli.show import instant
+from beatd.cli.show import instant, printable
 from beatd.config.settings import Settings
 from beatd.core.batch import MOST_MESSAGES, make_item
 from beatd.core.difference import difference
@@ -146,7 +146,7 @@ def _planned(entries: Iterable[Stored], definitions: Definitions, now: int) -> I
             compiled = definitions.compile(stored)
             task = entry_from_definition(stored.name, stored.definition or b"").task
         except EntryInvalid as error:
-            click.echo(f"invalid {stored.name}: {error.message}")
+            click.echo(printable(f"invalid {stored.name}: {error.message}"))
             continue
         moment = owed_moment(stored)
         if moment is None:

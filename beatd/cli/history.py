@@ -13,7 +13,7 @@ import click
 
 from beatd.cli.entries import open_client
 from beatd.cli.main import Common, common_options, output_options
-from beatd.cli.show import instant, lateness, note, plain
+from beatd.cli.show import instant, lateness, note, plain, printable
 from beatd.cli.slots import display_zone
 from beatd.cli.why import why_idle
 from beatd.core.duration import parse_duration
@@ -30,6 +30,7 @@ USUAL: Final = 100
 MOST: Final = 100_000  # lines kept to be turned round
 CHUNK: Final = 500
 AGAIN_S: Final = 0.5
+WIDEST: Final = 200  # as a name may be
 
 
 @dataclass(frozen=True, slots=True)
@@ -249,6 +250,7 @@ class Printer:
             "count": line.count or None,
             "at_least": line.at_least,
             "last": instant(line.last),
+            "foretold": line.foretold,
             "lateness_ms": lateness_ms(line, jitter),
             "task_id": self._task_id(line),
             "at": instant(line.at),
@@ -272,7 +274,7 @@ class Printer:
     def _print_table(self, rows: list[dict[str, Any]]) -> None:
         heads = ["SLOT", *([self._local] if self._local else []), *(["NAME"] if self._named else [])]
         heads += ["WHAT", "COUNT", "LATE", "TASK ID"]
-        cells = [self._cells(row) for row in rows]
+        cells = [[_cut(cell) for cell in self._cells(row)] for row in rows]
         before = self._widths
         self._widths = [
             max(*(len(row[i]) for row in [heads, *cells]), before[i] if before else 0) for i in range(len(heads))
@@ -284,7 +286,8 @@ class Printer:
         ranged = row["last"] != row["slot"] and row["last"] is not None
         slot = f"{row['slot']} to {row['last']}" if ranged else row["slot"] or "-"
         count = "-" if row["count"] is None else f"{row['count']:,}{'+' if row['at_least'] else ''}"
-        what = f"{row['what']}: {row.get('text') or row['reason']}" if row["what"] != "fired" else "fired"
+        said = "to skip" if row["foretold"] else row["what"]
+        what = printable(f"{said}: {row.get('text') or row['reason']}") if row["what"] != "fired" else "fired"
         late = row["lateness_ms"]
         named = [_printable(row["name"] or "-")] if self._named else []
         local = [str(row["local"] or "-")] if self._local else []
@@ -297,3 +300,8 @@ def _printable(text: str) -> str:
 
 def _json(row: Mapping[str, Any]) -> str:
     return plain(json.dumps(row, ensure_ascii=False))
+
+
+def _cut(cell: str) -> str:
+    """Another client may have written a name of megabytes, and every row would be as wide."""
+    return cell if len(cell) <= WIDEST else f"{cell[:WIDEST]}..."

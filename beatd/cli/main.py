@@ -59,7 +59,8 @@ class _Commands(click.Group):
         """Runs a command. That the reader of our output has left (`beatd ls | head`) is no error of ours."""
         try:
             code = super().invoke(ctx)
-            sys.stdout.flush()
+            if sys.stdout is not None:  # closed by whoever started us
+                sys.stdout.flush()
         except BrokenPipeError:
             os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
             return 0

@@ -60,6 +60,7 @@ def run(
     Entries come from schedules.yaml (-c, BEATD_CONFIG, ./schedules.yaml, /etc/beatd/schedules.yaml) and from Redis.
     Without any Redis configured, a private one is started beside the file.
     """
+    signal.signal(signal.SIGHUP, signal.SIG_IGN)  # until it means that files are read again, it must not end us
     systemd = Systemd.taken_from(os.environ, os.getpid())
     flags = common.flags(lease_ttl=lease_ttl, broker=broker, http=http, log_level=log_level, log_format=log_format)
     with logging_to_stderr(log_format or os.environ.get("BEATD_LOG_FORMAT")) as logs:

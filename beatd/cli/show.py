@@ -56,13 +56,18 @@ def plain(text: str) -> str:
     return text.encode("utf-8", "backslashreplace").decode()
 
 
+def printable(text: str) -> str:
+    """Text on one line that moves no cursor: what others wrote may hold line ends and escape sequences."""
+    return text if text.isprintable() else "".join(c if c.isprintable() else ascii(c)[1:-1] for c in text)
+
+
 def note(text: str) -> None:
-    """A message beside the data: to stderr."""
-    click.echo(f"note: {text}", err=True)
+    """A message beside the data, on one line: to stderr."""
+    click.echo(f"note: {printable(text)}", err=True)
 
 
 def table(heads: Sequence[str], rows: Sequence[Sequence[object]]) -> str:
-    """Columns aligned by spaces."""
-    cells = [list(heads), *[["-" if cell is None else str(cell) for cell in row] for row in rows]]
+    """Columns aligned by spaces, a row a line."""
+    cells = [list(heads), *[["-" if cell is None else printable(str(cell)) for cell in row] for row in rows]]
     widths = [max(len(row[i]) for row in cells) for i in range(len(heads))]
     return "\n".join("  ".join(cell.ljust(w) for cell, w in zip(row, widths, strict=True)).rstrip() for row in cells)

@@ -7,7 +7,7 @@ import click
 
 from beatd.cli.entries import open_client
 from beatd.cli.main import Common, common_options, output_option, print_json
-from beatd.cli.show import distance, lateness, plain, styled
+from beatd.cli.show import distance, lateness, printable, styled
 from beatd.core.census import STATES
 from beatd.core.overview import OF_INSTANCE, OLD_COUNT_MS, Overview, judged
 
@@ -39,7 +39,7 @@ def status(common: Common, output: str) -> int:
         print_json({key: value for key, value in found.items() if key != "code"})
     else:
         for head, text in lines(found, overview):
-            line = plain(f"{head:14} {text}")
+            line = printable(f"{head:14} {text}")
             click.echo(styled(line, fg=COLOURS[head]) if head in COLOURS else line)
     return int(found["code"])
 
@@ -78,7 +78,11 @@ def _refused(each: Mapping[str, Any]) -> str:
 
 def about_files(files: Mapping[str, Any], leader: str | None = None) -> Iterator[str]:
     """A line on what is stored, and one on each instance of which more is to be said."""
-    yield f"of {files['by']}, registered {files['registered']}" if files["applied"] else "none are applied in full"
+    yield (
+        f"applied by {files['by']}, registered last at {files['registered']}"
+        if files["applied"]
+        else "none are applied in full"
+    )
     for name, each in files["instances"].items():
         if each["stands"] in OTHERS:
             what = REFUSING if name == leader and each["stands"] == "newer" else OTHERS[each["stands"]]

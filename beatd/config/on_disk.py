@@ -11,7 +11,7 @@ from beatd.config.look import Looker
 from beatd.config.problems import errors_of
 from beatd.config.sandbox import read_apart
 from beatd.config.settings import SETTINGS
-from beatd.config.source import STDIN
+from beatd.config.source import STDIN, is_pipe
 from beatd.core.watching import Digests, Reading, Watched
 from beatd.errors import ConfigInvalid
 
@@ -65,6 +65,8 @@ class ConfigOnDisk:
         """Reads the files anew. Raises ConfigInvalid when that came to no end."""
         if STDIN in self._paths:
             raise ConfigInvalid("the configuration came from standard input, which can't be read again")
+        if (pipe := await self._first_pipe()) is not None:
+            raise ConfigInvalid(f"{pipe} is a pipe, which can't be read again", hint="put a file in its place")
         read = await read_apart(self._paths, self._flags, self._env)
         for setting in SETTINGS:
             if setting.secret:
@@ -74,6 +76,13 @@ class ConfigOnDisk:
         hint = errors[0].hint if errors else None
         warnings = len(read.problems) - len(errors)
         return Reading(read.watched, told, warnings, kept_settings(read.settings), read.entries, hint)
+
+    async def _first_pipe(self) -> Path | None:
+        try:
+            async with asyncio.timeout(self._look_s):
+                return await asyncio.to_thread(lambda: next(filter(is_pipe, self._paths), None))
+        except TimeoutError:  # the reading has bounds of its own
+            return None
 
 
 def kept_settings(values: Mapping[str, Any]) -> Mapping[str, Any]:

@@ -25,6 +25,7 @@ CHILD: Final = "beatd.config.sandboxed"
 LONGEST_LINE: Final = 1024 * 1024  # a definition has at most 128 kB, in JSON at most six times that
 LINES_A_STEP: Final = 50  # less than a millisecond
 MOST_LINES: Final = 2_000_000
+KILLED_S: Final = 5.0
 TELL: Final = 500  # characters of what a dying child said
 
 
@@ -81,7 +82,9 @@ async def read_apart(
     finally:
         with contextlib.suppress(ProcessLookupError):
             process.kill()
-        await process.wait()
+        with contextlib.suppress(TimeoutError):  # one that waits for a dead file system can't even be killed
+            async with asyncio.timeout(KILLED_S):
+                await process.wait()
 
 
 async def _start(env: Mapping[str, str]) -> asyncio.subprocess.Process:

@@ -83,6 +83,12 @@ def is_file(path: Path) -> bool:
     return found is not None and stat.S_ISREG(found.st_mode)
 
 
+def is_pipe(path: Path) -> bool:
+    """Whether reading this would wait for whoever writes to it."""
+    found = stat_of(path)
+    return found is not None and stat.S_ISFIFO(found.st_mode)
+
+
 def digest_of(path: Path, read: Callable[[], str | None]) -> str | None:
     """The hash of a path's content as ``read`` gives it; NOT_READ for a folder or a pipe, None where nothing is."""
     found = stat_of(path)

@@ -36,6 +36,14 @@ class Line:
         """Whether there may be more slots than the count says."""
         return self.what == "skipped" and self.count >= EXACT_COUNT
 
+    @property
+    def foretold(self) -> bool:
+        """Whether slots were still ahead when this was written: a pause with an end tells them all at its beginning.
+
+        Lifting it before that end, an edit or a removal lets later ones be fired, or not be there at all.
+        """
+        return self.what == "skipped" and self.last is not None and self.last > self.at
+
 
 def lines_of(what: Literal["fired", "skipped"], at: int, fields: Mapping[bytes, bytes]) -> list[Line]:
     """The lines of one row, oldest slot first. ``at`` is the instant of the row's id, for rows that name none."""

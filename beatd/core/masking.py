@@ -40,10 +40,11 @@ _WORDS: Final = frozenset(  # of our own sentences: masking them would hide noth
 def mask_url(url: str) -> str:
     """A URL as it may be shown: ``***`` for a password, for a lone user name (often a token), and for the query.
 
-    Of a text that is no URL only the scheme is shown.
+    Of a text that is no URL only the scheme is shown, and of one with an @ in its query: what looks like its host may
+    be the begin of a password with a question mark in it.
     """
     found = parts(url)
-    if not found:
+    if not found or "@" in (found["query"] or ""):
         scheme = _SCHEME.match(url)
         return f"{scheme[0]}{MASK}" if scheme else MASK
     user = found["user"]

@@ -9,7 +9,7 @@ import asyncio
 import random
 from collections.abc import Callable
 from contextlib import suppress
-from typing import Final
+from typing import Final, Protocol
 
 from beatd.core.registration import Applied
 from beatd.core.term import Candidacy, Held, LeaseTiming, Term, trusted_until, wait_before_next_bid
@@ -21,6 +21,13 @@ from beatd.errors import AccessDenied, BeatdError, ConfigInvalid, LeaseLost
 
 LONGEST_OUT_S: Final = 300.0
 ASK_S: Final = 1.0  # so often somebody asks Redis at least: whether it answers is known within two seconds
+
+
+class SawApplied(Protocol):
+    """Hears whose files are stored."""
+
+    def __call__(self, applied: Applied, *, leads: bool) -> None:
+        """``leads``: whether this instance does."""
 
 
 class Elector:
@@ -37,7 +44,7 @@ class Elector:
         zone_data: str,
         vitals: Vitals,
         record: Callable[[Term | None], str],
-        saw_applied: Callable[[Applied], None],
+        saw_applied: SawApplied,
         new_id: Callable[[], str],
         random_source: random.Random,
     ) -> None:
@@ -227,7 +234,7 @@ class Elector:
         """A server without memory refuses it, and that is no reason to give anything up."""
         with suppress(BeatdError):
             applied, self._vitals.stored_zone_data = await lease.announce(self._instance, self._record(term))
-            self._saw_applied(applied)
+            self._saw_applied(applied, leads=term is not None)
 
     async def _hold_out(self, seconds: float) -> None:
         """Waits before the next try; a term that is trusted no longer ends meanwhile."""

@@ -161,6 +161,9 @@ EVENTS: Final[Mapping[str, Kind]] = {
     "file_replaced": Kind(
         _INFO, "another instance's files are in effect, not this one's", {"by": (TEXT, "that instance, `host:pid`")}
     ),
+    "files_differ": Kind(
+        _WARNING, "a standby's files are not the stored ones", {"by": (TEXT, "whose are, `host:pid`"), **_ERROR}
+    ),
     "clock_stepped": Kind(
         _WARNING,
         "the clock of Redis was set",

@@ -118,7 +118,7 @@ class FileEntries:
             self._told.clear()
             self._told_of = files
         registry = await port.registry()
-        self._own.saw(registry.applied)
+        self._own.saw(registry.applied, leads=True)
         verdict = self._judged(files, registry)
         if verdict.standing is Standing.OLDER:
             self._tell_of_newer(verdict.latest, registry.applied)

@@ -1,7 +1,7 @@
 """A small HTTP server on a thread of its own, so that it answers about a loop that hangs.
 
 It serves a handful of pages by GET and HEAD, one request a connection. Nobody can hold it up: a connection has a few
-seconds in all, and there are so many at most.
+seconds in all, and there are so many at most: one more takes the place of the oldest.
 """
 
 import asyncio
@@ -73,7 +73,7 @@ class _Server:
     def __init__(self, listening: socket.socket, pages: Pages) -> None:
         self._listening = listening
         self._pages = pages
-        self._open = 0
+        self._open: dict[asyncio.StreamWriter, None] = {}  # the oldest first
         self._loop = asyncio.new_event_loop()
         self._over = asyncio.Event()
 
@@ -92,16 +92,18 @@ class _Server:
         server.close()  # and nobody waits for the connections that are open: they end with the loop
 
     async def _meet(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        if self._open >= MOST_CONNECTIONS:
-            writer.transport.abort()
-            return
-        self._open += 1
+        if len(self._open) >= MOST_CONNECTIONS:
+            oldest = next(iter(self._open))  # most likely one that only waits: the others are answered in no time
+            del self._open[oldest]
+            oldest.transport.abort()
+        self._open[writer] = None
         try:
-            with contextlib.suppress(OSError, TimeoutError):
+            # Cancelled is only what is open when the loop ends; asyncio before 3.12 would log that as an error.
+            with contextlib.suppress(OSError, TimeoutError, asyncio.CancelledError):
                 async with asyncio.timeout(REQUEST_S):
                     await self._serve_one(reader, writer)
         finally:
-            self._open -= 1
+            self._open.pop(writer, None)
             writer.transport.abort()
 
     async def _serve_one(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:

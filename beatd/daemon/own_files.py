@@ -36,6 +36,7 @@ class OwnFiles:
         self._events = events
         self._registered: tuple[float, int, int] | None = None  # loaded at, the clock's steps until then, UTC ms
         self._applied = ""  # the hash of ours, once it was seen to be applied
+        self._told_of = ("", "")  # hashes of ours and of the stored ones, of which was told that they differ
 
     @property
     def config_ok(self) -> bool:
@@ -62,13 +63,25 @@ class OwnFiles:
             self._registered = loaded_at, steps, at
         return self._registered[2]
 
-    def saw(self, applied: Applied) -> None:
-        """Takes note of whose files are stored; tells when they were ours and are another's now."""
+    def saw(self, applied: Applied, *, leads: bool) -> None:
+        """Takes note of whose files are stored; tells when they were ours and are another's now, and on a standby when
+        they never were.
+        """
         if self.current is None or not applied.hash:
             return
         own = self.current.entries.hash
         if applied.hash == own:
             self._applied = own
         elif self._applied == own:
-            self._applied = ""
+            self._applied, self._told_of = "", (own, applied.hash)
             self._events.emit("file_replaced", by=applied.by)
+        elif not leads and self._told_of != (own, applied.hash):
+            self._told_of = own, applied.hash
+            later = applied.at < self.registered_at(self.current)
+            then = "the ones here take their place once this instance leads" if later else "they stay"
+            self._events.emit(
+                "files_differ",
+                by=applied.by,
+                error=f"{applied.by} has stored the entries of other files; {then}",
+                hint="give all instances the same files; two projects on one Redis need a namespace each",
+            )

@@ -146,9 +146,9 @@ class Planner:
         since. Without the proof the moment is read again from its first row.
         """
         offset = max(0, self._offset(now) - 1)
-        page = await self._s.timetable.page(self._page_end, until, offset, PAGE)
+        page = await self._s.timetable.page(self._s.term, self._page_end, until, offset, PAGE)
         if offset and not (page and page[0][1] == self._page_end and _raw(page[0][0]) <= self._last_read):
-            offset, page = 0, await self._s.timetable.page(self._page_end, until, 0, PAGE)
+            offset, page = 0, await self._s.timetable.page(self._s.term, self._page_end, until, 0, PAGE)
         return offset, page
 
     def _offset(self, now: int) -> int:

@@ -61,8 +61,8 @@ class TimetablePort(Protocol):
     async def unplanned(self, offset: int, at_most: int) -> list[tuple[str, str]]:
         """Names to be planned from ``offset`` on, with their exact scores; the newest edits first."""
 
-    async def page(self, after: int, until: int, offset: int, at_most: int) -> list[tuple[str, int]]:
-        """Names with their moments in [after, until], in order."""
+    async def page(self, term: Term, after: int, until: int, offset: int, at_most: int) -> list[tuple[str, int]]:
+        """Names with their moments in [after, until], in order; raises LeaseLost."""
 
     async def newest(self, after: int, until: int, at_most: int) -> list[tuple[str, int]]:
         """Names with their moments in (after, until], the latest moments first."""

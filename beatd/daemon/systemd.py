@@ -18,6 +18,7 @@ WATCHDOG_USEC: Final = "WATCHDOG_USEC"
 WATCHDOG_PID: Final = "WATCHDOG_PID"
 LONGEST_STATUS: Final = 200
 MOST_OWED: Final = 16
+MOST_DIGITS: Final = 20  # of the largest number that systemd knows
 SHORTEST_WATCHDOG_S: Final = 3.0  # a sign of life comes once a second, and one may be late
 
 
@@ -38,10 +39,10 @@ class Systemd:
     def taken_from(cls, env: MutableMapping[str, str], pid: int) -> "Systemd":
         """By the variables that systemd sets, which are taken out: they are about us and none of our children."""
         address, interval, for_pid = (env.pop(name, None) for name in (NOTIFY_SOCKET, WATCHDOG_USEC, WATCHDOG_PID))
-        meant = interval is not None and interval.isascii() and interval.isdigit() and int(interval) > 0
-        if not address or not meant or for_pid not in {None, "", str(pid)}:
+        usec = int(interval) if interval and len(interval) <= MOST_DIGITS and _is_digits(interval) else 0
+        if not address or not usec or for_pid not in {None, "", str(pid)}:
             return cls(address)
-        return cls(address, int(interval or 0) / 1e6)
+        return cls(address, usec / 1e6)
 
     @property
     def listens(self) -> bool:
@@ -106,6 +107,10 @@ def status_line(epoch: int | None, entries: int, *, waiting: bool, failing: bool
         return "waiting for Redis" if waiting else "standby"
     trouble = "; it can't fire, see the log" if failing else "; waiting for Redis" if waiting else ""
     return f"leader, epoch {epoch}, {entries:,} entries{trouble}"
+
+
+def _is_digits(text: str) -> bool:
+    return text.isascii() and text.isdigit()
 
 
 def _address(name: str | None) -> bytes | None:

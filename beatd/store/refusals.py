@@ -169,7 +169,8 @@ def _no_answer(error: Exception, text: str, place: str) -> BeatdError:  # noqa: 
         return Unreachable(f"{place} closed the connection")
     if any(isinstance(cause, ConnectionRefusedError) for cause in causes) or "Connect call failed" in text:
         return Unreachable(
-            f"{place} does not answer: Connection refused", hint="is the server running? is the port right?"
+            f"{place} does not answer: Connection refused",
+            hint="is the server running? is the port right? beatd tries again",
         )
     return Unreachable(f"{place} does not answer: {text or type(error).__name__}")
 

@@ -10,6 +10,7 @@ from beatd.core.fire import FireItem, Skip
 from beatd.core.planning import SCORE_END
 from beatd.core.term import Term
 from beatd.core.timetable import UNREADABLE, Check, FireReply, PlanItem, PlanReply, Stored
+from beatd.errors import LeaseLost
 from beatd.store.keys import FORMAT, Keys
 from beatd.store.link import Link
 from beatd.store.scripts import Arg, Call, call
@@ -49,12 +50,18 @@ class RedisTimetable:
         words = ("ZRANGEBYSCORE", self.keys.key("due"), "-inf", "(0", "WITHSCORES", "LIMIT", offset, at_most)
         return _pairs((await self.link.request(words))[0])
 
-    async def page(self, after: int, until: int, offset: int, at_most: int) -> list[tuple[str, int]]:
-        """Names with moments in [after, until], in order, from ``offset`` on."""
+    async def page(self, term: Term, after: int, until: int, offset: int, at_most: int) -> list[tuple[str, int]]:
+        """Names with moments in [after, until], in order, from ``offset`` on.
+
+        Raises LeaseLost when the term is over. That is looked at behind the page: where nothing is read since all data
+        were lost, nobody may conclude that nothing was owed.
+        """
         low = max(after, 0)
         words = ("ZRANGEBYSCORE", self.keys.key("due"), low, until, "WITHSCORES", "LIMIT", offset, at_most)
-        pairs = _pairs((await self.link.request(words))[0])
-        return [(name, int(float(text))) for name, text in pairs]
+        found, holder = await self.link.request(words, ("HMGET", self.keys.key("lease"), "epoch", "owner"))
+        if holder != [str(term.epoch).encode(), term.owner.encode()]:
+            raise LeaseLost("the lease is not held by this term any more: all data were lost, or another one leads")
+        return [(name, int(float(text))) for name, text in _pairs(found)]
 
     async def newest(self, after: int, until: int, at_most: int) -> list[tuple[str, int]]:
         """Names with moments in (after, until], the latest moments first."""

@@ -80,6 +80,7 @@ def test_fires_and_skips_are_told_in_order_the_newest_last(at_redis: Beatd) -> N
         "count": 3,
         "at_least": False,
         "last": "2027-01-15T08:00:00.500Z",
+        "foretold": False,
         "lateness_ms": None,
         "task_id": None,
         "at": "2027-01-15T08:00:01Z",
@@ -182,6 +183,13 @@ def test_what_was_trimmed_is_told(at_redis: Beatd, store: Store) -> None:
     assert "the oldest of the fires that are kept is of 2027-01-15T08:00:03.005Z" in at_redis("history").err
     assert "oldest" not in at_redis("history", "-n", "2").err
     assert "oldest" not in at_redis("history", "--since", "2027-01-15T08:00:04Z").err
+
+
+def test_a_reason_of_another_client_stays_on_its_line(at_redis: Beatd, store: Store) -> None:
+    store.do("XADD", store.key("skip"), "*", "skips", "a\x1fno\x07\nsuch: reason:1:2:3")
+    store.do("XADD", store.key("skip"), "*", "skips", "a\x1fno\x07\nreason:1:2:3")
+    assert "skipped: no\\x07\\nreason" in at_redis("history").out
+    assert len(at_redis("history").lines) == 3
 
 
 def test_rows_of_another_client_are_shown_as_such(at_redis: Beatd, store: Store) -> None:
@@ -313,3 +321,17 @@ def test_a_long_history_is_read_in_pages_of_bounded_size(clean_redis: RedisServe
         history = History(client, ("hist",))
         assert sum(1 for _ in history.backwards(0, history.tips())) == 40_000
     assert max(sizes) < 3_000_000
+
+
+def test_a_name_of_megabytes_does_not_widen_every_row(at_redis: Beatd, store: Store) -> None:
+    fired(store, "n" * 1_000_000, 1_800_000_000_000)
+    fired(store, "a", 1_800_000_000_000)
+    assert max(map(len, at_redis("history").out.splitlines())) < 500
+
+
+def test_slots_that_a_pause_told_of_ahead_are_told_from_those_that_have_passed(at_redis: Beatd, store: Store) -> None:
+    skipped(store, "a", "paused:0:1800000000000:1800000900000", at=1_800_000_000_500)
+    skipped(store, "a", "paused:0:1800000000000:1800000900000", at=1_800_000_900_000)
+    ahead, past = at_redis("history", "a").out.splitlines()[1:]
+    assert "to skip: paused" in ahead
+    assert "skipped: paused" in past

@@ -2,7 +2,7 @@
 
 import pytest
 
-from beatd.cli.show import distance, instant, table
+from beatd.cli.show import distance, instant, note, table
 
 S, M, H, D = 1_000, 60_000, 3_600_000, 86_400_000
 
@@ -64,3 +64,10 @@ def test_a_table_without_rows_is_its_heads() -> None:
 
 def test_a_falsy_cell_is_shown() -> None:
     assert table(("N", "T"), [(0, "")]).splitlines() == ["N  T", "0"]
+
+
+def test_what_others_wrote_moves_no_cursor_and_begins_no_line(capsys: pytest.CaptureFixture[str]) -> None:
+    evil = "x\x1b[2J\nstate: ok"
+    assert table(("A",), [(evil,)]) == "A\nx\\x1b[2J\\nstate: ok"
+    note(evil)
+    assert capsys.readouterr().err == "note: x\\x1b[2J\\nstate: ok\n"

@@ -92,6 +92,15 @@ def test_a_name_in_no_encoding_of_ours_is_shown_escaped(at_redis: Beatd, store: 
     assert at_redis("status", "-o", "json").json["last_refusal"]["name"] == "\udcff"
 
 
+def test_what_an_instance_says_of_itself_begins_no_line(at_redis: Beatd, store: Store) -> None:
+    term = store.lead()
+    told = {"seen": term.now, "version": "1\r\nstate: fine\x07"}
+    store.do("HSET", store.key("inst"), "here\nleader: me", json.dumps(told))
+    for command in ("status", "doctor"):
+        assert not {"leader: me", "state: fine"} & {line[:11] for line in at_redis(command).lines}
+    assert "1\\r\\nstate: fine\\x07" in at_redis("status").out
+
+
 def test_what_an_instance_was_refused_is_among_the_refusals(at_redis: Beatd, store: Store) -> None:
     term = store.lead()
     told = {"seen": term.now, "last_refusal": {"at": 7, "error": "Redis is away"}}
@@ -172,7 +181,7 @@ def files(applied: Applied | None = None, **instances: Any) -> dict[str, Any]:
 def test_each_instance_with_other_files_has_a_line() -> None:
     found = files(a=record("h2", NOW - 50_000), b=record("h3", NOW), c=record("h1", 5, config_ok=False))
     assert list(about_files(found)) == [
-        "of a:1, registered 2027-01-15T07:59:10Z",
+        "applied by a:1, registered last at 2027-01-15T07:59:10Z",
         f"b has others, registered 2027-01-15T08:00:00Z, {OTHERS['newer']}",
         f"c has others, registered 1970-01-01T00:00:00.005Z, {OTHERS['older']}",
         "c can't use its files as they are now and goes on with the last good ones: beatd check",

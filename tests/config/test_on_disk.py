@@ -1,5 +1,6 @@
 """The files of a daemon on a file system that gives no answer."""
 
+import os
 import threading
 from collections.abc import Iterator
 from contextlib import suppress
@@ -59,3 +60,10 @@ async def answer_of(disk: ConfigOnDisk) -> Digests:
     while True:
         with suppress(ConfigInvalid):
             return await disk.look(Watched())
+
+
+async def test_a_pipe_in_the_place_of_the_file_is_refused_and_not_waited_for(tmp_path: Path) -> None:
+    path = tmp_path / "schedules.yaml"
+    os.mkfifo(path)
+    with pytest.raises(ConfigInvalid, match="is a pipe, which can't be read again"):
+        await ConfigOnDisk([path], {}, {}).read()

@@ -2,7 +2,9 @@
 
 import pytest
 
+from beatd.core.term import Term
 from beatd.core.timetable import UNREADABLE, Stored
+from beatd.errors import LeaseLost
 from beatd.store.connect import RedisAddress
 from beatd.store.entries import row_commands, rows_of
 from beatd.store.link import Link
@@ -34,3 +36,19 @@ def test_people_see_a_spoilt_entry(store: Store, clean_redis: RedisServer, out: 
     (row,) = rows_of(["a"], replies)
     assert (row.name, row.rev, row.jitter, row.out) == ("a", REV, 0, {})
     assert row.moment == {"1000": 1_000, "1.5": 1}.get(score)
+
+
+async def test_a_page_that_is_read_after_all_data_were_lost_is_none(store: Store, clean_redis: RedisServer) -> None:
+    """A leader that took it for the timetable would remember that all was settled, and go on behind what was owed."""
+    store.do("HSET", store.key("lease"), "epoch", 7, "owner", "me")
+    store.plant("a", 1_000)
+    link = await Link.open(RedisAddress(clean_redis.url))
+    try:
+        timetable = RedisTimetable(link, store.keys)
+        term = Term(7, "me", 0, 0, 0, "")
+        assert await timetable.page(term, 0, 2_000, 0, 10) == [("a", 1_000)]
+        store.do("FLUSHALL")
+        with pytest.raises(LeaseLost):
+            await timetable.page(term, 0, 2_000, 0, 10)
+    finally:
+        await link.close()

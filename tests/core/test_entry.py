@@ -140,7 +140,7 @@ WRONG: list[tuple[str, Any, str]] = [
     ("catchup", [], "none, latest, all"),
     ("catchup", "x" * 100_000, "none, latest, all"),
     ("guarantee", "exactly_once", "at_least_once, at_most_once"),
-    ("grace", "5", "a number of seconds"),
+    ("grace", "5", "digits with a unit"),
     ("grace", None, "a number of seconds"),
     ("jitter", -1, "between 0 and 100 years"),
     ("jitter", [], "a number of seconds"),

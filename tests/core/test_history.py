@@ -71,3 +71,9 @@ def test_lateness_counts_from_slot_and_jitter_of_today_if_that_can_be() -> None:
 @pytest.mark.parametrize("values, p50, p99", [([], None, None), ([7], 7, 7), ([1, 2], 1, 2), (range(1, 101), 50, 99)])
 def test_percentiles_are_values_that_were_there(values: list[int], p50: int, p99: int) -> None:
     assert (percentile(values, 50), percentile(values, 99)) == (p50, p99)
+
+
+def test_a_pause_with_an_end_tells_of_slots_that_are_still_ahead() -> None:
+    (row,) = lines_of("skipped", 1_000, {b"skips": b"a\x1fpaused:0:900:5000", b"at": b"1000"})
+    (past,) = lines_of("skipped", 1_000, {b"skips": b"a\x1fmissed:2:800:900", b"at": b"1000"})
+    assert (row.foretold, past.foretold) == (True, False)

@@ -99,3 +99,10 @@ def test_no_part_of_a_password_is_ever_shown_of_a_url(before: str, behind: str, 
     secrets = Secrets()
     secrets.learn(url)
     assert "CANARY" not in secrets.hide(f"Port could not be cast to integer value as {before}CANARYCANARY{behind}")
+
+
+@pytest.mark.parametrize(
+    "url", ["redis://CANARY?x=1@host:6379/0", "amqp://CANARY?@host", "unix:///CANARY?x@/run/redis"]
+)
+def test_what_may_be_a_token_with_a_question_mark_is_not_shown_as_a_host(url: str) -> None:
+    assert mask_url(url) == f"{url.partition('://')[0]}://***"

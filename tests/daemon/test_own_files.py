@@ -71,24 +71,35 @@ def test_without_files_nothing_is_registered_and_nothing_replaced() -> None:
     world = World(files=False)
     world.answer()
     assert world.own.registered() is None
-    world.own.saw(Applied("x", 1, "you"))
+    world.own.saw(Applied("x", 1, "you"), leads=True)
     assert world.told == []
 
 
 def test_it_is_told_once_when_another_instances_files_replace_ours() -> None:
     world = World()
     for applied in (Applied("x", 1, "you"), Applied(FILES.hash, 2, "me"), Applied(begun=True), Applied()):
-        world.own.saw(applied)
+        world.own.saw(applied, leads=True)
     assert world.told == []
     for _ in range(2):
-        world.own.saw(Applied("x", 3, "you"))
+        world.own.saw(Applied("x", 3, "you"), leads=True)
     assert world.told == [("file_replaced", {"by": "you"})]
 
 
 def test_files_of_our_own_that_come_later_are_no_replacement() -> None:
     world = World()
-    world.own.saw(Applied(FILES.hash, 2, "me"))
+    world.own.saw(Applied(FILES.hash, 2, "me"), leads=True)
     world.own.take(LoadedFiles(EntrySet.of([]), world.now))
-    world.own.saw(Applied(FILES.hash, 2, "me"))
-    world.own.saw(Applied(EntrySet.of([]).hash, 3, "me"))
+    world.own.saw(Applied(FILES.hash, 2, "me"), leads=True)
+    world.own.saw(Applied(EntrySet.of([]).hash, 3, "me"), leads=True)
     assert world.told == []
+
+
+def test_a_standby_tells_once_that_its_files_are_not_the_stored_ones() -> None:
+    world = World()
+    world.answer()
+    for _ in range(2):
+        world.own.saw(Applied("x", 1, "you"), leads=False)
+        world.own.saw(Applied("y", 1, "them"), leads=True)  # a leader is about to store its own
+    ((event, fields),) = world.told
+    assert (event, fields["by"]) == ("files_differ", "you")
+    assert "take their place once this instance leads" in fields["error"]

@@ -68,6 +68,8 @@ def test_a_sign_of_life_goes_where_one_is_expected(systemd: NotifySocket, more: 
         {"WATCHDOG_USEC": "0"},
         {"WATCHDOG_USEC": "soon"},
         {"WATCHDOG_USEC": "-1"},
+        {"WATCHDOG_USEC": "9" * 400},
+        {"WATCHDOG_USEC": "9" * 5000},
     ],
 )
 def test_no_sign_of_life_goes_where_none_is_expected_from_us(systemd: NotifySocket, more: dict[str, str]) -> None:

@@ -135,6 +135,14 @@ def test_a_stderr_that_takes_nothing_stops_nothing(target: str, start: Start, re
     assert ended(process) == 0
 
 
+def test_a_stdout_that_is_closed_is_no_defect(start: Start, redis_client: redis.Redis) -> None:
+    process = start(subprocess.PIPE, program=("/bin/sh", "-c", 'exec "$@" >&-', "sh"))
+    wait_until(lambda: is_leading(redis_client))
+    assert ended(process) == 0
+    assert process.stderr is not None
+    assert b"Traceback" not in process.stderr.read()
+
+
 def test_what_ends_a_start_is_a_line_of_json_too(start: Start, tmp_path: Path) -> None:
     (tmp_path / "schedules.yaml").write_text('schedules: {a: {task: t, every: "x\\ty"}}')
     process = start(subprocess.PIPE)

@@ -85,6 +85,7 @@ def test_it_stops_with_its_block_and_leaves_the_folder_to_others(machine: Machin
 
 def test_a_busy_port_is_passed_over_at_the_first_start_and_not_taken_later(machine: Machine, base: Path) -> None:
     with socket.socket() as stranger:
+        stranger.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)  # as a server: it was free to one
         stranger.bind(("127.0.0.1", next(free_ports(FIRST_PORT))))
         stranger.listen()
         with started(base) as first:

@@ -68,6 +68,19 @@ def test_a_dry_run_prints_what_would_be_fired_and_writes_nothing(
     assert "3 entries wait for a slot" in done.stderr
 
 
+def test_a_dry_run_names_what_another_client_stored_on_one_line(
+    server: RedisServer, client: redis.Redis, store: Client
+) -> None:
+    put(store, {"owed": HOURLY})
+    name = b"x\xff\x07\nfire x"
+    client.zadd(f"{T}:due", {name: now_ms(client)})
+    for key in ("def", "rev"):
+        client.hset(f"{T}:{key}", name, client.hget(f"{T}:{key}", "owed"))
+    done = beatd("run", "--dry-run", "--once", "--redis", server.url)
+    (line,) = [line for line in done.stdout.splitlines() if "x" in line]
+    assert line.startswith("invalid x\\udcff\\x07\\nfire x: ")
+
+
 def test_a_dry_run_tells_what_the_files_would_change(
     server: RedisServer, client: redis.Redis, start_daemon: StartDaemon, open_ledger: OpenLedger
 ) -> None:

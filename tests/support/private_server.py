@@ -17,14 +17,16 @@ import redis
 
 from beatd.store.embedded import Keeper, PrivateServer, private_server
 from beatd.store.embedded.folder import DATA_LOCK, is_locked
+from tests.support.servers import PORTS
 
 ROOT = Path(__file__).parents[2]
 OWNER = Path(__file__).with_name("private_server_owner.py")
 PATH = os.environ["PATH"]  # a Machine changes it
 DEADLINE_S = 10.0
-# Below where Linux takes outgoing ports from. A run's own stretch, so that runs beside each other, and private servers
-# of this machine's user, don't take a port from a test between its server's stop and start.
-FIRST_PORT = random.randrange(10_000, 31_000, 100)
+# Below where Linux takes outgoing ports from, and below those of the other servers of tests. A run's own stretch, so
+# that runs beside each other, and private servers of this machine's user, don't take a port from a test between its
+# server's stop and start.
+FIRST_PORT = random.randrange(10_000, PORTS.start, 100)
 
 
 def program(name: str) -> Path:

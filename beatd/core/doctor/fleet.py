@@ -64,7 +64,9 @@ def instance_findings(o: Overview) -> Iterator[Finding]:
         standbys = f"{others} {'standby' if others == 1 else 'standbys'}" if others else "no standby"
         yield ok("instances", f"{len(o.living)} alive, {standbys}")
     if files["agree"]:
-        yield ok("files", f"of {files['by']}, on all instances" if files["applied"] else "none are applied")
+        yield ok(
+            "files", f"applied by {files['by']}, the same on all instances" if files["applied"] else "none are applied"
+        )
 
 
 def zone_findings(o: Overview, zones: ZoneVersions) -> Iterator[Finding]:
