@@ -1,12 +1,16 @@
 """`beatd config show`: what beatd runs with, and who said so."""
 
 from collections.abc import Callable
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 
 from beatd.cli.main import Common, common_options, output_option, print_json
 from beatd.cli.show import table
+from beatd.errors import BeatdError
+
+if TYPE_CHECKING:
+    from beatd.config.settings import Settings
 
 
 @click.group()
@@ -35,7 +39,10 @@ def show(common: Common, output: str, **flags: str | None) -> None:
         origin = settings.origins[setting.name]
         value = masked(setting, getattr(settings, setting.name))
         value = str(value) if isinstance(value, tuple) else value
-        rows.append({"setting": setting.name, "value": value, "source": origin.source, "place": origin.place})
+        row = {"setting": setting.name, "value": value, "source": origin.source, "place": origin.place}
+        if setting.name == "redis" and value is None:
+            row |= _private_server(settings)
+        rows.append(row)
     if output == "json":
         print_json(rows)
         return
@@ -47,4 +54,21 @@ def show(common: Common, output: str, **flags: str | None) -> None:
 def _text(value: object) -> object:
     if value == "auto":
         return "auto: text on a terminal, else json"
+    if isinstance(value, int):
+        from beatd.config.settings import size_text
+
+        return size_text(value)
     return f"{value:g}s" if isinstance(value, float) else value
+
+
+def _private_server(settings: "Settings") -> dict[str, str]:
+    """What to say of Redis where none is configured: the private server, if it runs."""
+    from beatd.core.masking import mask_url
+    from beatd.store.embedded import find_running
+
+    try:
+        server = find_running(settings.folder)
+    except BeatdError:  # beatd doctor tells
+        return {}
+    place = str(settings.folder / ".beatd")
+    return {} if server is None else {"value": mask_url(server.url), "source": "private server", "place": place}

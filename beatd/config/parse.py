@@ -5,7 +5,7 @@ from typing import Final
 
 import yaml
 
-from beatd.config.nodes import Node
+from beatd.config.nodes import Mapping, Node, Scalar, Unusable
 from beatd.config.problems import Problem, Problems
 from beatd.config.source import Source
 from beatd.config.yaml_traps import trap_in
@@ -36,10 +36,22 @@ def parse(source: Source, problems: Problems) -> Node | None:
             continue
         for problem in found:
             problems.add(problem)
-        if root is None:
+        if root is None and lines == source.lines:
             problems.add(_empty(source))
+        if isinstance(root, Mapping):
+            _excuse(root, source, lines)
         return root
     return None
+
+
+def _excuse(root: Mapping, source: Source, lines: list[str]) -> None:
+    """A key whose whole value was taken out has none, and that follows from a problem that was told."""
+    for name, (key, value) in list(root.items.items()):
+        if isinstance(value, Scalar) and value.missing:
+            behind = range(value.line + 1, len(lines))
+            first = next((n for n in behind if re.match(r"\s*[^\s#]", source.lines[n])), None)
+            if first is not None and not lines[first].strip():
+                root.items[name] = (key, Unusable(source, value.line, value.column))
 
 
 def _empty(source: Source) -> Problem:

@@ -22,6 +22,7 @@ _SECRET_VALUES: Final = (
 )
 MOST_KEPT: Final = 10_000  # of each severity: what nobody reads to its end
 MOST_PRINTED: Final = 200
+_UNUSABLE: Final = "the configuration can't be used"
 MOST_OF_A_CODE: Final = 5  # told one by one at the daemon's start
 
 
@@ -181,4 +182,9 @@ class ConfigProblems(ConfigInvalid):
 
     def __init__(self, problems: Iterable[Problem]) -> None:
         self.problems = tuple(problems)
-        super().__init__(f"the configuration can't be used\n{report(self.problems)}")
+        super().__init__(f"{_UNUSABLE}\n{report(self.problems)}")
+
+    @property
+    def summary(self) -> str:
+        """In one line, for who shows the problems apart."""
+        return f"{_UNUSABLE}: {counted(self.problems)}"

@@ -20,6 +20,7 @@ from beatd.errors import ConfigInvalid, ScheduleInvalid
 SHORTEST_TTL_S: Final = 1.0
 LOOPBACK: Final = "127.0.0.1"
 ZONES: Final = "BEATD_TZPATH"
+_HOST_AND_PORT: Final = re.compile(r"(?:[^\s/@]*@)?(?:\[[0-9A-Fa-f:.]+\]|[A-Za-z0-9._-]+):[0-9]{1,5}(?:/[0-9]*)?")
 UNITS: Final = {"B": 1, "kB": 10**3, "KB": 10**3, "MB": 10**6, "GB": 10**9, "KIB": 2**10, "MIB": 2**20, "GIB": 2**30}
 
 
@@ -256,8 +257,10 @@ def _redis(value: Any) -> str | None:
     if isinstance(value, str) and re.match(r"(?:rediss?|unix)://.", value):
         return value
     found = mask_secret(value)
+    bare = isinstance(value, str) and _HOST_AND_PORT.fullmatch(value)
     raise ConfigInvalid(
-        f"found {found}; redis://[user:password@]host[:port][/db], rediss://... or unix:///path is accepted"
+        f"found {found}; redis://[user:password@]host[:port][/db], rediss://... or unix:///path is accepted",
+        hint="write redis:// before it" if bare else None,
     )
 
 
@@ -304,6 +307,15 @@ def _size(value: Any) -> int:
     if match:
         return int(match[1]) * UNITS[match[2] if match[2] in UNITS else match[2].upper()]
     raise ConfigInvalid(f"found {shown(value)}; bytes, or a size such as 64MB or 64MiB is accepted")
+
+
+def size_text(size: int) -> str:
+    """A size in the largest unit of which it is a whole number, as it is accepted in files: 64000000 is ``64MB``."""
+    for unit in ("GiB", "GB", "MiB", "MB", "KiB", "kB"):
+        number, rest = divmod(size, UNITS[unit if unit in UNITS else unit.upper()])
+        if number and not rest:
+            return f"{number}{unit}"
+    return f"{size}B"
 
 
 def _zone(value: Any) -> str:

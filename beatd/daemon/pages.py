@@ -35,7 +35,7 @@ def pages(
 def _shown(verdict: Verdict, vitals: Vitals, hide: Callable[[str], str]) -> dict[str, Any]:
     return {
         "ok": verdict.ok,
-        "role": "leader" if vitals.leads else "standby",
+        "role": vitals.role,
         "epoch": vitals.epoch or None,
         "checks": {what: {"ok": ok, "detail": hide(detail)} for what, (ok, detail) in verdict.findings.items()},
     }

@@ -108,6 +108,11 @@ class Vitals:
         fresh = self._clock.monotonic() - checked_at <= FRESH_S
         return max(0, (check.now if fresh else self._clock.now_ms()) - check.oldest) / 1000
 
+    @property
+    def role(self) -> str | None:
+        """``leader`` or ``standby``; None before Redis has told whose the lease is."""
+        return "leader" if self.leads else "standby" if self.has_bid else None
+
     def backlog(self) -> int:
         """How many entries were due and not fired at the last look."""
         check = self.check

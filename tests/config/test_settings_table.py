@@ -16,6 +16,7 @@ from beatd.config.settings import (
     decide,
     load_settings,
     mask_secret,
+    size_text,
 )
 from beatd.core.zone import use_zone_data, zone_data
 
@@ -149,6 +150,20 @@ def test_a_value_is_refused_naming_the_flag_or_the_variable(tmp_path: Path, name
         assert [(problem.file, problem.code) for problem in from_env] == [(setting.variable, "E044")]
 
 
+@pytest.mark.parametrize("address", ["localhost:6379", "10.0.0.5:6379/0", "[::1]:6379", "user:secret@host:6379"])
+def test_an_address_that_lacks_its_scheme_is_shown_what_to_write_before_it(tmp_path: Path, address: str) -> None:
+    files = written(tmp_path, "redis: ${REDIS_URL}")
+    (problem,) = check_settings(files, {}, {"REDIS_URL": address})[1]
+    assert problem.hint == "write redis:// before it"
+    assert "secret" not in problem.text()
+
+
+@pytest.mark.parametrize("address", ["http://host:80", "nonsense", "host:port", "two words:6379"])
+def test_of_another_text_nobody_knows_what_it_lacks(address: str) -> None:
+    (problem,) = check_settings([], {"redis": address}, {})[1]
+    assert problem.hint is None
+
+
 def test_a_wrong_value_is_told_also_where_another_place_wins(tmp_path: Path) -> None:
     assert told(tmp_path, "namespace: a b", flags={"namespace": "good"}) == [
         "a.yaml:1:12 E044 namespace: found 'a b'; 1 to 64 letters, digits, dots, underscores and hyphens are accepted"
@@ -162,6 +177,11 @@ def test_a_wrong_value_is_told_also_where_another_place_wins(tmp_path: Path) -> 
 def test_a_size_is_read(tmp_path: Path, text: str, size: int) -> None:
     settings = load_settings(written(tmp_path, f"history: {{fires: {text}}}"), {}, {})
     assert settings.history_fires == size
+
+
+@pytest.mark.parametrize("text", ["64MB", "1GiB", "5kB", "7B", "2KiB", "1500kB", "0B", "3MiB", "2GB"])
+def test_a_size_is_shown_as_people_write_it(tmp_path: Path, text: str) -> None:
+    assert size_text(load_settings(written(tmp_path, f"history: {{fires: {text}}}"), {}, {}).history_fires) == text
 
 
 @pytest.mark.parametrize("text", ["-1", "1.5MB", "lots", "true", "1TB"])

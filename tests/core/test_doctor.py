@@ -238,6 +238,14 @@ def test_a_unit_of_systemd_is_judged(unit: UnitFacts, level: str) -> None:
     assert levels(unit_findings(None)) == levels(unit_findings([])) == {"systemd": "ok"}
 
 
+@pytest.mark.parametrize("here, why", [
+    (0, ": no daemon runs on this host"), (None, "; whether a daemon runs on this host is not known"),
+])  # fmt: skip
+def test_where_nobody_serves_http_and_nobody_should_it_says_why_that_is_fine(here: int | None, why: str) -> None:
+    finding = endpoint_finding(EndpointFacts("x:1", problem="refused"), daemons_here=here)
+    assert (finding.level, finding.text) == ("ok", f"nobody serves HTTP at x:1{why}")
+
+
 def test_what_the_endpoint_finds_wrong_is_passed_on() -> None:
     body = {"role": "standby", "checks": {"redis": {"ok": False, "detail": "silent for 5 s"}, "loop": {"ok": True}}}
     finding = endpoint_finding(EndpointFacts("x:1", 503, json.dumps(body)), daemons_here=1)

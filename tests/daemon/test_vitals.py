@@ -53,6 +53,15 @@ def test_nothing_is_ready_before_redis_has_answered_and_told_whose_the_lease_is(
     assert house.amiss() == []
 
 
+def test_nobody_has_a_role_before_redis_has_told_whose_the_lease_is(house: House) -> None:
+    house.vitals.answered(0.001)
+    assert house.vitals.role is None
+    house.vitals.has_bid = True
+    assert house.vitals.role == "standby"
+    lead(house)
+    assert house.vitals.role == "leader"
+
+
 def test_a_leader_is_ready_once_it_has_looked_at_its_timetable(house: House) -> None:
     lead(house)
     assert house.amiss() == ["timetable"]

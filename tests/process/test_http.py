@@ -66,6 +66,7 @@ def test_nobody_is_ready_before_redis_has_answered(start_daemon: StartDaemon) ->
         daemon.wait_for("redis_down")
         assert pages.amiss().keys() == {"redis", "lease"}
         assert "has not answered yet" in pages.amiss()["redis"]
+        assert [pages.verdict(page)[1]["role"] for page in ("/healthz", "/readyz")] == [None, None]
         assert pages.alive()
 
 

@@ -150,7 +150,9 @@ def test_what_ends_a_start_is_a_line_of_json_too(start: Start, tmp_path: Path) -
     assert process.returncode == 3
     (told,) = map(json.loads, said.splitlines())
     assert (told["level"], told["error"], told["code"]) == ("error", "config_invalid", 3)
-    assert "schedules.yaml:1:33: E054" in told["msg"]
+    assert told["msg"] == "the configuration can't be used: 1 error"
+    (problem,) = told["problems"]
+    assert (problem["line"], problem["column"], problem["code"]) == (1, 33, "E054")
 
 
 def test_a_defect_is_a_line_of_json_with_its_traceback(tmp_path: Path) -> None:

@@ -17,6 +17,7 @@ from typing import Any, Final
 
 import redis
 
+from beatd.config.problems import Problem
 from beatd.daemon.event_table import faults_of
 from beatd.daemon.log_lines import EventText
 
@@ -215,10 +216,17 @@ def _read_line(raw: str, faults: list[str]) -> tuple[str, Event | None]:
     event = said.pop("event", None)
     if event is None:
         hint = f"\n  hint: {said['hint']}" if "hint" in said else ""
-        return f"{said.pop('logger')}: {said.pop('msg')}{hint}{said.get('exc', '')}", None
+        problems = "".join(f"\n{_problem(**each).text()}" for each in said.get("problems", ()))
+        return f"{said.pop('logger')}: {said.pop('msg')}{problems}{hint}{said.get('exc', '')}", None
     faults += faults_of(event, said)
     text = f"{ts} {level.upper():<7} {EventText(event, said)}"
     return text, Event(event, {key: str(value) for key, value in said.items()}, text, time.monotonic())
+
+
+def _problem(*, severity: str, **fields: Any) -> Problem:
+    problem = Problem(**fields)
+    assert problem.severity == severity
+    return problem
 
 
 class Fleet:

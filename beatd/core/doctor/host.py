@@ -136,8 +136,9 @@ def _unanswered(facts: EndpointFacts, daemons_here: int | None) -> Finding:
         fix = "is the daemon frozen? its watchdog ends it within seconds; see its log"
         return fail("http", f"{facts.address} accepts connections and does not answer", fix)
     if not daemons_here:
-        known = ", and no daemon on this host" if daemons_here == 0 else ""
-        return ok("http", f"nothing answers at {facts.address}{known}")
+        unknown = "; whether a daemon runs on this host is not known"
+        why = ": no daemon runs on this host" if daemons_here == 0 else unknown
+        return ok("http", f"nobody serves HTTP at {facts.address}{why}")
     text = f"a daemon runs on this host, and nothing answers at {facts.address} ({facts.problem})"
     return warn("http", text, "it was started with another --http, or its port was taken: see its log")
 
