@@ -31,7 +31,11 @@ def running_daemon(server: RedisServer) -> Iterator[int]:
     pin(CLIENT_CORE)
     words = [sys.executable, "-m", "beatd", "run", "--redis", server.url, "--log-level", "warning", *HTTP]
     environment = {name: value for name, value in os.environ.items() if not name.startswith("BEATD_")}
-    with subprocess.Popen(words, cwd=server.folder, env={**environment, "PYTHONPATH": str(Path.cwd())}) as process:
+    environment["PYTHONPATH"] = str(Path.cwd())
+    with (
+        (server.folder / "daemon.log").open("ab") as log,
+        subprocess.Popen(words, cwd=server.folder, env=environment, stderr=log) as process,
+    ):
         try:
             with server.client() as client:
                 wait_for(lambda: bool(client.hget(KEYS.key("lease"), "owner")), "led")
