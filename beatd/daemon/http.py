@@ -134,7 +134,7 @@ class _Server:
             return method, _said(HTTPStatus.METHOD_NOT_ALLOWED, "GET and HEAD are accepted")
         try:
             return method, make()
-        except Exception:
+        except Exception:  # a defect of one page: this request is told, and the thread answers the next one
             LOG.exception("%s failed", target)
             return method, _said(HTTPStatus.INTERNAL_SERVER_ERROR, "see the log")
 

@@ -11,6 +11,8 @@ import pytest
 
 from beatd.cli.main import main
 from beatd.cli.secrets import KNOWN
+from tests.support.servers import RedisServer
+from tests.support.store import Store
 
 
 @dataclass(frozen=True)
@@ -65,3 +67,15 @@ def schedules(tmp_path: Path) -> Callable[[str], None]:
         (tmp_path / "schedules.yaml").write_text(text)
 
     return write
+
+
+@pytest.fixture
+def at_redis(beatd: Beatd, clean_redis: RedisServer) -> Beatd:
+    """Runs a command against the server of the tests."""
+    return lambda *words: beatd(*words, "--redis", clean_redis.url)
+
+
+@pytest.fixture
+def store(clean_redis: RedisServer) -> Store:
+    """What is stored on that server."""
+    return Store(clean_redis)

@@ -32,11 +32,6 @@ def _no_endpoint_of_this_machine(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv(FREE, f"127.0.0.1:{free_port()}")
 
 
-@pytest.fixture
-def store(clean_redis: RedisServer) -> Store:
-    return Store(clean_redis)
-
-
 def levels(done: Any) -> dict[str, str]:
     """The worst level of each check."""
     order = ("ok", "warn", "fail")

@@ -24,17 +24,6 @@ SLOT = 1_800_000_000_000
 SECOND = 1_000
 
 
-@pytest.fixture
-def at_redis(beatd: Beatd, clean_redis: RedisServer) -> Beatd:
-    """Runs a command against the server of the tests."""
-    return lambda *words: beatd(*words, "--redis", clean_redis.url)
-
-
-@pytest.fixture
-def store(clean_redis: RedisServer) -> Store:
-    return Store(clean_redis)
-
-
 def fired(store: Store, name: str, *slots: int, late: int = 5) -> None:
     """A row as the fire script writes it, a moment after its slots."""
     at = slots[-1] + late

@@ -19,12 +19,6 @@ KEYS = Keys("default")
 
 
 @pytest.fixture
-def at_redis(beatd: Beatd, clean_redis: RedisServer) -> Beatd:
-    """Runs a command against the server of the tests."""
-    return lambda *words: beatd(*words, "--redis", clean_redis.url)
-
-
-@pytest.fixture
 def entries(at_redis: Beatd) -> None:
     """An entry in Paris and one in Tokyo."""
     for name, zone in (("paris", "Europe/Paris"), ("tokyo", "Asia/Tokyo")):

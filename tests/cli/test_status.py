@@ -21,17 +21,6 @@ Beatd = Callable[..., Any]
 NOW = 1_800_000_000_000
 
 
-@pytest.fixture
-def at_redis(beatd: Beatd, clean_redis: RedisServer) -> Beatd:
-    """Runs a command against the server of the tests."""
-    return lambda *words: beatd(*words, "--redis", clean_redis.url)
-
-
-@pytest.fixture
-def store(clean_redis: RedisServer) -> Store:
-    return Store(clean_redis)
-
-
 def test_each_entry_is_counted_in_exactly_one_state(at_redis: Beatd, store: Store) -> None:
     term = store.lead()
     hour = store.now() + 3_600_000
