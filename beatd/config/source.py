@@ -101,10 +101,7 @@ def matching_files(folder: Path, pattern: str) -> list[Path]:
 
 def _bytes(name: str, path: Path) -> bytes:
     try:
-        if path == STDIN:
-            raw = sys.stdin.buffer.read(LARGEST_FILE + 1)
-        else:
-            raw = bytes_of(path, LARGEST_FILE + 1)
+        raw = sys.stdin.buffer.read(LARGEST_FILE + 1) if path == STDIN else bytes_of(path, LARGEST_FILE + 1)
     except (OSError, ValueError) as error:
         reason = (error.strerror or str(error)) if isinstance(error, OSError) else str(error)
         raise Unreadable(Problem(name, None, None, "E001", f"can't be read: {reason}")) from error

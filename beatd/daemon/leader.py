@@ -8,6 +8,7 @@ from beatd.core.recovery import Memory, Recovery
 from beatd.core.term import Term
 from beatd.core.timetable import Check
 from beatd.daemon.checker import Checker, led
+from beatd.daemon.complaints import Complaints
 from beatd.daemon.definitions import Definitions
 from beatd.daemon.elector import Elector
 from beatd.daemon.files import FileEntries
@@ -53,6 +54,7 @@ class Leader:
         self._vitals = vitals
         self._version = version
         self._zone_data = zone_data
+        self._complaints = Complaints(clock.monotonic)
         self._new_tag = new_tag
         self._random = random_source
         self._memory: Memory | None = None
@@ -119,7 +121,7 @@ class Leader:
         try:
             changes = await self._stores.open_changes()
             try:
-                session = Session(term, timetable, self._clock, self._definitions, self._events)
+                session = Session(term, timetable, self._clock, self._definitions, self._events, self._complaints)
                 check = led(await timetable.check(-1, self._clock.now_ms()))
                 session.sizes = check.sizes
                 self._vitals.checked(check)

@@ -21,7 +21,7 @@ def pipe(tmp_path: Path) -> Path:
 
 def test_a_pipe_that_nobody_writes_into_is_given_up(pipe: Path) -> None:
     began = time.monotonic()
-    with pytest.raises(TimeoutError, match="it is a pipe, and nothing came through it for 0.1 s"):
+    with pytest.raises(TimeoutError, match="a pipe, and nothing came through it"):
         bytes_of(pipe, 100, silent_s=0.1)
     assert time.monotonic() - began < 5
 
