@@ -18,8 +18,8 @@ PAGE: Final = ROOT / "docs" / "tour.md"
 HEAD: Final = """# A tour
 
 What a new user types in the first half hour, and what is shown: captures of a real terminal of 120 columns, made by
-`python -m tests.support.tour` and compared with the program by a test. The machine is `web-1`, the user is `ann`, and it
-is the morning of a Monday in November.
+`python -m tests.support.tour` and compared with the program by a test. The machine is `web-1`, the user is `ann`, and
+it is the morning of a Monday in November.
 """
 SCHEDULES: Final = """timezone: Europe/Paris
 schedules:
@@ -114,8 +114,8 @@ def shape(text: str) -> list[str]:
 _SHAPES: Final = (
     (r"[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}|\b[0-9a-f]{16,}\b", "ID"),
     (r"(?:(?:Mon|Tue|Wed|Thu|Fri|Sat|Sun) )?\d{4}-\d\d-\d\dT[0-9:.]+(?:Z|[+-]\d\d:?\d\d)?", "AT"),
-    (r"\b\d[\d.,]* ?(?:ms|s|min|m|h|d|kB|MB|GB)\b(?: \d[\d.]* ?(?:ms|s|min|m|h|d)\b)*", "N"),
-    (r"\d[\d.,]*", "N"),
+    (r"[+-]?\b\d[\d.,]* ?(?:ms|s|min|m|h|d|kB|MB|GB)\b(?: \d[\d.]* ?(?:ms|s|min|m|h|d)\b)*", "N"),
+    (r"[+-]?\d[\d.,]*", "N"),
     (r"(?i)\b(?:redis|valkey) N", "Redis N"),
     (r"[ -]{2,}", " "),
 )
