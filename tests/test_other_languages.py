@@ -1,9 +1,11 @@
 """The page for other languages: its hashes are ours, and what its program sends is an entry like ours."""
 
 import json
+import re
 import shutil
 import subprocess
 import uuid
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -14,9 +16,9 @@ from beatd.cli.schema import EDITS
 from beatd.core.edit import put_item
 from beatd.core.entry import entry_from_definition, entry_from_spec
 from beatd.core.fire import TASK_ID_NAMESPACE, TaskIds, jitter_of, name_hash
-from beatd.store.entries import LOG_ROWS, put_call
+from beatd.store.entries import LOG_ROWS, Pause, pause_call, put_call
 from beatd.store.keys import FORMAT, Keys
-from beatd.store.scripts import load_script
+from beatd.store.scripts import Arg, call, load_script
 from beatd.store.timetable import SKIP_ROWS
 from tests.support.pages import ROOT, bare, blocks_of, table_of
 
@@ -65,6 +67,30 @@ def test_the_scripts_for_all_are_those_that_the_protocol_gives_to_anyone() -> No
     assert {bare(name) for name in anyones} == set(EDITS)
     page = PAGE.read_text()
     assert all(f"`{name}`" in page for name in EDITS)
+
+
+@pytest.mark.parametrize("row", table_of(PAGE, "edit"), ids=lambda row: row[0])
+def test_each_edit_takes_what_the_page_tells_and_answers_so(redis_client: "redis.Redis", row: list[str]) -> None:
+    edit, given, told = (bare(cell) for cell in row)
+    keys, item = Keys(), put_item(entry_from_spec("e", {"task": "t", "every": "1h", "max_runs": 2}), "n0", left="2")
+    send(redis_client, put_call(keys, [item], "{}").command(sha=False, shebang=False))
+    if edit == "resume":
+        send(redis_client, pause_call(keys, ["e"], "n1", "{}", Pause("ann")).command(sha=False, shebang=False))
+    values = {"WHO": "{}", "BY": "ann", "NOTE": "", "UNTIL": "", "NONCE": "n2"}
+
+    def code(name: str) -> str:
+        words = [{**values, "NAME": name}.get(word, word) for word in given.split()]
+        return send(redis_client, call(edit, keys, words).command(sha=False, shebang=False))
+
+    codes = set(re.findall(r"(\d): ", told))
+    assert code("e") == "0"
+    assert {code("e"), code("nobody")} <= codes
+    assert codes <= set(re.findall(r"\b([1-9]) ", load_script(edit).contract.partition("Reply")[2]))
+
+
+def send(client: "redis.Redis", words: Sequence[Arg]) -> str:
+    codes, _ = client.execute_command(*words)
+    return str(codes.decode())
 
 
 @pytest.fixture
