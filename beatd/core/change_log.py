@@ -9,7 +9,7 @@ from beatd.core.entry import spec_from_definition
 from beatd.core.field_changes import FieldChange, field_changes
 from beatd.errors import EntryInvalid
 
-WHAT: Final = {"remove": "removed", "pause": "paused", "resume": "resumed", "reset": "reset"}
+WHAT: Final = {"remove": "removed", "pause": "paused", "resume": "resumed", "reset": "reset", "request": "asked"}
 _LONGEST: Final = 15  # digits of a number of ours
 
 
@@ -20,8 +20,9 @@ class Change:
     op: the script that made it; those of later versions are kept as they are. rev: '' after a removal. was: '' before
     an entry's first put. definition: of a put the new one, of a removal the one that went. file_hash: '' for an entry
     that no file owns. pause: who paused it and why (`who`, `note`, and `at` or `until`), None where it is not paused.
-    replaces, heir: the entry's name before and after a rename. left: the runs given by a reset. who: what the client
-    said of itself (`client`, `user`, `host`, `note`), and whatever else.
+    replaces, heir: the entry's name before and after a rename. left: the runs given by a reset. asks: what a request
+    asks for (`kind` trigger or backfill), which changes nothing that is told here. who: what the client said of itself
+    (`client`, `user`, `host`, `note`), and whatever else.
     """
 
     op: str
@@ -37,6 +38,7 @@ class Change:
     heir: str = ""
     left: int | None = None
     catchup: bool = False
+    asks: Mapping[str, Any] | None = None
     who: Mapping[str, Any] = field(default_factory=dict)
 
     @property
@@ -49,8 +51,8 @@ class Change:
     @property
     def note(self) -> str:
         """What whoever did it wanted to be remembered; '' for nothing."""
-        of_pause = self.pause.get("note") if self.pause is not None and self.op == "pause" else None
-        return str(self.who.get("note") or of_pause or "")
+        own = {"pause": self.pause, "request": self.asks}.get(self.op) or {}
+        return str(self.who.get("note") or own.get("note") or "")
 
 
 def change_of(at: int, fields: Mapping[bytes, bytes]) -> Change | None:
@@ -62,7 +64,7 @@ def change_of(at: int, fields: Mapping[bytes, bytes]) -> Change | None:
     name, op = _text(texts.get("name", b"")), _text(texts.get("op", b""))
     if not name or not op:
         return None
-    pause, who = _json(texts.get("pause", b"")), _json(texts.get("who", b""))
+    pause, asks, who = (_json(texts.get(key, b"")) for key in ("pause", "asks", "who"))
     return Change(
         op,
         _whole(texts.get("at")) or at,
@@ -77,6 +79,7 @@ def change_of(at: int, fields: Mapping[bytes, bytes]) -> Change | None:
         heir=_text(texts.get("heir", b"")),
         left=_whole(texts.get("left")),
         catchup=texts.get("catchup") == b"1",
+        asks=asks if isinstance(asks, dict) else None,
         who=who if isinstance(who, dict) else {"client": _text(texts["who"])} if texts.get("who") else {},
     )
 
@@ -139,6 +142,10 @@ class Newest:
     def full(self) -> bool:
         """Whether older rows would change nothing any more."""
         return len(self._found) >= self._count and not self._open
+
+    def enough(self) -> None:
+        """No older change is wanted."""
+        self._count = min(self._count, len(self._found))
 
     def add(self, change: Change) -> None:
         """Takes the row before all those taken so far."""

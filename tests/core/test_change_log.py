@@ -56,7 +56,9 @@ def test_a_row_of_a_put_is_read_whole() -> None:
 @pytest.mark.parametrize(
     "junk", [b"", b"x", b"\xff", b"[]", b"null", b"1", b"{", b"[" * 5_000, b'{"note":[1]}', b'{"at":{}}', b"9" * 40]
 )
-@pytest.mark.parametrize("field", [b"at", b"def", b"enabled", b"pause", b"who", b"left", b"rev", b"was", b"what"])
+@pytest.mark.parametrize(
+    "field", [b"at", b"def", b"enabled", b"pause", b"asks", b"who", b"left", b"rev", b"was", b"what"]
+)
 def test_what_another_client_wrote_into_a_row_never_makes_it_unreadable(field: bytes, junk: bytes) -> None:
     for op in (b"put", b"remove", b"pause", b"resume", b"reset", b"conquer"):
         change = change_of(7, {b"op": op, b"name": b"a", field: junk})
@@ -76,7 +78,8 @@ def test_a_row_that_names_no_entry_is_no_change(fields: dict[bytes, bytes]) -> N
     (put(), "created"), (put(was="n0.f"), "changed"), (remove(), "removed"),
     (Change("put", 1, "a", "r", replaces="b"), "renamed"), (Change("put", 1, "a", "r", "q", replaces="b"), "changed"),
     (Change("remove", 1, "a", heir="b"), "renamed"), (Change("pause", 1, "a"), "paused"),
-    (Change("resume", 1, "a"), "resumed"), (Change("reset", 1, "a"), "reset"), (Change("request", 1, "a"), "request"),
+    (Change("resume", 1, "a"), "resumed"), (Change("reset", 1, "a"), "reset"), (Change("request", 1, "a"), "asked"),
+    (Change("conquer", 1, "a"), "conquer"),
 ])  # fmt: skip
 def test_what_was_done_is_said_in_a_word(change: Change, what: str) -> None:
     assert change.what == what
@@ -87,6 +90,7 @@ def test_the_note_is_the_one_of_the_edit_or_else_of_the_pause() -> None:
     assert pause.note == "a deploy"
     assert Change("pause", 1, "a", pause={"note": "a deploy"}, who={"note": "why"}).note == "why"
     assert Change("put", 1, "a", pause={"note": "a deploy"}).note == ""
+    assert Change("request", 1, "a", asks={"note": "once more"}).note == "once more"
 
 
 # Field by field
