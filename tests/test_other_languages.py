@@ -16,10 +16,10 @@ from beatd.cli.schema import EDITS
 from beatd.core.edit import put_item
 from beatd.core.entry import entry_from_definition, entry_from_spec
 from beatd.core.fire import TASK_ID_NAMESPACE, TaskIds, jitter_of, name_hash
+from beatd.store.bounds import SKIP_ROWS
 from beatd.store.entries import LOG_ROWS, Pause, pause_call, put_call
 from beatd.store.keys import FORMAT, Keys
 from beatd.store.scripts import Arg, call, load_script
-from beatd.store.timetable import SKIP_ROWS
 from tests.support.pages import ROOT, bare, blocks_of, table_of
 
 PAGE = ROOT / "docs" / "other-languages.md"
