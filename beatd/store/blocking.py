@@ -8,9 +8,9 @@ from typing import Any, Self
 import redis
 
 from beatd.errors import BeatdError
-from beatd.store.connect import RedisAddress, open_client, user_of
+from beatd.store.connect import DEFAULT_TIMEOUT, RedisAddress, open_client, user_of
 from beatd.store.keys import Keys
-from beatd.store.refusals import PermissionMissing, understand
+from beatd.store.refusals import PermissionMissing, closed, understand
 from beatd.store.rights import Rights
 from beatd.store.scripts import Arg, Call
 from beatd.store.silence import look_closer, worth_a_look
@@ -21,9 +21,9 @@ Command = Sequence[Arg] | Call  # a call is sent in its short form first
 class BlockingLink:
     """Sends commands and script calls to one namespace's server. Every method raises Unreachable or AccessDenied."""
 
-    def __init__(self, url: str, namespace: str) -> None:
+    def __init__(self, url: str, namespace: str, timeout: float = DEFAULT_TIMEOUT) -> None:
         self.keys = Keys(namespace)
-        self._address = RedisAddress(url)
+        self._address = RedisAddress(url, timeout)
         self._rights = Rights(self.keys, user=user_of(url))
         self._redis = open_client(self._address)
 
@@ -56,32 +56,46 @@ class BlockingLink:
 
     def request(self, *commands: Command) -> list[Any]:
         """Sends commands in one write and returns their replies; raises the first error among them as ours."""
-        replies = self._exchange(commands)
-        for reply in replies:
-            if isinstance(reply, Exception):
-                raise self._refusal(reply) from reply
-        return replies
+        return self._sound(self._exchange(commands))
+
+    def request_again(self, *commands: Command) -> list[Any]:
+        """As request, and once more where the connection was closed under it: for what may be repeated."""
+        return self._sound(self._exchange(commands, again=True))
 
     def ask(self, *commands: Command) -> list[Any]:
         """As request, with errors of the server among the replies, as ours."""
         replies = self._exchange(commands)
         return [understand(reply, self.place) if isinstance(reply, Exception) else reply for reply in replies]
 
-    def _exchange(self, commands: Sequence[Command]) -> list[Any]:
-        replies = self._send([_words(command, sha=True) for command in commands])
-        again = [i for i, reply in enumerate(replies) if isinstance(reply, redis.exceptions.NoScriptError)]
-        if again:  # a script that this server has not seen yet: now in full
-            for i, reply in zip(again, self._send([_words(commands[i], sha=False) for i in again]), strict=True):
+    def ask_again(self, *commands: Command) -> list[Any]:
+        """As ask, and once more where the connection was closed under it."""
+        replies = self._exchange(commands, again=True)
+        return [understand(reply, self.place) if isinstance(reply, Exception) else reply for reply in replies]
+
+    def _sound(self, replies: list[Any]) -> list[Any]:
+        for reply in replies:
+            if isinstance(reply, Exception):
+                raise self._refusal(reply) from reply
+        return replies
+
+    def _exchange(self, commands: Sequence[Command], *, again: bool = False) -> list[Any]:
+        replies = self._send([_words(command, sha=True) for command in commands], again=again)
+        unknown = [i for i, reply in enumerate(replies) if isinstance(reply, redis.exceptions.NoScriptError)]
+        if unknown:  # scripts that this server has not seen yet: now in full
+            in_full = self._send([_words(commands[i], sha=False) for i in unknown], again=again)
+            for i, reply in zip(unknown, in_full, strict=True):
                 replies[i] = reply
         return replies
 
-    def _send(self, commands: Sequence[Sequence[Arg]]) -> list[Any]:
+    def _send(self, commands: Sequence[Sequence[Arg]], *, again: bool) -> list[Any]:
         pipe = self._redis.pipeline(transaction=False)
         try:
             for words in commands:
                 pipe.execute_command(*map(_word, words))
             replies: list[Any] = pipe.execute(raise_on_error=False)
         except (redis.RedisError, OSError) as error:
+            if again and closed(error):
+                return self._send(commands, again=False)
             raise self._refusal(error) from error
         return replies
 
