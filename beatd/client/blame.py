@@ -2,11 +2,10 @@
 
 import json
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Final
 
 from beatd.client.steps import Steps, ask
-from beatd.core.field_changes import FieldChange
 from beatd.errors import BeatdError
 from beatd.store.keys import Keys
 
@@ -19,18 +18,19 @@ RUN_STATE: Final = frozenset({"pause", "resume", "reset"})
 class Blame:
     """What is known of the edits since a revision. who: by whom the last change of the definition was, '' unknown.
 
-    only_run_state: the rows tell of nothing but pauses, resumes and resets from that revision on.
+    only_run_state: the rows tell of nothing but pauses, resumes and resets from that revision on. before: the
+    definition at that revision, None where the rows don't say it.
     """
 
     who: str = ""
     only_run_state: bool = False
-    changes: tuple[FieldChange, ...] = ()
+    before: str | None = None
 
 
 def blame(keys: Keys, name: str, since: str) -> Steps[Blame]:
     """What the change log says of an entry since a revision; nothing where it may not be read, or no longer says it."""
     rows: list[Mapping[str, str]] = []
-    end = "+"
+    end, complete = "+", False
     for _ in range(MOST_PAGES):
         [found] = yield from ask(("XREVRANGE", keys.key("log"), end, "-", "COUNT", ROWS), tolerant=True)
         if isinstance(found, BeatdError) or not found:
@@ -39,11 +39,14 @@ def blame(keys: Keys, name: str, since: str) -> Steps[Blame]:
             row = _row(flat)
             if row.get("name") != name:
                 continue
+            if complete:  # older than the revision: what it was based on
+                if "def" in row:
+                    return replace(_blamed(rows, complete=True), before=row["def"])
+                continue
             rows.append(row)
-            if row.get("was", "") == since:
-                return _blamed(rows, complete=True)
+            complete = row.get("was", "") == since
         end = f"({found[-1][0].decode()}"
-    return _blamed(rows, complete=False)
+    return _blamed(rows, complete=complete)
 
 
 def _blamed(rows: Sequence[Mapping[str, str]], *, complete: bool) -> Blame:

@@ -3,19 +3,17 @@
 from collections.abc import Iterator
 from datetime import timedelta
 from types import TracebackType
-from typing import Any, Self, TypeVar, Unpack
+from typing import Any, Self, Unpack
 
 from beatd.client import entries
 from beatd.client.fields import Fields, Instant
 from beatd.client.state import EntryState
-from beatd.client.steps import Ask, Steps, drive
+from beatd.client.steps import Ask, Steps, T, drive
 from beatd.client.verbs import Verbs
 from beatd.store.blocking import BlockingLink
 from beatd.store.connect import DEFAULT_TIMEOUT
 from beatd.store.entries import Row
 from beatd.store.keys import Keys
-
-T = TypeVar("T")
 
 
 class Client:
@@ -113,7 +111,7 @@ class Client:
         return drive(steps, self._answer)
 
     def _answer(self, question: Ask) -> list[Any]:
-        return (self.link.ask_again if question.tolerant else self.link.request_again)(*question.commands)
+        return self.link.exchange(question.commands, tolerant=question.tolerant)
 
     def now_ms(self) -> int:
         """The clock of Redis, UTC ms."""

@@ -16,7 +16,7 @@ from beatd.client.state import EntryState, state_of
 from beatd.client.steps import Steps, ask
 from beatd.core.edit import ABSENT, put_item, runs_left
 from beatd.core.entry import Entry, check_size, entry_from_definition, spec_from_definition
-from beatd.core.field_changes import field_changes
+from beatd.core.field_changes import FieldChange, field_changes
 from beatd.core.instant import instant_text
 from beatd.core.patch import patched
 from beatd.errors import BeatdError, Conflict, EntryInvalid, Refused
@@ -173,7 +173,7 @@ def check_revision(keys: Keys, base: Base, if_revision: str | None) -> Steps[Non
         raise Conflict(message, name=base.name, revision=base.revision, hint="look at it, or choose another name")
     found = yield from blame(keys, base.name, if_revision)
     if base.row is None or not found.only_run_state:
-        raise _lost(base, found, found.changes)
+        raise _lost(base, found, _changes(found.before, base))
 
 
 def _is_so(base: Base, entry: Entry) -> bool:
@@ -189,8 +189,14 @@ def _same_definition(base: Base, found: Base) -> bool:
 
 def _conflict(keys: Keys, base: Base, found: Base) -> Steps[Conflict]:
     culprit = yield from blame(keys, base.name, base.revision)
-    changes = () if base.row is None or found.row is None else field_changes(_fields(base.row), _fields(found.row))
-    return _lost(found, culprit, changes)
+    return _lost(found, culprit, _changes(None if base.row is None else base.row.definition, found))
+
+
+def _changes(before: str | bytes | None, found: Base) -> Sequence[FieldChange]:
+    """What differs between a definition and the one that is there now, where both are known."""
+    if before is None or found.row is None:
+        return ()
+    return field_changes(_fields(before), _fields(found.row.definition))
 
 
 def _lost(found: Base, culprit: Blame, changes: Sequence[tuple[str, Any, Any]]) -> Conflict:
@@ -206,9 +212,9 @@ def _lost(found: Base, culprit: Blame, changes: Sequence[tuple[str, Any, Any]]) 
     )
 
 
-def _fields(row: Row) -> dict[str, Any]:
+def _fields(definition: str | bytes) -> dict[str, Any]:
     try:
-        found = json.loads(row.definition)
+        found = json.loads(definition)
     except (ValueError, RecursionError):
         return {}
     return found if isinstance(found, dict) else {}

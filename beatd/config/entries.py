@@ -3,7 +3,6 @@
 from collections.abc import Mapping
 from typing import Any, Final
 
-from beatd.config.celery_spellings import SpellingInvalid, from_crontab, from_schedule, relative_hint
 from beatd.config.diagnosis import CheckEntry, Diagnosis
 from beatd.config.entry_keys import Keys
 from beatd.config.keys import ENTRY, Key, by_name, hint_for, nearest
@@ -12,6 +11,7 @@ from beatd.config.nodes import Node, Scalar, Sequence, down
 from beatd.config.option_dates import date_options
 from beatd.config.plain import NOT_GIVEN, Broken, Plain
 from beatd.config.problems import Problems
+from beatd.core.celery_spellings import SpellingInvalid, from_crontab, from_schedule, relative_hint
 from beatd.core.entry import Entry, check_name, check_size, entry_from_spec
 from beatd.errors import BeatdError, EntryInvalid
 
