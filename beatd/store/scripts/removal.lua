@@ -20,6 +20,7 @@ local function remove_entry(name, rev, at, who, log_rows, skip_rows)
   local out, hold = object(redis.call('HGET', K_out, name)), object(redis.call('HGET', K_hold, name))
   redis.call('ZREM', K_due, name)
   redis.call('ZREM', K_blocked, name)
+  withdraw(name, 'removed', at)
   for _, key in ipairs({ K_out, K_hold, K_def, K_rev, K_jit, K_left }) do redis.call('HDEL', key, name) end
   local from_file = redis.call('HDEL', K_file, name) == 1
   local note = { at = ms(at), file = from_file }
