@@ -3,12 +3,17 @@
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from beatd.client.blocking import Client as Client
     from beatd.core.schedules import Schedule as Schedule
     from beatd.core.schedules import parse_schedule as parse_schedule
 
 __version__ = "0.1.0"
 
-_PUBLIC = {"Schedule": "beatd.core.schedules", "parse_schedule": "beatd.core.schedules"}
+_PUBLIC = {
+    "Client": "beatd.client.blocking",
+    "Schedule": "beatd.core.schedules",
+    "parse_schedule": "beatd.core.schedules",
+}
 
 
 def __getattr__(name: str) -> Any:

@@ -6,7 +6,7 @@ The timetable is set back by thirty days while no daemon runs, then one starts. 
 from dataclasses import asdict, dataclass
 from typing import Any, Final
 
-from beatd.store.client import Client
+from beatd.client.blocking import Client
 from bench.daemon import KEYS, cpu_seconds_of, put, running_daemon, wait_for, wait_planned, worst_lag_ms
 from bench.server import running_server
 

@@ -11,9 +11,9 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, Final
 
+from beatd.client.blocking import Client
 from beatd.core.edit import put_item
 from beatd.core.entry import entry_from_spec
-from beatd.store.client import Client
 from beatd.store.keys import Keys
 from bench.server import CLIENT_CORE, pin
 from tests.support.servers import RedisServer

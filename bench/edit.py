@@ -9,8 +9,8 @@ import time
 from dataclasses import asdict, dataclass
 from typing import Any, Final
 
+from beatd.client.blocking import Client
 from beatd.core.instant import instant_text
-from beatd.store.client import Client
 from bench.daemon import fires, put, running_daemon, wait_planned, worst_lag_ms
 from bench.server import running_server
 

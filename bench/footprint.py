@@ -8,8 +8,8 @@ import time
 from dataclasses import asdict, dataclass
 from typing import Any, Final
 
+from beatd.client.blocking import Client
 from beatd.core.instant import instant_text
-from beatd.store.client import Client
 from bench.daemon import KEYS, cpu_seconds_of, fires, put, resident_mb, running_daemon, wait_for, wait_planned
 from bench.server import running_server
 from tests.support.servers import RedisServer

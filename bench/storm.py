@@ -11,7 +11,7 @@ from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
 from typing import Any, Final
 
-from beatd.store.client import Client
+from beatd.client.blocking import Client
 from bench.daemon import (
     cpu_seconds_of,
     epoch,

@@ -14,9 +14,9 @@ from beatd.core.doctor import Finding, fail, verdict, warn
 from beatd.errors import BeatdError, ConfigInvalid, Unreachable
 
 if TYPE_CHECKING:
+    from beatd.client.blocking import Client
     from beatd.config.settings import Settings
     from beatd.core.overview import Overview
-    from beatd.store.client import Client
 
 BUDGET_S: Final = 3.0  # after which nothing new is asked of Redis
 APART_S: Final = 0.5  # between two looks at the queues
@@ -77,7 +77,7 @@ class _Visit:
         yield endpoint(settings, daemons_here)
 
     def _of_redis(self, settings: "Settings", queue_keys: Sequence[str]) -> "Iterator[Finding | Overview]":
-        from beatd.store.client import Client
+        from beatd.client.blocking import Client
 
         try:
             url = redis_url(settings)
@@ -129,26 +129,26 @@ def _sections(client: "Client", queue_keys: Sequence[str]) -> Iterator[tuple[str
     from beatd.store.overview import read_fleet
 
     def server() -> Iterator[Finding]:
-        yield from server_findings(examine_server(client, queue_keys), client.place)
+        yield from server_findings(examine_server(client.link, queue_keys), client.link.place)
 
     def fleet() -> "Iterator[Finding | Overview]":
-        found = read_fleet(client)
+        found = read_fleet(client.link)
         yield found
         yield from lease_findings(found)
         yield from instance_findings(found)
-        yield from zone_findings(found, ZoneVersions(data_version(), stored_zone_data(client)))
+        yield from zone_findings(found, ZoneVersions(data_version(), stored_zone_data(client.link)))
 
     def queues() -> Iterator[Finding]:
         begun = time.monotonic()
-        looks = QueueLooks(client, [*queue_keys, *stored_queues(client, queue_of)])
-        yield publish_finding(try_queue(client))
+        looks = QueueLooks(client.link, [*queue_keys, *stored_queues(client.link, queue_of)])
+        yield publish_finding(try_queue(client.link))
         time.sleep(max(0.0, begun + APART_S - time.monotonic()))
         yield from queue_findings(looks.again(), client.now_ms())
 
     yield "redis", server
-    yield "keys", lambda: key_findings(spoilt_keys(client))
+    yield "keys", lambda: key_findings(spoilt_keys(client.link))
     yield "lease", fleet
-    yield "entries", lambda: entry_findings(examine_sizes(client))
+    yield "entries", lambda: entry_findings(examine_sizes(client.link))
     yield "queues", queues
 
 

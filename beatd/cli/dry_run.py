@@ -10,6 +10,7 @@ from typing import Final, NamedTuple
 import click
 
 from beatd.cli.show import instant, printable
+from beatd.client.blocking import Client
 from beatd.config.settings import Settings
 from beatd.core.batch import MOST_MESSAGES, make_item
 from beatd.core.difference import difference
@@ -24,7 +25,6 @@ from beatd.daemon.definitions import Definitions
 from beatd.daemon.log_lines import NOTICE
 from beatd.errors import EntryInvalid
 from beatd.formats.celery import compile_template
-from beatd.store.client import Client
 from beatd.store.entries import Row
 
 NOTICES: Final = logging.getLogger(NOTICE)

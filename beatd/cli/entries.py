@@ -14,6 +14,7 @@ from beatd.cli.main import Common, common_options, output_option, print_json, re
 from beatd.cli.schedule_options import Asked, schedule_options
 from beatd.cli.show import HOW_TO_CREATE, distance, instant, note, table
 from beatd.cli.slots import slot_table
+from beatd.client.blocking import Client
 from beatd.core.edit import ABSENT, put_item, runs_left
 from beatd.core.entry import Entry, Guarantee, entry_from_definition, entry_from_spec
 from beatd.core.instant import instant_text
@@ -22,7 +23,6 @@ from beatd.core.schedules import SCHEDULE_KEYS
 from beatd.core.schedules.schedule import COMMON_KEYS, KINDS
 from beatd.errors import BeatdError, EntryInvalid, Refused
 from beatd.formats.celery import compile_template
-from beatd.store.client import Client
 from beatd.store.entries import Row, audit, user_name
 
 PREVIEWED: Final = 3

@@ -16,6 +16,7 @@ from beatd.cli.main import Common, common_options, output_options
 from beatd.cli.show import instant, lateness, note, plain, printable
 from beatd.cli.slots import display_zone
 from beatd.cli.why import why_idle
+from beatd.client.blocking import Client
 from beatd.core.duration import parse_duration
 from beatd.core.fire import Reason, TaskIds
 from beatd.core.history import Line, lateness_ms
@@ -23,7 +24,6 @@ from beatd.core.instant import FIRST_MS, LAST_MS, read_moment
 from beatd.core.preview import local_text
 from beatd.core.zone import Zone, zone_named
 from beatd.errors import AccessDenied, NotFound, ScheduleInvalid, Unreachable
-from beatd.store.client import Client
 from beatd.store.history import KINDS, Extent, History, Kind
 
 USUAL: Final = 100
@@ -116,7 +116,7 @@ def history(
 
 
 def _show(client: Client, wanted: Wanted, count: int, printer: "Printer", now: int, *, follow: bool) -> None:
-    past = History(client, wanted.kinds, wanted.name)
+    past = History(client.link, wanted.kinds, wanted.name)
     after = past.tips()
     printed = 0
     for chunk in _chunks(_past(past, wanted, count, dict(after))):

@@ -9,11 +9,11 @@ import click
 from beatd.cli.entries import entry_of, open_client, who_edits
 from beatd.cli.main import Common, common_options
 from beatd.cli.show import instant
+from beatd.client.blocking import Client
 from beatd.core.duration import parse_duration
 from beatd.core.instant import read_moment
 from beatd.core.zone import zone_named
 from beatd.errors import Refused, ScheduleInvalid
-from beatd.store.client import Client
 from beatd.store.entries import Pause, user_name
 
 

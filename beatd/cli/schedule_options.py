@@ -166,9 +166,9 @@ def _changed(entry: "Entry", given: dict[str, Any], state: str) -> Asked:
 def _in_redis(name: str, given: dict[str, Any], settings: "Settings") -> Asked:
     import itertools
 
+    from beatd.client.blocking import Client
     from beatd.core.entry import entry_from_definition
     from beatd.errors import Unreachable
-    from beatd.store.client import Client
 
     places = [str(file.path) for file in settings.files]
     known = [entry.name for entry in settings.entries]

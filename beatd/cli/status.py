@@ -33,7 +33,7 @@ def status(common: Common, output: str) -> int:
     from beatd.store.overview import read_overview
 
     with open_client(common) as client:
-        overview = read_overview(client)
+        overview = read_overview(client.link)
     found = judged(overview)
     if output == "json":
         print_json({key: value for key, value in found.items() if key != "code"})

@@ -10,7 +10,7 @@ from beatd.core.census import Sizes
 from beatd.core.doctor.queues import QueueFacts, Tried, slot_of
 from beatd.core.doctor.server import ServerHealth
 from beatd.errors import BeatdError
-from beatd.store.client import Client
+from beatd.store.blocking import BlockingLink
 from beatd.store.refusals import PermissionMissing
 from beatd.store.rights import Missing, Rights
 from beatd.store.scripts import Arg
@@ -30,14 +30,14 @@ _TRY: Final = "redis.call('LPUSH', KEYS[1], ARGV[1]) return redis.call('RPOP', K
 _SAVES: Final = ("rdb_last_bgsave_status", "aof_last_write_status", "aof_last_bgrewrite_status")
 
 
-def examine_server(client: Client, queue_keys: Sequence[str]) -> ServerHealth:
+def examine_server(link: BlockingLink, queue_keys: Sequence[str]) -> ServerHealth:
     """What server it is, how it does, and what its user may do. Raises Unreachable or AccessDenied."""
-    pings = [_timed(client, ("PING",))[1] for _ in range(PINGS)]
-    clock, took = _timed(client, ("TIME",))
+    pings = [_timed(link, ("PING",))[1] for _ in range(PINGS)]
+    clock, took = _timed(link, ("TIME",))
     ahead = ms_of(clock) - (time.time_ns() // 1_000_000 - int(took / 2))
-    rights = client.rights.also(queue_keys)
-    missing, unasked = _missing(client, rights)
-    info, saves = client.ask(("INFO",), ("CONFIG", "GET", "save"))
+    rights = link.rights.also(queue_keys)
+    missing, unasked = _missing(link, rights)
+    info, saves = link.ask(("INFO",), ("CONFIG", "GET", "save"))
     fields = fields_of(info)
     return ServerHealth(
         facts=facts_of(fields, saves, ahead, missing),
@@ -51,24 +51,24 @@ def examine_server(client: Client, queue_keys: Sequence[str]) -> ServerHealth:
     )
 
 
-def examine_sizes(client: Client) -> Sizes:
+def examine_sizes(link: BlockingLink) -> Sizes:
     """How many names each place holds. Looked at again where they don't agree: an edit may lie between two answers."""
-    sizes = _sizes(client)
+    sizes = _sizes(link)
     for _ in range(LOOKS - 1):
         if sizes.disagreement == (0, 0):
             break
         time.sleep(AGAIN_S)
-        sizes = _sizes(client)
+        sizes = _sizes(link)
     return sizes
 
 
-def stored_zone_data(client: Client) -> str:
+def stored_zone_data(link: BlockingLink) -> str:
     """The version that the timetable was planned with, '' where nobody has written it down."""
-    found = client.request(("HGET", client.keys.key("meta"), "tzdata"))[0]
+    found = link.request(("HGET", link.keys.key("meta"), "tzdata"))[0]
     return "" if found is None else str(found.decode(errors="replace"))
 
 
-def stored_queues(client: Client, queue_of: Callable[[bytes], str | None]) -> list[str]:
+def stored_queues(link: BlockingLink, queue_of: Callable[[bytes], str | None]) -> list[str]:
     """The keys of queues that stored entries go to, as some of them say, in no order.
 
     queue_of: the key that a definition means, None for one that can't be read.
@@ -76,7 +76,7 @@ def stored_queues(client: Client, queue_of: Callable[[bytes], str | None]) -> li
     found: dict[str, None] = {}
     cursor, seen = b"0", 0
     while seen < SAMPLE:
-        cursor, flat = client.request(("HSCAN", client.keys.key("def"), cursor, "COUNT", PAGE))[0]
+        cursor, flat = link.request(("HSCAN", link.keys.key("def"), cursor, "COUNT", PAGE))[0]
         for text in flat[1::2]:
             if (name := queue_of(text)) is not None:
                 found[name] = None
@@ -89,8 +89,8 @@ def stored_queues(client: Client, queue_of: Callable[[bytes], str | None]) -> li
 class QueueLooks:
     """Looks at queues twice, some time apart."""
 
-    def __init__(self, client: Client, queue_keys: Sequence[str]) -> None:
-        self._client = client
+    def __init__(self, link: BlockingLink, queue_keys: Sequence[str]) -> None:
+        self._link = link
         self._names = list(dict.fromkeys(queue_keys))[:MOST_QUEUES]
         self._before = self._look()
 
@@ -105,25 +105,25 @@ class QueueLooks:
     def _look(self) -> list[tuple[str, int | None, bytes | None]]:
         """Type, length, and the message that would be taken next."""
         words = [(("TYPE", name), ("LLEN", name), ("LINDEX", name, -1)) for name in self._names]
-        replies = iter(self._client.ask(*[command for three in words for command in three]))
+        replies = iter(self._link.ask(*[command for three in words for command in three]))
         return [
             (_or_none(kind, b"unknown").decode(), _or_none(length), _or_none(head))
             for kind, length, head in zip(replies, replies, replies, strict=True)
         ]
 
 
-def try_queue(client: Client) -> Tried:
+def try_queue(link: BlockingLink) -> Tried:
     """Puts a message on a queue of nobody's and takes it back, in one step that leaves nothing behind.
 
     Takes from the empty queue first: whoever may not take would leave the message there. That is a step of its own, for
     after a write a script is let past a memory limit. Raises Unreachable without an answer.
     """
-    scratch = f"{client.keys.key(SCRATCH)}:{uuid.uuid4().hex}"
-    (taken,) = client.ask(("RPOP", scratch))
+    scratch = f"{link.keys.key(SCRATCH)}:{uuid.uuid4().hex}"
+    (taken,) = link.ask(("RPOP", scratch))
     if isinstance(taken, PermissionMissing):
         return Tried(denied=True)
     sent = time.perf_counter()
-    (back,) = client.ask(("EVAL", _TRY, 1, scratch, MESSAGE))
+    (back,) = link.ask(("EVAL", _TRY, 1, scratch, MESSAGE))
     took = (time.perf_counter() - sent) * 1_000
     if isinstance(back, BeatdError):
         return Tried(took, f"nothing can be put on a queue: {back.message}", back.hint or "see the log of the server")
@@ -132,27 +132,25 @@ def try_queue(client: Client) -> Tried:
     return Tried(took)
 
 
-def _timed(client: Client, words: Sequence[Arg]) -> tuple[Any, float]:
+def _timed(link: BlockingLink, words: Sequence[Arg]) -> tuple[Any, float]:
     """The answer, and how long it took, ms."""
     sent = time.perf_counter()
-    (answer,) = client.request(words)
+    (answer,) = link.request(words)
     return answer, (time.perf_counter() - sent) * 1_000
 
 
-def _missing(client: Client, rights: Rights) -> tuple[Missing, tuple[str, ...]]:
+def _missing(link: BlockingLink, rights: Rights) -> tuple[Missing, tuple[str, ...]]:
     """The rights that are missing, and what stands for them where even the question is denied."""
-    (answer,) = client.ask(rights.question())
+    (answer,) = link.ask(rights.question())
     if isinstance(answer, PermissionMissing):
         return Missing(), ("eval",)
     return rights.missing(None if isinstance(answer, BeatdError) else answer), ()
 
 
-def _sizes(client: Client) -> Sizes:
-    key = client.keys.key
+def _sizes(link: BlockingLink) -> Sizes:
+    key = link.keys.key
     hashes = [("HLEN", key(kind)) for kind in ("rev", "def", "out", "file")]
-    rev, definitions, out, files, due, blocked = client.request(
-        *hashes, ("ZCARD", key("due")), ("ZCARD", key("blocked"))
-    )
+    rev, definitions, out, files, due, blocked = link.request(*hashes, ("ZCARD", key("due")), ("ZCARD", key("blocked")))
     return Sizes(rev, definitions, due, out, blocked, files)
 
 

@@ -9,7 +9,7 @@ from typing import Any, Final, Literal
 from beatd.core.history import Line, lines_of
 from beatd.core.history import lateness_ms as lateness_of
 from beatd.errors import BeatdError, Unreachable
-from beatd.store.client import Client
+from beatd.store.blocking import BlockingLink
 from beatd.store.refusals import StoreSpoilt
 from beatd.store.spoilt import whole
 
@@ -41,9 +41,9 @@ class Extent:
 class History:
     """The histories of a namespace, or one of them. Every method raises Unreachable without an answer."""
 
-    def __init__(self, client: Client, kinds: Sequence[Kind] = KINDS, name: str | None = None) -> None:
+    def __init__(self, link: BlockingLink, kinds: Sequence[Kind] = KINDS, name: str | None = None) -> None:
         """name: lines of other entries are passed over, cheaply."""
-        self._client = client
+        self._link = link
         self._kinds = [kind for kind in KINDS if kind in kinds]
         self._name = None if name is None else name.encode("utf-8", "surrogateescape") + b"\x1f"
 
@@ -57,7 +57,7 @@ class History:
         """What is kept of each."""
         found = {}
         for kind in self._kinds:
-            first, info = self._client.ask(
+            first, info = self._link.ask(
                 ("XREAD", "COUNT", 1, "STREAMS", self._key(kind), "0"), ("XINFO", "STREAM", self._key(kind))
             )
             if isinstance(first, BeatdError):
@@ -95,7 +95,7 @@ class History:
         wanted, found = list(dict.fromkeys(names)), {}
         for start in range(0, len(wanted), JITTERS):
             part = wanted[start : start + JITTERS]
-            values = self._client.request(("HMGET", self._client.keys.key("jit"), *part))[0]
+            values = self._link.request(("HMGET", self._link.keys.key("jit"), *part))[0]
             found.update({name: ms for name, raw in zip(part, values, strict=True) if (ms := whole(raw))})
         return found
 
@@ -134,11 +134,11 @@ class History:
             yield row_id, kind, lines_of(WHAT[kind], row_id[0], fields)
 
     def _key(self, kind: Kind) -> str:
-        return self._client.keys.key(kind)
+        return self._link.keys.key(kind)
 
     def _request(self, *commands: Sequence[Any]) -> list[Any]:
         try:
-            return self._client.request(*commands)
+            return self._link.request(*commands)
         except StoreSpoilt as error:
             raise self._named(error) from error
 
@@ -146,7 +146,7 @@ class History:
         """The error, with the key that holds something else than beatd keeps there."""
         if isinstance(error, Unreachable):
             return error
-        kinds = self._client.ask(*[("TYPE", self._key(kind)) for kind in self._kinds])
+        kinds = self._link.ask(*[("TYPE", self._key(kind)) for kind in self._kinds])
         for kind, holds in zip(self._kinds, kinds, strict=True):
             if isinstance(holds, bytes) and holds not in (b"stream", b"none"):
                 text = f"{self._key(kind)} holds a {holds.decode()}, beatd keeps a stream there"

@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from typing import Final
 
-from beatd.store.client import Client
+from beatd.store.blocking import BlockingLink
 
 # As in scripts/common.lua.
 TYPES: Final[Mapping[str, str]] = {
@@ -14,11 +14,11 @@ TYPES: Final[Mapping[str, str]] = {
 }
 
 
-def spoilt_keys(client: Client) -> dict[str, str]:
+def spoilt_keys(link: BlockingLink) -> dict[str, str]:
     """The kinds whose key holds something else, with a sentence that says what to do. Raises Unreachable."""
-    found = client.request(*[("TYPE", client.keys.key(kind)) for kind in TYPES])
+    found = link.request(*[("TYPE", link.keys.key(kind)) for kind in TYPES])
     return {
-        kind: f"{client.keys.key(kind)} holds a {holds.decode()}, beatd keeps a {TYPES[kind]} there: rename or delete"
+        kind: f"{link.keys.key(kind)} holds a {holds.decode()}, beatd keeps a {TYPES[kind]} there: rename or delete"
         " that key"
         for kind, holds in zip(TYPES, found, strict=True)
         if holds not in (b"none", TYPES[kind].encode())

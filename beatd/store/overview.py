@@ -12,7 +12,7 @@ from typing import Any, Final, TypeVar
 
 from beatd.core.census import STATES, LeftOut, Pausing, Sizes, Tally
 from beatd.core.overview import OF_INSTANCE, Counts, Overview, Refusal
-from beatd.store.client import Client
+from beatd.store.blocking import BlockingLink
 from beatd.store.history import History
 from beatd.store.key_types import spoilt_keys
 from beatd.store.lease import applied_command, applied_of
@@ -40,13 +40,13 @@ _NO_REFUSAL: Final[list[Refusal]] = []
 _T = TypeVar("_T")
 
 
-def read_overview(client: Client) -> Overview:
+def read_overview(link: BlockingLink) -> Overview:
     """Reads it all. What another client has spoilt counts as missing, and is told. Raises Unreachable."""
-    fleet = read_fleet(client)
+    fleet = read_fleet(link)
     leader = fleet.instances.get(fleet.lease.get("host", ""), {})
-    counts, invalid = _outlived(partial(_counted, client, fleet.now, leader), (fleet.counts, _NO_REFUSAL))
-    late, since = _outlived(partial(History(client, ("hist",)).lateness, FIRES), _NO_FIRE)
-    refusals = [_outlived(partial(read, client), _NO_REFUSAL) for read in (_blocked, _skipped)]
+    counts, invalid = _outlived(partial(_counted, link, fleet.now, leader), (fleet.counts, _NO_REFUSAL))
+    late, since = _outlived(partial(History(link, ("hist",)).lateness, FIRES), _NO_FIRE)
+    refusals = [_outlived(partial(read, link), _NO_REFUSAL) for read in (_blocked, _skipped)]
     refusals.append(list(_of_instances(fleet)))
     return replace(
         fleet,
@@ -54,21 +54,21 @@ def read_overview(client: Client) -> Overview:
         late_ms=late,
         late_since=since,
         refusals=sorted(chain(invalid, *refusals), key=lambda each: -(each.at or 0))[:REFUSALS],
-        spoilt=list(spoilt_keys(client).values()),
+        spoilt=list(spoilt_keys(link).values()),
     )
 
 
-def read_fleet(client: Client) -> Overview:
+def read_fleet(link: BlockingLink) -> Overview:
     """Lease, instances and what waits, without counting anything. Raises Unreachable."""
-    key = client.keys.key
-    lease, instances, applied, time = client.ask(
-        ("HGETALL", key("lease")), ("HGETALL", key("inst")), applied_command(client.keys), ("TIME",)
+    key = link.keys.key
+    lease, instances, applied, time = link.ask(
+        ("HGETALL", key("lease")), ("HGETALL", key("inst")), applied_command(link.keys), ("TIME",)
     )
     seconds, micros = _sound(time)
     now = int(seconds) * 1000 + int(micros) // 1000
     held = {_text(name): _text(value) for name, value in _pairs(_sound(lease, []))}
     records = {_text(name): object_of(text) for name, text in _pairs(_sound(instances, []))}
-    oldest, unplanned = _outlived(partial(_due, client, now), _NO_DUE)
+    oldest, unplanned = _outlived(partial(_due, link, now), _NO_DUE)
     return Overview(
         now=now,
         lease=held,
@@ -80,19 +80,19 @@ def read_fleet(client: Client) -> Overview:
     )
 
 
-def _due(client: Client, now: int) -> tuple[int | None, int]:
+def _due(link: BlockingLink, now: int) -> tuple[int | None, int]:
     """The oldest moment that has come, and how many entries wait to be planned from an instant that has come."""
-    due = client.keys.key("due")
-    oldest, unplanned = client.request(
+    due = link.keys.key("due")
+    oldest, unplanned = link.request(
         ("ZRANGEBYSCORE", due, 0, now, "WITHSCORES", "LIMIT", 0, 1), ("ZCOUNT", due, -now, "(0")
     )
     return (score(oldest[1]) if oldest else None), int(unplanned)
 
 
-def _counted(client: Client, now: int, leader: Mapping[str, Any]) -> tuple[Counts, list[Refusal]]:
+def _counted(link: BlockingLink, now: int, leader: Mapping[str, Any]) -> tuple[Counts, list[Refusal]]:
     """Entries by state, and some of those that are invalid. Off by those that are edited meanwhile."""
-    key = client.keys.key
-    out, hold, due, blocked = client.request(
+    key = link.keys.key
+    out, hold, due, blocked = link.request(
         ("HLEN", key("out")), ("HLEN", key("hold")), ("ZCARD", key("due")), ("ZCARD", key("blocked"))
     )
     told = told_counts(leader, now)
@@ -100,13 +100,13 @@ def _counted(client: Client, now: int, leader: Mapping[str, Any]) -> tuple[Count
         return told, []
     tally = Tally()
     invalid: list[Refusal] = []
-    for page in _pages(client, "out"):
+    for page in _pages(link, "out"):
         rows = {name: object_of(text) for name, text in page}
         tally.add_left_out(LeftOut("", reasons.keys(), None) for reasons in rows.values())
         found = ((name, reasons["invalid"]) for name, reasons in rows.items() if "invalid" in reasons)
         invalid += [_invalid(_text(name), why) for name, why in islice(found, REFUSALS - len(invalid))]
-    for page in _pages(client, "hold"):
-        tally.add_pausing(_pausing(client, page), now)
+    for page in _pages(link, "hold"):
+        tally.add_pausing(_pausing(link, page), now)
     return Counts(tally.by_state(Sizes(due=due, out=out, blocked=blocked)), now), invalid
 
 
@@ -120,24 +120,24 @@ def told_counts(leader: Mapping[str, Any], now: int) -> Counts | None:
     return Counts({state: states[state] for state in STATES}, at)
 
 
-def _pausing(client: Client, page: Sequence[tuple[bytes, bytes]]) -> list[Pausing]:
+def _pausing(link: BlockingLink, page: Sequence[tuple[bytes, bytes]]) -> list[Pausing]:
     """The pauses with an end of one page of T:hold, over or not."""
     until = {name: end for name, text in page if (end := instant(object_of(text).get("until"))) is not None}
     if not until:
         return []
-    key = client.keys.key
-    outs, blocked = client.request(("HMGET", key("out"), *until), ("ZMSCORE", key("blocked"), *until))
+    key = link.keys.key
+    outs, blocked = link.request(("HMGET", key("out"), *until), ("ZMSCORE", key("blocked"), *until))
     return [
         Pausing(end, None if text is None else object_of(text).keys(), moment is not None)
         for end, text, moment in zip(until.values(), outs, blocked, strict=True)
     ]
 
 
-def _pages(client: Client, kind: str) -> Iterator[list[tuple[bytes, bytes]]]:
+def _pages(link: BlockingLink, kind: str) -> Iterator[list[tuple[bytes, bytes]]]:
     """A whole hash, page by page."""
     cursor = b"0"
     while True:
-        cursor, flat = client.request(("HSCAN", client.keys.key(kind), cursor, "COUNT", PAGE))[0]
+        cursor, flat = link.request(("HSCAN", link.keys.key(kind), cursor, "COUNT", PAGE))[0]
         yield list(_pairs(flat))
         if cursor == b"0":
             return
@@ -149,15 +149,15 @@ def _invalid(name: str, found: Any) -> Refusal:
     return Refusal(instant(known.get("at")), name, "invalid", why)
 
 
-def _blocked(client: Client) -> list[Refusal]:
-    flat = client.request(("ZRANGE", client.keys.key("blocked"), 0, REFUSALS - 1, "WITHSCORES"))[0]
+def _blocked(link: BlockingLink) -> list[Refusal]:
+    flat = link.request(("ZRANGE", link.keys.key("blocked"), 0, REFUSALS - 1, "WITHSCORES"))[0]
     why = "its queue is a key of another type"
     return [Refusal(abs(score(raw) or 0), _text(name), "blocked", why) for name, raw in _pairs(flat)]
 
 
-def _skipped(client: Client) -> list[Refusal]:
+def _skipped(link: BlockingLink) -> list[Refusal]:
     """The newest skips that nobody asked for, one an entry."""
-    history = History(client, ("skip",))
+    history = History(link, ("skip",))
     found: dict[str, Refusal] = {}
     for line in islice(history.backwards(0, history.tips()), SKIPS):
         why = REFUSED.get(line.reason or "")

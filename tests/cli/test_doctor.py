@@ -12,10 +12,10 @@ import pytest
 
 from beatd.cli.doctor import BUDGET_S
 from beatd.cli.doctor_host import read_units
+from beatd.client.blocking import Client
 from beatd.core.doctor.host import UnitFacts
 from beatd.core.edit import put_item as edit_of
 from beatd.core.entry import entry_from_spec
-from beatd.store.client import Client
 from beatd.store.examine import try_queue
 from beatd.store.keys import Keys
 from beatd.store.rights import LOOKS, Rights
@@ -196,10 +196,10 @@ def test_a_full_memory_is_told_and_no_message_is_left(beatd: Beatd, start_redis:
 
 def test_trying_a_queue_leaves_nothing_behind_when_the_answer_is_lost(clean_redis: RedisServer, store: Store) -> None:
     with Proxy(clean_redis.port) as proxy, Client(proxy.url, "default") as client:
-        assert try_queue(client).problem is None
+        assert try_queue(client.link).problem is None
         proxy.lose()
         with pytest.raises(Exception, match="gave no answer in time"):
-            try_queue(client)
+            try_queue(client.link)
     assert store.everything() == {}
 
 

@@ -12,8 +12,8 @@ from typing import Any
 
 import pytest
 
+from beatd.client.blocking import Client
 from beatd.core.fire import TaskIds
-from beatd.store.client import Client
 from beatd.store.history import FEWEST, History
 from tests.support.daemon import ROOT
 from tests.support.servers import RedisServer
@@ -299,15 +299,15 @@ def test_a_long_history_is_read_in_pages_of_bounded_size(clean_redis: RedisServe
     pipe.execute()
     with Client(clean_redis.url, "default") as client:
         sizes = []
-        request = client.request
+        request = client.link.request
 
         def counting(*commands: Any) -> list[Any]:
             replies = request(*commands)
             sizes.append(len(str(replies)))
             return replies
 
-        client.request = counting  # type: ignore[method-assign]
-        history = History(client, ("hist",))
+        client.link.request = counting  # type: ignore[method-assign]
+        history = History(client.link, ("hist",))
         assert sum(1 for _ in history.backwards(0, history.tips())) == 40_000
     assert max(sizes) < 3_000_000
 

@@ -7,8 +7,8 @@ from typing import Any
 
 import pytest
 
+from beatd.client.blocking import Client
 from beatd.core.instant import instant_text
-from beatd.store.client import Client
 from beatd.store.entries import Row, user_name
 from beatd.store.keys import Keys
 from tests.support.servers import RedisServer

@@ -12,7 +12,7 @@ from typing import Any
 
 import pytest
 
-from beatd.store.client import Client
+from beatd.client.blocking import Client
 from tests.support.servers import RedisServer
 
 Set = Callable[..., Any]

@@ -7,11 +7,11 @@ from typing import Any
 import pytest
 
 from beatd.cli.status import OTHERS, REFUSING, about_files
+from beatd.client.blocking import Client
 from beatd.core.census import STATES
 from beatd.core.overview import Counts, Overview, files_of, judged
 from beatd.core.registration import Applied
 from beatd.core.timetable import PlanItem
-from beatd.store.client import Client
 from beatd.store.key_types import TYPES
 from beatd.store.overview import COUNTED, read_overview, told_counts
 from tests.support.servers import RedisServer
@@ -150,10 +150,10 @@ def test_with_many_entries_out_of_the_timetable_the_leaders_count_is_taken(
         part = names[start : start + 1_000]
         store.do("HSET", store.key("out"), *[word for name in part for word in (name, '{"paused":{}}')])
     with Client(clean_redis.url, "default") as client:
-        assert read_overview(client).counts.states["paused"] == COUNTED + 1
+        assert read_overview(client.link).counts.states["paused"] == COUNTED + 1
         told = {"entries": {**COUNT, "paused": 7}, "counted_at": store.now() - 20_000, "seen": store.now()}
         store.do("HSET", store.key("inst"), "here", json.dumps(told))
-        found = read_overview(client)
+        found = read_overview(client.link)
     assert found.counts.states["paused"] == 7
     assert judged(found)["entries"]["total"] == 12
 

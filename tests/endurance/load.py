@@ -14,9 +14,9 @@ from typing import Any, Final
 
 import redis
 
+from beatd.client.blocking import Client
 from beatd.core.edit import PutItem, put_item
 from beatd.core.entry import entry_from_spec
-from beatd.store.client import Client
 from beatd.store.entries import Pause, put_steps
 from tests.endurance.measure import Sample, Samples, growth, leader_of, new_server
 from tests.support.daemon import Daemon

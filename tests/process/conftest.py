@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 import redis
 
-from beatd.store.client import Client
+from beatd.client.blocking import Client
 from tests.support.daemon import Daemon
 from tests.support.ledger import Ledger
 from tests.support.private_server import Machine, Owner

@@ -11,8 +11,8 @@ from typing import Any
 import pytest
 import redis
 
+from beatd.client.blocking import Client
 from beatd.errors import BeatdError
-from beatd.store.client import Client
 from beatd.store.entries import Pause
 from tests.support.daemon import Fleet
 from tests.support.ledger import by_entry

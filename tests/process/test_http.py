@@ -10,7 +10,7 @@ from typing import Any
 
 import redis
 
-from beatd.store.client import Client
+from beatd.client.blocking import Client
 from beatd.store.entries import Pause
 from tests.support import hangs
 from tests.support.health import Pages

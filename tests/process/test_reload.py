@@ -11,8 +11,8 @@ from typing import Any
 
 import redis
 
+from beatd.client.blocking import Client
 from beatd.core.overview import judged
-from beatd.store.client import Client
 from beatd.store.overview import read_overview
 from tests.support.daemon import Daemon, Fleet
 from tests.support.ledger import Ledger
@@ -50,7 +50,7 @@ def applied(daemon: Daemon, count: int = 1) -> None:
 def status(server: RedisServer) -> tuple[int, Any]:
     """As `beatd status` ends, and what it shows."""
     with Client(server.url, "default") as store:
-        found = judged(read_overview(store))
+        found = judged(read_overview(store.link))
     return int(found["code"]), found
 
 

@@ -3,7 +3,7 @@
 import pytest
 import redis
 
-from beatd.store.client import Client
+from beatd.client.blocking import Client
 from tests.support.scenes import OpenLedger, StartDaemon, StartRedis, T, beatd, fast_entries, now_ms, put
 from tests.support.servers import RedisServer
 

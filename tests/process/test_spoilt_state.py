@@ -7,10 +7,10 @@ from typing import Any
 import pytest
 import redis
 
+from beatd.client.blocking import Client
 from beatd.core.edit import put_item
 from beatd.core.entry import entry_from_spec
 from beatd.core.overview import judged
-from beatd.store.client import Client
 from beatd.store.entries import Row
 from beatd.store.overview import read_overview
 from tests.support.scenes import FAST, OpenLedger, StartDaemon, T, beatd, now_ms, put, wait_until
@@ -126,7 +126,7 @@ def test_no_spoilt_field_stops_the_others(
     assert daemon.running
     assert not stuck(client)
     assert {"healthy", "spoilt 0"} <= {row.name for row in store.rows()}
-    judged(read_overview(store))
+    judged(read_overview(store.link))
 
 
 def test_spoilt_numbers_of_the_lease_stop_neither_the_leader_nor_status(

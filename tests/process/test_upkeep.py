@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 import redis
 
-from beatd.store.client import Client
+from beatd.client.blocking import Client
 from tests.support.scenes import StartDaemon, T, call_for_upkeep, now_ms, put, wait_until
 from tests.support.servers import RedisServer
 

@@ -91,7 +91,7 @@ ROOMS = (
     room("beatd.daemon", house="beatd.core beatd.errors", libraries="prometheus_client"),
     room("beatd.daemon.ports", house="beatd.core beatd.errors"),
     room("beatd.daemon.daemon", house="beatd", libraries="*"),
-    room("beatd.client", house="beatd.core beatd.errors beatd.store", libraries="redis"),
+    room("beatd.client", house="beatd.core beatd.errors beatd.formats beatd.store"),
     room("beatd.cli", house="beatd", libraries="*"),
     room("beatd.__main__", house="beatd.cli"),
     room("beatd", house="beatd.client beatd.core beatd.errors", apart=True),

@@ -10,7 +10,7 @@ from typing import Final
 from tests.support.architecture import imports_of, module_name, within
 
 ROOT: Final = Path(__file__).parents[2]
-ROOMS: Final = ("cli", "daemon", "store", "config", "formats", "core")
+ROOMS: Final = ("cli", "daemon", "client", "store", "config", "formats", "core")
 
 
 def house() -> str:

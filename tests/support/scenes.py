@@ -13,9 +13,9 @@ from typing import Any, Final, cast
 import redis
 
 from beatd.cli.main import main
+from beatd.client.blocking import Client
 from beatd.core.edit import put_item
 from beatd.core.entry import entry_from_spec
-from beatd.store.client import Client
 from tests.support.daemon import ROOT, Daemon
 from tests.support.ledger import Ledger
 from tests.support.servers import RedisServer
