@@ -21,6 +21,7 @@ from beatd.errors import EntryInvalid, ScheduleInvalid
 Cause = Literal["trigger", "backfill"]
 State = Literal["open", "done", "withdrawn", "refused"]
 
+CAUSE_HEADER: Final = "beatd_cause"
 # Fixed for ever: the ids of all backfills derive from it.
 BACKFILL_NAMESPACE: Final = uuid.UUID("0d6f0f53-9b4f-5c53-8b39-6a0f0c9b6c1d")
 TRIGGER_EXPIRES_MS: Final = 3_600_000  # one that nobody served by then must not surprise at night
@@ -102,6 +103,46 @@ class Part(NamedTuple):
     cursor: int
     outcome: Literal["open", "done", "refused"]
     why: str = ""
+
+
+class Serving(NamedTuple):
+    """One part as the leader sends it: of which request, decided by which revision ('' where there is no entry)."""
+
+    id: str
+    name: str
+    rev: str
+    expected: int
+    part: Part
+    cause: str
+    task_id: str = ""
+    queue: str = ""
+    messages: Sequence[bytes] = ()
+
+
+class Tidying(NamedTuple):
+    """One finding: the value that was read (b"" none), and what to do: F forget, L list as open, O take off."""
+
+    id: str
+    name: str
+    value: bytes
+    what: str
+
+
+class Found(NamedTuple):
+    """One id that an entry names as open, with what is stored under it (b"" nothing)."""
+
+    name: str
+    id: str
+    value: bytes
+
+
+class Standing(NamedTuple):
+    """How an entry stands for its requests. settled_to: None where it is in no place, so that nobody knows."""
+
+    rev: str
+    definition: bytes | None
+    jitter: int
+    settled_to: int | None
 
 
 def backfill_id(namespace: str, name: str, first: int, last: int) -> str:
@@ -222,6 +263,12 @@ def is_over(request: Request, now: int) -> bool:
     """Whether an ended request may be forgotten."""
     keep = KEEP_BACKFILLS_MS if request.wanted is None or request.wanted.kind == "backfill" else KEEP_TRIGGERS_MS
     return request.state != "open" and request.at + keep < now
+
+
+def with_cause(options: Mapping[str, Any], cause: Cause) -> dict[str, Any]:
+    """An entry's options, with the header by which a task can tell what its message came of."""
+    headers = options.get("headers")
+    return {**options, "headers": {**(headers if isinstance(headers, Mapping) else {}), CAUSE_HEADER: cause}}
 
 
 def why_text(text: str) -> str:

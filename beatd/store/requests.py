@@ -1,15 +1,20 @@
 """Requests in Redis: asking for them, and how the leader reads and serves them."""
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import Any, Final, NamedTuple
 
-from beatd.core.requests import Part, Wanted
+from beatd.core.requests import Found, Serving, Standing, Tidying, Wanted, open_ids, settled_to
 from beatd.core.term import Term
 from beatd.errors import NotFound, Refused
 from beatd.store.keys import FORMAT, Keys
+from beatd.store.link import Link
 from beatd.store.scripts import Arg, Call, call
+from beatd.store.spoilt import object_of, score, whole
+from beatd.store.timetable import MOST_LOOKS, HistoryBounds
 
 LOG_ROWS: Final = 100_000
+PAGE: Final = 100
 MOST_OPEN: Final = 100  # of one entry, as request.lua has it
 
 
@@ -20,29 +25,6 @@ class Asking(NamedTuple):
     wanted: Wanted
     cursor: int
     before: bytes = b""
-
-
-class Serving(NamedTuple):
-    """One part as the leader sends it: of which request, made of which revision ('' where no message is sent)."""
-
-    id: str
-    name: str
-    rev: str
-    expected: int
-    part: Part
-    cause: str
-    task_id: str = ""
-    queue: str = ""
-    messages: Sequence[bytes] = ()
-
-
-class Tidying(NamedTuple):
-    """One finding: the value that was read (b"" none), and what to do: F forget, L list as open, O take off the list."""
-
-    id: str
-    name: str
-    value: bytes
-    what: str
 
 
 def request_call(keys: Keys, askings: Sequence[Asking], who: str) -> Call:
@@ -98,3 +80,68 @@ def open_command(keys: Keys, cursor: Arg, count: int) -> list[Arg]:
 def pairs_of(flat: Sequence[Any]) -> list[tuple[str, bytes]]:
     """Name and value of each row of a page."""
     return [(flat[i].decode("utf-8", "surrogateescape"), flat[i + 1]) for i in range(0, len(flat), 2)]
+
+
+@dataclass(frozen=True, slots=True)
+class RedisRequests:
+    """Requests as the leader serves them. Every method raises Unreachable without an answer."""
+
+    link: Link
+    keys: Keys
+    bounds: HistoryBounds
+
+    async def page(self, cursor: str) -> tuple[str, list[Found]]:
+        """Open requests of some entries, and the next cursor; '0' begins and ends."""
+        after, flat = (await self.link.request(open_command(self.keys, cursor, PAGE)))[0]
+        named = [(name, request_id) for name, value in pairs_of(flat) for request_id in open_ids(value)]
+        found: list[Found] = []
+        for start in range(0, len(named), PAGE):
+            part = named[start : start + PAGE]
+            ids = [request_id for _, request_id in part]
+            values = (await self.link.request(("HMGET", self.keys.key("req"), *ids)))[0]
+            found += [Found(*pair, value or b"") for pair, value in zip(part, values, strict=True)]
+        return after.decode(), found
+
+    async def look(self, names: Sequence[str]) -> dict[str, Standing | None]:
+        """How some entries stand; None where there is no such entry. Those edited all the while are left out.
+
+        The revision is read before all else and after it: a definition kept under another's revision would be sent.
+        """
+        found: dict[str, Standing | None] = {}
+        left = list(dict.fromkeys(names))
+        for _ in range(MOST_LOOKS if left else 0):
+            sets = [("ZMSCORE", self.keys.key(kind), *left) for kind in ("due", "blocked")]
+            hashes = [("HMGET", self.keys.key(kind), *left) for kind in ("out", "hold", "jit", "def", "rev")]
+            rev = ("HMGET", self.keys.key("rev"), *left)
+            *columns, clock = await self.link.request(rev, *sets, *hashes, ("TIME",))
+            now = int(clock[0]) * 1000 + int(clock[1]) // 1000
+            rows = list(zip(left, *columns, strict=True))
+            left = [row[0] for row in rows if row[1] != row[-1]]
+            found |= {row[0]: _standing(row, now) for row in rows if row[1] == row[-1]}
+            if not left:
+                break
+        return found
+
+    async def serve(self, term: Term, serving: Serving) -> int:
+        """Pushes a part; its code. Raises LeaseLost when the term is over."""
+        code, _ = await self.link.run(serve_call(self.keys, term, serving, self.bounds.fires_rows))
+        return int(code)
+
+    async def tidy(self, term: Term, found: Sequence[Tidying]) -> list[int]:
+        """Forgets, lists and takes off; a code each. Raises LeaseLost when the term is over."""
+        codes, _ = await self.link.run(tidy_call(self.keys, term, found))
+        return [int(code) for code in codes.decode()]
+
+    async def close(self) -> None:
+        """Closes the connection."""
+        await self.link.close()
+
+
+def _standing(row: tuple[Any, ...], now: int) -> Standing | None:
+    _, rev, due, blocked, out, hold, jit, definition, _ = row
+    if rev is None:
+        return None
+    jitter, reasons = whole(jit) or 0, None if out is None else object_of(out)
+    moment = score(due if due is not None else blocked)
+    settled = settled_to(moment, reasons, object_of(hold), jitter, now)
+    return Standing(rev.decode("utf-8", "surrogateescape"), definition, jitter, settled)

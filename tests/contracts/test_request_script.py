@@ -137,8 +137,8 @@ def test_a_request_that_is_no_object_is_refused(store: Store, text: str) -> None
         assert store.run(with_args(request_call(store.keys, [asking()], WHO), {TEXT: text}))[0] == "5"
 
 
-@pytest.mark.parametrize("request_id", ["", "a b", "a|b", "a\x1fb", "x" * 101, "\u00e9"])
-def test_an_id_is_of_letters_digits_and_dashes(store: Store, request_id: str) -> None:
+@pytest.mark.parametrize("request_id", ["", "a b", "a|b", "a\x1fb", "x" * 37, "\u00e9"])
+def test_an_id_is_of_few_letters_digits_and_dashes(store: Store, request_id: str) -> None:
     store.plant("a", 5_000)
     with store.unchanged():
         assert store.ask(asking(request_id)) == "5"

@@ -5,9 +5,9 @@ from typing import Any
 
 import pytest
 
-from beatd.core.requests import settled_to
+from beatd.core.requests import Serving, Tidying, settled_to
 from beatd.core.term import Term
-from beatd.store.requests import Serving, Tidying, serve_call, tidy_call
+from beatd.store.requests import serve_call, tidy_call
 from beatd.store.scripts import Call, call
 from tests.support.store import NO_NUMBERS, QUEUE, Store, asking, serving, with_args
 
@@ -70,9 +70,11 @@ def test_serving_twice_is_serving_once(backfill: Store, term: Term, outcome: str
         assert backfill.serve(term, item) == 1
 
 
-def test_a_request_can_be_refused_without_a_message_or_a_revision(backfill: Store, term: Term) -> None:
-    backfill.do("HDEL", backfill.key("rev"), "a")
+def test_a_request_of_an_entry_that_is_gone_is_refused_where_it_is_gone(backfill: Store, term: Term) -> None:
     item = part(outcome="refused", cursor=999, rev="", why="no such entry")
+    with backfill.unchanged():
+        assert backfill.serve(term, item) == 2
+    backfill.do("HDEL", backfill.key("rev"), "a")
     assert backfill.serve(term, item) == 0
     assert backfill.hash("req")["q1"].startswith("refused|999|0|")
     assert backfill.do("EXISTS", backfill.key("asked"), QUEUE, backfill.key("hist")) == 0

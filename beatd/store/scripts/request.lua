@@ -5,7 +5,7 @@
 --
 -- ARGV  format, who (JSON text for the audit), rows kept in log, number of requests n; then five columns of n values
 --       each:
---         id, name of the entry, cursor (a backfill: the instant behind which it begins, ms; a trigger: 0),
+--         id (of at most 36 letters, digits, dashes), name of the entry, cursor (a backfill: the instant behind which it begins, ms; a trigger: 0),
 --         the value in T:req that this goes on from ('' for a new one), text (a JSON object; docs/protocol.md).
 -- Reply {one digit a request, TIME}. 0 done, 1 there is one of this id (and it is not the given value), 2 there is no
 --       such entry (then nothing at all was written), 3 the entry has 100 open ones, or 100,000 are kept (likewise),
@@ -36,7 +36,7 @@ end
 for i = 1, N do
   local name, id, code = ARGV[NAME + i], ARGV[ID + i], 0
   count[name] = count[name] or #listed(asked[i])
-  if id == '' or #id > 100 or find(id, '[^%w-]') or not whole(ARGV[CURSOR + i]) or #ARGV[TEXT + i] > MOST_TEXT
+  if id == '' or #id > 36 or find(id, '[^%w-]') or not whole(ARGV[CURSOR + i]) or #ARGV[TEXT + i] > MOST_TEXT
     or not is_object(ARGV[TEXT + i]) then
     code = 5
   elseif stored[i] and not goes_on(i) then

@@ -4,7 +4,7 @@
 -- The timetable, the last fire and the runs left are not touched. A script of its own: fire.lua is the hot path.
 --
 -- KEYS  the above, then the queue, where there are messages.
--- ARGV  epoch, owner, format, rows kept in hist, id, name, revision that the messages were made of ('' with none: any),
+-- ARGV  epoch, owner, format, rows kept in hist, id, name, revision that this was decided by ('' there is none),
 --       expected cursor, next cursor, outcome (open, done, refused), why (a text without '|'), cause (trigger,
 --       backfill), task id of a trigger (else ''), slots (comma separated); then a message for each slot.
 -- Reply {code, TIME}. 0 done, 1 the request is not open, its cursor is another one, or it is not one of this entry,
@@ -65,7 +65,7 @@ local function judge()
   request = read_request(redis.call('HGET', K_req, ID))
   if not request or request.state ~= 'open' or tonumber(request.cursor) ~= EXPECTED then return 1 end
   if not is_listed(redis.call('HGET', K_asked, NAME), ID) then return 1 end
-  if REV ~= '' and redis.call('HGET', K_rev, NAME) ~= REV then return 2 end
+  if (redis.call('HGET', K_rev, NAME) or '') ~= REV then return 2 end
   if M > 0 and CAUSE == 'backfill' and last > (settled_to() or -1) then return 3 end
   if M > 0 then
     -- A queue named like a key of ours is none, as in fire.lua.
