@@ -18,6 +18,10 @@ class BeatdError(Exception):
         self.message = message
         self.hint = hint
 
+    def fields(self) -> dict[str, object]:
+        """What `-o json` promises of every error; some errors have more."""
+        return {"error": self.code, "code": self.exit_code, "message": self.message, "hint": self.hint}
+
 
 class ScheduleInvalid(BeatdError, ValueError):
     """A schedule that can't be read, or that can never fire. Mend the text."""

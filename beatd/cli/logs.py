@@ -13,13 +13,11 @@ from contextlib import contextmanager, suppress
 from typing import Final
 
 from beatd.cli.secrets import KNOWN
-from beatd.config.problems import ConfigProblems
 from beatd.daemon.log_lines import NOTICE, JsonLines, TextLines
 from beatd.daemon.log_writer import LogHandler
 from beatd.errors import BeatdError
 
 STDERR: Final = 2
-MOST_PROBLEMS: Final = 20  # in one line of JSON
 _LOG: Final = logging.getLogger("beatd")
 _NOTICES: Final = logging.getLogger(NOTICE)
 _SYSLOG: Final = ((logging.CRITICAL, 2), (logging.ERROR, 3), (logging.WARNING, 4), (logging.INFO, 6))
@@ -44,12 +42,8 @@ class Logs:
     def refusal(self, error: BeatdError) -> None:
         """The error that ends it, in JSON with the fields of `-o json`, and problems with those of `check`."""
         if isinstance(self._handler.formatter, JsonLines):
-            fields: dict[str, object] = {"error": error.code, "code": error.exit_code, "hint": error.hint}
-            message = error.message
-            if isinstance(error, ConfigProblems):
-                message = error.summary
-                fields["problems"] = [problem.to_json() for problem in error.problems[:MOST_PROBLEMS]]
-            _NOTICES.error("%s", message, extra={"fields": fields})
+            fields = error.fields()
+            _NOTICES.error("%s", fields.pop("message"), extra={"fields": fields})
         else:
             _NOTICES.error("%s%s", error.message, f"\n  hint: {error.hint}" if error.hint else "")
 

@@ -6,7 +6,7 @@ import itertools
 import json
 import os
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Final, NoReturn
@@ -128,7 +128,8 @@ def main() -> NoReturn:
         sys.exit(exit_.exit_code)
     except click.ClickException as error:
         if _wants_json():
-            _print_error("usage", error.exit_code, KNOWN.hide(error.format_message()), None)
+            message = error.format_message()
+            _print_error({"error": "usage", "code": error.exit_code, "message": message, "hint": None})
         else:
             shown = io.StringIO()
             error.show(shown)
@@ -246,19 +247,26 @@ def _show_defect(kind: type[BaseException], error: BaseException, trace: Traceba
 
 
 def _tell(error: BeatdError) -> int:
-    message, hint = KNOWN.hide(error.message), error.hint and KNOWN.hide(error.hint)
     if _wants_json():
-        _print_error(error.code, error.exit_code, message, hint)
+        _print_error(error.fields())
     else:
-        click.echo(f"beatd: {message}", err=True)
-        if hint:
-            click.echo(f"  hint: {hint}", err=True)
+        click.echo(KNOWN.hide(f"beatd: {error.message}"), err=True)
+        if error.hint:
+            click.echo(KNOWN.hide(f"  hint: {error.hint}"), err=True)
     return error.exit_code
 
 
-def _print_error(error: str, code: int, message: str, hint: str | None) -> None:
-    content = {"error": error, "code": code, "message": message, "hint": hint}
-    click.echo(json.dumps(content, ensure_ascii=False), err=True)
+def _print_error(fields: Mapping[str, object]) -> None:
+    click.echo(json.dumps(_hidden(fields), ensure_ascii=False), err=True)
+
+
+def _hidden(value: object) -> object:
+    """A value as it may be shown, in all its parts."""
+    if isinstance(value, str):
+        return KNOWN.hide(value)
+    if isinstance(value, dict):
+        return {key: _hidden(inner) for key, inner in value.items()}
+    return [_hidden(inner) for inner in value] if isinstance(value, list) else value
 
 
 def _wants_json() -> bool:

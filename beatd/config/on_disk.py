@@ -8,10 +8,11 @@ from typing import Any, Final
 
 from beatd.config.load import find_files
 from beatd.config.look import Looker
+from beatd.config.pipes import is_pipe
 from beatd.config.problems import errors_of
 from beatd.config.sandbox import read_apart
 from beatd.config.settings import SETTINGS
-from beatd.config.source import STDIN, is_pipe
+from beatd.config.source import STDIN
 from beatd.core.watching import Digests, Reading, Watched
 from beatd.errors import ConfigInvalid
 

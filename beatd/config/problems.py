@@ -22,6 +22,7 @@ _SECRET_VALUES: Final = (
 )
 MOST_KEPT: Final = 10_000  # of each severity: what nobody reads to its end
 MOST_PRINTED: Final = 200
+MOST_IN_AN_ERROR: Final = 20  # one line of JSON
 _UNUSABLE: Final = "the configuration can't be used"
 MOST_OF_A_CODE: Final = 5  # told one by one at the daemon's start
 
@@ -184,7 +185,8 @@ class ConfigProblems(ConfigInvalid):
         self.problems = tuple(problems)
         super().__init__(f"{_UNUSABLE}\n{report(self.problems)}")
 
-    @property
-    def summary(self) -> str:
-        """In one line, for who shows the problems apart."""
-        return f"{_UNUSABLE}: {counted(self.problems)}"
+    def fields(self) -> dict[str, object]:
+        """A message of one line, and the first problems apart, with the fields of `check -o json`."""
+        message = f"{_UNUSABLE}: {counted(self.problems)}"
+        problems = [problem.to_json() for problem in self.problems[:MOST_IN_AN_ERROR]]
+        return {**super().fields(), "message": message, "problems": problems}

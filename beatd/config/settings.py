@@ -9,6 +9,7 @@ from typing import Any, Final, NamedTuple
 
 from beatd.config.load import ConfigFile, Loaded, load_files
 from beatd.config.problems import ConfigProblems, Problem, Problems, errors_of
+from beatd.config.source import Unreadable, read_source
 from beatd.core.duration import parse_duration
 from beatd.core.entry import Entry
 from beatd.core.masking import mask_url
@@ -199,14 +200,25 @@ def _from_env(setting: Setting, variable: str, env: Mapping[str, str], problems:
         if env.get(variable):
             problems.add(Problem(named, None, None, "E045", f"{variable} is set too", "set one of them"))
         try:
-            text = Path(path).read_text(encoding="utf-8").strip()
-        except (OSError, ValueError) as error:
-            reason = getattr(error, "strerror", None) or "it is not UTF-8"
-            problems.add(Problem(named, None, None, "E044", f"{path} can't be read: {reason}"))
+            text = _one_line(Path(path))
+        except Unreadable as error:
+            found = error.problem
+            problems.add(Problem(named, None, None, "E044", f"{path} {found.message}", found.hint))
         else:
             yield text, Origin("env", f"{named}={path}"), _nowhere(named)
     if env.get(variable):
         yield env[variable], Origin("env", variable), _nowhere(variable)
+
+
+def _one_line(path: Path) -> str:
+    """What a file with a secret holds, without blanks around it. Raises Unreadable."""
+    source = read_source(path)
+    text = source.text.strip()
+    lines = text.count("\n") + 1
+    if text and lines == 1:
+        return text
+    found = f"has {lines} lines; the URL alone is accepted" if text else "is empty; the URL is expected in it"
+    raise Unreadable(source.problem(0, 0, "E044", found))
 
 
 def _nowhere(name: str) -> Callable[[ConfigInvalid], Problem]:

@@ -12,6 +12,7 @@ from functools import cached_property
 from pathlib import Path
 from typing import Final
 
+from beatd.config.pipes import bytes_of
 from beatd.config.problems import Problem, problem_at
 from beatd.core.watching import NOT_READ
 
@@ -83,12 +84,6 @@ def is_file(path: Path) -> bool:
     return found is not None and stat.S_ISREG(found.st_mode)
 
 
-def is_pipe(path: Path) -> bool:
-    """Whether reading this would wait for whoever writes to it."""
-    found = stat_of(path)
-    return found is not None and stat.S_ISFIFO(found.st_mode)
-
-
 def digest_of(path: Path, read: Callable[[], str | None]) -> str | None:
     """The hash of a path's content as ``read`` gives it; NOT_READ for a folder or a pipe, None where nothing is."""
     found = stat_of(path)
@@ -106,11 +101,7 @@ def matching_files(folder: Path, pattern: str) -> list[Path]:
 
 def _bytes(name: str, path: Path) -> bytes:
     try:
-        if path == STDIN:
-            raw = sys.stdin.buffer.read(LARGEST_FILE + 1)
-        else:
-            with path.open("rb") as file:
-                raw = file.read(LARGEST_FILE + 1)
+        raw = sys.stdin.buffer.read(LARGEST_FILE + 1) if path == STDIN else bytes_of(path, LARGEST_FILE + 1)
     except (OSError, ValueError) as error:
         reason = (error.strerror or str(error)) if isinstance(error, OSError) else str(error)
         raise Unreadable(Problem(name, None, None, "E001", f"can't be read: {reason}")) from error

@@ -1,7 +1,8 @@
 """An entry: a named periodic task with its schedule and policies, and its definition as stored in Redis.
 
 A definition is self-contained JSON: whoever wrote it has applied defaults, zone, merges and substitution. Its keys
-and spellings are those of an entry in ``schedules.yaml``, plus ``owner``.
+and spellings are those of an entry in ``schedules.yaml``, plus ``owner``. What people write is read strictly; what is
+stored may come from another version, and what this one does not know of it is kept.
 """
 
 import difflib
@@ -44,7 +45,10 @@ class Policy:
 
 @dataclass(frozen=True, slots=True)
 class Entry:
-    """A named periodic task. ``args``, ``kwargs`` and ``options`` hold plain JSON values."""
+    """A named periodic task. ``args``, ``kwargs``, ``options`` and ``extra`` hold plain JSON values.
+
+    extra: stored fields that this version does not know. They decide nothing, and go back as they came.
+    """
 
     name: str
     task: str
@@ -58,6 +62,7 @@ class Entry:
     owner: str = "api"
     description: str = ""
     tags: tuple[str, ...] = ()
+    extra: Mapping[str, Any] = field(default_factory=dict)
 
     @property
     def fingerprint(self) -> str:
@@ -67,12 +72,13 @@ class Entry:
 
     def to_definition(self) -> str:
         """Canonical JSON (sorted keys, no blanks); ``entry_from_definition`` reads it back as an equal entry."""
-        return _json({"task": self.task, **self.schedule.to_spec(), **_filled(self), **_policy_spec(self.policy)})
+        own = {"task": self.task, **self.schedule.to_spec(), **_filled(self), **_policy_spec(self.policy)}
+        return _json({**self.extra, **own})
 
 
 def entry_from_definition(name: str, definition: str | bytes) -> Entry:
     """Reads a stored definition. Raises EntryInvalid with the reason; never anything else."""
-    return entry_from_spec(name, spec_from_definition(definition))
+    return entry_from_stored(name, spec_from_definition(definition))
 
 
 def spec_from_definition(definition: str | bytes) -> dict[str, Any]:
@@ -92,11 +98,20 @@ def spec_from_definition(definition: str | bytes) -> dict[str, Any]:
 def entry_from_spec(name: str, spec: Mapping[str, Any]) -> Entry:
     """Builds an entry from decoded keys. Raises EntryInvalid naming the key, what was found and what is accepted."""
     check_name(name)
-    _check_keys(spec)
+    check_keys(spec)
+    return entry_from_stored(name, spec)
+
+
+def entry_from_stored(name: str, spec: Mapping[str, Any]) -> Entry:
+    """As entry_from_spec, with keys that this version does not know kept as ``extra``."""
+    check_name(name)
     _check_values(spec)
+    extra = {key: value for key, value in spec.items() if key not in ENTRY_KEYS}
+    if extra:
+        check_json("definition", extra)
     try:
         schedule = parse_schedule({k: v for k, v in spec.items() if k in SCHEDULE_KEYS}, name=name)
-        return Entry(name=name, schedule=schedule, policy=_policy(spec), **_content(spec))
+        return Entry(name=name, schedule=schedule, policy=_policy(spec), extra=extra, **_content(spec))
     except ScheduleInvalid as error:
         raise EntryInvalid(error.message, hint=error.hint) from error
 
@@ -134,10 +149,11 @@ def check_name(name: object) -> None:
         raise EntryInvalid(f"{name!r} is not in Unicode's composed form (NFC)", hint="normalise it before use")
 
 
-def _check_keys(spec: Mapping[Any, Any]) -> None:
+def check_keys(spec: Mapping[Any, Any]) -> None:
+    """Raises EntryInvalid, with the nearest known one, at a key that no entry has."""
     unknown = sorted(key if isinstance(key, str) else shown(key) for key in spec if key not in ENTRY_KEYS)
     if unknown:
-        near = difflib.get_close_matches(unknown[0], ENTRY_KEYS, n=1)
+        near = difflib.get_close_matches(unknown[0][:64], ENTRY_KEYS, n=1)
         hint = f"did you mean {near[0]}?" if near else None
         raise EntryInvalid(f"unknown key {shown(unknown[0])}; accepted are {', '.join(sorted(ENTRY_KEYS))}", hint=hint)
 

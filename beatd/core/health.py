@@ -37,7 +37,8 @@ class Seen:
     answered_ago: since Redis answered last, None: never. trouble: what it met last with Redis, while that is not over.
     hindrance: why it may not lead, ``newer_format`` when what is stored has a newer format. zone_data,
     stored_zone_data: versions, '' where nobody knows. has_bid: it was told whose the lease is. checked_ago, lag: since
-    the leader looked at the timetable last (None: not yet), and how far that is behind.
+    the leader looked at the timetable last (None: not yet), and how far that is behind. failing_for: how long its
+    sessions have ended by ``trouble`` one after another.
     """
 
     missed: int = 0
@@ -52,6 +53,7 @@ class Seen:
     leads: bool = False
     has_bid: bool = False
     checked_ago: float | None = None
+    failing_for: float = 0.0
     lag: float = 0.0
 
 
@@ -100,6 +102,8 @@ def _timetable(seen: Seen) -> Finding:
     if seen.checked_ago is None or seen.checked_ago > STALE_S:
         since = "yet" if seen.checked_ago is None else f"for {seen.checked_ago:.0f} s"
         return Finding(ok=False, detail=f"it was not looked at {since}{f': {seen.trouble}' if seen.trouble else ''}")
+    if seen.failing_for > STALE_S:
+        return Finding(ok=False, detail=f"nothing could be fired for {seen.failing_for:.0f} s: {seen.trouble}")
     return Finding(seen.lag <= LAG_S, f"it is {seen.lag:.1f} s behind")
 
 

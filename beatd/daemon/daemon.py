@@ -229,9 +229,9 @@ def _services(
     services = [elector.run(), leader.run(), parts.watch.run(), collect_when_quiet(lambda: leader.staged)]
     services += [_tend(start.keeper, parts.events), _until(ended)]
     if start.systemd.listens:
-        services.append(_tell_status(start.systemd, elector, leader))
+        services.append(_tell_status(start.systemd, parts.vitals))
     if start.once:
-        services.append(_until_calm(elector, leader, parts.clock, LeaseTiming(start.settings.lease_ttl)))
+        services.append(_until_calm(parts, LeaseTiming(start.settings.lease_ttl)))
     return services
 
 
@@ -253,11 +253,11 @@ def _watched(parts: Parts, systemd: Systemd) -> Iterator[None]:
             beating.cancel()
 
 
-async def _tell_status(systemd: Systemd, elector: Elector, leader: Leader) -> None:
+async def _tell_status(systemd: Systemd, vitals: Vitals) -> None:
     while True:
-        epoch = None if elector.term is None else elector.term.epoch
-        failing = leader.failing_s() > 0
-        systemd.status(status_line(epoch, leader.entries, waiting=elector.waits, failing=failing))
+        epoch, failing = vitals.epoch if vitals.leads else None, vitals.failing is not None
+        waiting = vitals.trouble is not None
+        systemd.status(status_line(epoch, vitals.stored_entries(), waiting=waiting, failing=failing))
         await asyncio.sleep(STATUS_S)
 
 
@@ -299,11 +299,12 @@ async def _tend(keeper: Keeper | None, events: EventSink) -> None:
             trouble.met(error)
 
 
-async def _until_calm(elector: Elector, leader: Leader, clock: ServerClock, timing: LeaseTiming) -> None:
+async def _until_calm(parts: Parts, timing: LeaseTiming) -> None:
     """Until all is fired that is due; at most two TTL without the lease, or without a session that works."""
+    leader, clock = parts.leader, parts.clock
     give_up = clock.monotonic() + 2 * timing.ttl
     while not await wait_for_event(leader.calm, CALM_S):
-        if elector.term is not None and leader.failing_s() < 2 * timing.ttl:
+        if parts.elector.term is not None and parts.vitals.failing_s() < 2 * timing.ttl:
             give_up = clock.monotonic() + 2 * timing.ttl
         elif clock.monotonic() > give_up:
             return

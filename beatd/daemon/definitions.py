@@ -15,7 +15,7 @@ from beatd.core.entry import (
     OWN_KEYS,
     Entry,
     check_name,
-    entry_from_spec,
+    entry_from_stored,
     own_from_spec,
     spec_from_definition,
 )
@@ -147,7 +147,7 @@ class Definitions:
 
     def _by_itself(self, stored: Stored, definition: bytes) -> Compiled:
         spec = spec_from_definition(definition)
-        entry = entry_from_spec(stored.name, spec)
+        entry = entry_from_stored(stored.name, spec)
         shared = {key: value for key, value in spec.items() if key not in OWN_KEYS}
         shape, new = self._shape(entry, shared)
         text = shape.template.own(stored.name, entry.args, entry.kwargs)

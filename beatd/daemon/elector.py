@@ -71,11 +71,6 @@ class Elector:
         self._bids_from = 0.0  # monotonic
         self._yielded_to = ""
 
-    @property
-    def waits(self) -> bool:
-        """Whether Redis gave no answer, or refused, since it last answered."""
-        return self._trouble.present
-
     def prolonged(self, term: Term, sent: float) -> None:
         """A fire sent at that monotonic instant was accepted: the script renewed the lease with it."""
         if self.term is term:

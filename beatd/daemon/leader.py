@@ -8,6 +8,7 @@ from beatd.core.recovery import Memory, Recovery
 from beatd.core.term import Term
 from beatd.core.timetable import Check
 from beatd.daemon.checker import Checker, led
+from beatd.daemon.complaints import Complaints
 from beatd.daemon.definitions import Definitions
 from beatd.daemon.elector import Elector
 from beatd.daemon.files import FileEntries
@@ -43,7 +44,6 @@ class Leader:
         patience: float = 12.0,
     ) -> None:
         self.calm = asyncio.Event()  # once in a term all is fired that was due when it began
-        self._failing_since: float | None = None  # monotonic
         self._patience = patience
         self._files_were_settled = files.settled  # at the last look
         self._stores = stores
@@ -55,6 +55,7 @@ class Leader:
         self._vitals = vitals
         self._version = version
         self._zone_data = zone_data
+        self._complaints = Complaints(clock.monotonic)
         self._new_tag = new_tag
         self._random = random_source
         self._memory: Memory | None = None
@@ -66,11 +67,6 @@ class Leader:
     def staged(self) -> int:
         """How many entries are staged here."""
         return 0 if self._session_now is None else len(self._session_now.window)
-
-    @property
-    def entries(self) -> int:
-        """How many entries there are, as counted last; 0 while it doesn't lead."""
-        return 0 if self._session_now is None else self._session_now.sizes.revisions
 
     async def run(self) -> None:
         """Runs for ever."""
@@ -85,10 +81,6 @@ class Leader:
         while self._elector.term is term:
             await wait_for_event(self._elector.changed, 1.0)
 
-    def failing_s(self) -> float:
-        """For how many seconds no session has worked; 0 while one does."""
-        return 0.0 if self._failing_since is None else self._clock.monotonic() - self._failing_since
-
     async def _lead(self, term: Term) -> None:
         """Sessions until the lease is lost: no answer ends a session, and what it believed goes with it.
 
@@ -96,7 +88,6 @@ class Leader:
         every other instance would meet the same.
         """
         trouble = Trouble(self._events, self._random, self._clock.monotonic, "leader")
-        self._failing_since = None
         while True:
             try:
                 await self._session(term, trouble)
@@ -105,11 +96,9 @@ class Leader:
                 return
             except BeatdError as error:
                 pause = trouble.met(error)
-                self._vitals.failing = error.message
-                if self._failing_since is None:
-                    self._failing_since = self._clock.monotonic()
+                self._vitals.failed(error.message)
                 local = isinstance(error, Unreachable) and not isinstance(error, WritesRefused)
-                if local and self.failing_s() > self._patience:
+                if local and self._vitals.failing_s() > self._patience:
                     self._elector.give_up(term, f"it can't fire: {error.message}")
                 await asyncio.sleep(pause)
 
@@ -117,10 +106,10 @@ class Leader:
         """An answer to the checker: the session works. Is all fired by now that was due when this term began? Files
         count as applied when they were before this was asked.
         """
-        self._failing_since = None
         self._elector.fit()
         trouble.over()
         self._vitals.checked(check)
+        self._vitals.worked()
         fired = check.oldest is None or check.oldest > session.term.now
         if self._files_were_settled and not check.unplanned:
             self._recovery = session.recovery = None  # what the files had is planned; what they get now is new
@@ -133,7 +122,7 @@ class Leader:
         try:
             changes = await self._stores.open_changes()
             try:
-                session = Session(term, timetable, self._clock, self._definitions, self._events)
+                session = Session(term, timetable, self._clock, self._definitions, self._events, self._complaints)
                 check = led(await timetable.check(-1, self._clock.now_ms()))
                 session.sizes = check.sizes
                 self._vitals.checked(check)

@@ -13,6 +13,7 @@ from beatd.core.recovery import Memory, Recovery
 from beatd.core.term import Term
 from beatd.core.timetable import Stored
 from beatd.core.window import Compiled, Staged, Window
+from beatd.daemon.complaints import Complaints
 from beatd.daemon.definitions import Definitions
 from beatd.daemon.ports import Clock, EventSink, TimetablePort
 from beatd.errors import EntryInvalid
@@ -30,6 +31,7 @@ class Session:
     clock: Clock
     definitions: Definitions
     events: EventSink
+    complaints: Complaints
     seq: int | None = None  # of the last accepted batch, once there was one
     window: Window = field(default_factory=Window)
     in_flight: dict[str, Staged] = field(default_factory=dict)  # by name: fired, not yet answered
@@ -57,14 +59,17 @@ class Session:
         self.suspect(name)
 
     def refused(self, name: str) -> None:
-        """A move of this entry was refused. Five times in a row: it rests for a second, and somebody is told."""
+        """A move of this entry was refused. Five times in a row: it rests for a second, and somebody is told, though
+        not more than once a minute.
+        """
         strikes = self._strikes[name] = self._strikes.get(name, 0) + 1
         if strikes < MOST_STRIKES:
             self.suspect(name)
             return
         del self._strikes[name]
         self._resting[name] = self.clock.monotonic() + REST_S
-        self.events.emit("entry_invalid", entry=name, error=f"its move was refused {strikes} times in a row")
+        if self.complaints.may_tell(name):
+            self.events.emit("entry_invalid", entry=name, error=f"its move was refused {strikes} times in a row")
 
     def accepted(self, name: str) -> None:
         """A move of this entry was accepted."""

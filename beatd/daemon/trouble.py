@@ -40,11 +40,6 @@ class Trouble:
         self._text_s = NEXT_TEXT_S[0]
         self._untold: set[tuple[type[BeatdError], str]] = set()
 
-    @property
-    def present(self) -> bool:
-        """Whether it failed since it last worked."""
-        return bool(self._told)
-
     def met(self, error: BeatdError) -> float:
         """Takes a failure, tells of it if it is news; gives the seconds to wait before the next try."""
         news = type(error), error.message

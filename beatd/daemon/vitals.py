@@ -39,10 +39,11 @@ class Vitals:
         self.stored_zone_data = ""
         self.trouble: BeatdError | None = None  # met with Redis, and not over
         self.has_bid = False
-        self.failing: str | None = None  # why a leader's sessions end
+        self.failing: str | None = None  # why a leader's sessions end, until one works
         self.unfit: str | None = None  # why it gave the lease back, and sits out
         self.last_refusal: tuple[int, str] | None = None  # when, and what was said
         self._checked_at: float | None = None
+        self._failing_since: float | None = None
         self._clock = clock
         self._zone_data = zone_data
         self._hide = hide  # takes secrets out of a text
@@ -65,8 +66,18 @@ class Vitals:
                     self.script_errors[Code(int(digit)).name.lower()] += 1
 
     def checked(self, check: Check) -> None:
-        """The leader looked at its timetable."""
-        self.check, self._checked_at, self.failing = check, self._clock.monotonic(), None
+        """The leader looked at its timetable. That alone doesn't say that it can fire."""
+        self.check, self._checked_at = check, self._clock.monotonic()
+
+    def failed(self, why: str) -> None:
+        """A session of the leader ended by this."""
+        self.failing = why
+        if self._failing_since is None:
+            self._failing_since = self._clock.monotonic()
+
+    def worked(self) -> None:
+        """A session of the leader went on for long enough to have fired what was due."""
+        self.failing = self._failing_since = None
 
     def counted(self, tally: Tally) -> None:
         """The leader counted the entries outside its timetable."""
@@ -79,7 +90,8 @@ class Vitals:
     def emit(self, event: str, **fields: object) -> None:
         """Takes from an event what it tells of this process."""
         if event in ("leader_acquired", "leader_released", "lease_lost"):
-            self.check = self._checked_at = self.tally = self.failing = None
+            self.check = self._checked_at = self.tally = None
+            self.worked()
             self.leads = event == "leader_acquired"
             self.epoch = fields["epoch"] if isinstance(fields["epoch"], int) else 0
         if event in ("config_refused", "lease_refused", "redis_down", "backlog") and (error := fields.get("error")):
@@ -108,6 +120,15 @@ class Vitals:
         fresh = self._clock.monotonic() - checked_at <= FRESH_S
         return max(0, (check.now if fresh else self._clock.now_ms()) - check.oldest) / 1000
 
+    def failing_s(self) -> float:
+        """For how many seconds no session of the leader has worked; 0 while one does."""
+        return self._ago(self._failing_since) or 0.0
+
+    def stored_entries(self) -> int:
+        """How many entries there are, as counted last; 0 on a standby."""
+        check = self.check
+        return 0 if check is None else check.sizes.revisions
+
     @property
     def role(self) -> str | None:
         """``leader`` or ``standby``; None before Redis has told whose the lease is."""
@@ -135,6 +156,7 @@ class Vitals:
             leads=self.leads,
             has_bid=self.has_bid,
             checked_ago=self._ago(self._checked_at),
+            failing_for=self.failing_s(),
             lag=self.lag(),
         )
 

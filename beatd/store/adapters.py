@@ -20,6 +20,7 @@ from beatd.store.timetable import HistoryBounds, RedisTimetable
 from beatd.store.upkeep import RedisUpkeep
 
 FILE_PAGE: Final = 1_000
+LOG_PAGE: Final = 100  # rows, each of which may hold a definition of 128 kB
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,7 +38,7 @@ class RedisChanges:
     async def wait(self, after: str, seconds: float) -> Changes:
         """What rows after `after` tell; nothing when none came within the time."""
         milliseconds = max(1, int(seconds * 1000))
-        words = ("XREAD", "COUNT", MOST_ITEMS, "BLOCK", milliseconds, "STREAMS", self.keys.key("log"), after)
+        words = ("XREAD", "COUNT", LOG_PAGE, "BLOCK", milliseconds, "STREAMS", self.keys.key("log"), after)
         try:
             reply = (await self.link.request(words, within=seconds + self.link.timeout))[0]
         except StoreSpoilt as error:

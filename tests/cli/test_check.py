@@ -130,7 +130,8 @@ def test_a_command_with_json_tells_the_problems_in_its_error(beatd: Beatd, sched
     schedules("namespace: a b\n")
     done = beatd("ls", "-o", "json")
     assert (done.code, done.error["error"], done.error["code"]) == (3, "config_invalid", 3)
-    assert "schedules.yaml:1:12: E044" in done.error["message"]
+    assert done.error["message"] == "the configuration can't be used: 1 error"
+    assert [(p["line"], p["column"], p["code"]) for p in done.error["problems"]] == [(1, 12, "E044")]
 
 
 def test_a_command_that_needs_no_entries_does_not_mind_them(beatd: Beatd, schedules: Schedules) -> None:

@@ -1,5 +1,6 @@
 """What all commands share: help that can be read, errors that can be parsed."""
 
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -21,6 +22,20 @@ def test_help_keeps_its_examples_on_lines_of_their_own(beatd: Any, command: str)
 def test_an_error_is_json_where_json_is_asked_for(beatd: Any, words: list[str]) -> None:
     assert beatd("next", "61 * * * *", *words).error["code"] == 3
     assert set(beatd("next", *words).error) == {"error", "code", "message", "hint"}
+
+
+def test_files_that_can_not_be_used_are_one_line_and_a_list_in_json(beatd: Any, tmp_path: Path) -> None:
+    (tmp_path / "schedules.yaml").write_text("redis: host\nlease: {ttl: no}\nnamespace: ':'\n")
+    error = beatd("ls", "-o", "json").error
+    assert error["message"] == "the configuration can't be used: 3 errors"
+    assert [(problem["line"], problem["code"]) for problem in error["problems"]] == [(n, "E044") for n in (1, 2, 3)]
+    assert set(error) == {"error", "code", "message", "hint", "problems"}
+
+
+def test_a_long_list_of_problems_is_cut_in_an_error_of_json(beatd: Any, tmp_path: Path) -> None:
+    (tmp_path / "schedules.yaml").write_text("".join(f"wrong{n}: 1\n" for n in range(30)))
+    error = beatd("ls", "-o", "json").error
+    assert (error["message"], len(error["problems"])) == ("the configuration can't be used: 30 errors", 20)
 
 
 def test_the_version_tells_whose_zone_data_are_in_use(beatd: Any) -> None:

@@ -89,6 +89,28 @@ def test_a_secret_given_twice_or_from_nowhere_is_refused(tmp_path: Path) -> None
     ]
 
 
+@pytest.mark.parametrize("content, told_of", [
+    (b"", "is empty; the URL is expected in it"),
+    (b" \n\n", "is empty; the URL is expected in it"),
+    (b"\xef\xbb\xbf", "is empty; the URL is expected in it"),
+    (b"redis://a\nredis://b\n", "has 2 lines; the URL alone is accepted"),
+    ("redis://h".encode("utf-16"), "begins with the mark of UTF-16; UTF-8 is accepted"),
+    (b"redis://\xff", "the byte 0xff is no UTF-8"),
+])  # fmt: skip
+def test_what_is_wrong_with_the_file_of_a_secret_is_said_without_the_secret(
+    tmp_path: Path, content: bytes, told_of: str
+) -> None:
+    secret = tmp_path / "url"
+    secret.write_bytes(content)
+    assert told(tmp_path, BEATD_REDIS_URL_FILE=str(secret)) == [f"BEATD_REDIS_URL_FILE E044 {secret} {told_of}"]
+
+
+def test_the_mark_that_some_editors_put_before_utf_8_is_no_part_of_the_secret(tmp_path: Path) -> None:
+    secret = tmp_path / "url"
+    secret.write_bytes(b"\xef\xbb\xbfredis://:pw@host/1\r\n")
+    assert load_settings([], {}, {"BEATD_REDIS_URL_FILE": str(secret)}).redis == "redis://:pw@host/1"
+
+
 def test_two_files_may_say_the_same_and_not_otherwise(tmp_path: Path) -> None:
     assert told(tmp_path, "namespace: n\nlease: {ttl: 2s}", "namespace: n\nlog: {level: debug}") == []
     found = told(tmp_path, "namespace: n\n", "schedules: {}\nnamespace: m\n")

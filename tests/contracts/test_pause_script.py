@@ -57,9 +57,11 @@ def test_a_paused_entry_leaves_the_timetable_and_what_it_owes_is_kept(store: Sto
 
 def test_a_pause_is_written_down_with_the_moment_owed(store: Store) -> None:
     store.plant("a", 1_000)
-    pause_at(store)
-    row = {"op": "pause", "name": "a", "rev": "p1.f1", "was": REV, "owed": "1000", "until": "", "note": "a deploy"}
-    assert store.rows("log") == [{**row, "who": WHO}]
+    now = pause_at(store)
+    [row] = store.rows("log")
+    assert json.loads(row.pop("pause")) == {"at": str(now), **BY}
+    expected = {"op": "pause", "name": "a", "rev": "p1.f1", "was": REV, "at": str(now), "owed": "1000", "who": WHO}
+    assert row == expected
     assert store.rows("skip") == []  # a row will say what it swallowed when that is known
 
 
@@ -105,7 +107,7 @@ def test_a_pause_with_an_end_is_planned_at_once_from_its_last_instant(
     assert store.hash("out") == {}
     # Nobody acts when it ends: the row names at once what falls into it.
     assert store.skips() == [("a", [Skip("paused", 0, since + 1, until - 1)])]
-    assert store.rows("log")[-1]["until"] == str(until)
+    assert json.loads(store.rows("log")[-1]["pause"]) == {"until": str(until), **BY}
 
 
 def test_a_slot_at_the_very_end_is_planned(store: Store, term: Term) -> None:

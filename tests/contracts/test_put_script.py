@@ -60,7 +60,8 @@ def test_a_new_entry_is_to_be_planned_from_this_instant(store: Store) -> None:
     assert store.hash("def") == {"a": '{"args":[],"big":9007199254740993}'}
     stored = {kind: store.hash(kind) for kind in ("rev", "jit", "left", "file")}
     assert stored == {"rev": {"a": REV}, "jit": {"a": "30"}, "left": {"a": "3"}, "file": {"a": "h1"}}
-    assert store.rows("log") == [{"op": "put", "name": "a", "rev": REV, "was": "", "who": WHO}]
+    row = {"op": "put", "name": "a", "rev": REV, "was": "", "at": str(now), "def": item.definition, "file": "h1"}
+    assert store.rows("log") == [{**row, "enabled": "1", "pause": "", "replaces": "", "who": WHO}]
     assert store.do("EXISTS", store.key("skip"), store.key("out")) == 0
 
 

@@ -5,12 +5,13 @@ import json
 import pytest
 
 from beatd.core.edit import PutItem
+from beatd.core.fire import Skip
 from beatd.core.term import Term
 from beatd.store.entries import check_put, put_call, put_steps
 from beatd.store.scripts import Call
 from tests.support.store import NO_NUMBERS, REV, WHO, Store, fire_item, put_item, with_args
 
-COUNT, OLD, OLD_EXPECTED = 13, 14, 15  # of a call with one item
+COUNT, OLD, OLD_EXPECTED, HEIR = 13, 14, 15, 16  # of a call with one item
 
 
 def renaming(store: Store, old_is: str = "*", **changes: str) -> Call:
@@ -70,6 +71,83 @@ def test_a_name_may_not_come_and_go_in_one_call(store: Store) -> None:
     store.plant("old", 1_000)
     wanted = put_call(store.keys, [put_item("old", "n2.f1", replaces="old")], WHO)
     assert store.refusal(wanted) == "MALFORMED the name old stands twice in one call"
+
+
+def paused(store: Store, name: str, until: int | None = None, file: str = "") -> dict[str, str]:
+    """The pause of an entry, as stored."""
+    store.plant(name, 1_000, **({"file": file} if file else {}))
+    store.pause(name, until=until)
+    kind = "out" if until is None else "hold"
+    found = json.loads(store.hash(kind)[name])
+    pause = found["paused"] if until is None else {key: found[key] for key in ("until", "who", "note")}
+    assert isinstance(pause, dict)
+    return pause
+
+
+@pytest.mark.parametrize("file", ["", "h"])
+def test_a_renamed_entry_goes_on_under_its_pause(store: Store, file: str) -> None:
+    pause = paused(store, "old", file=file)
+    now = store.run(renaming(store, file_hash=file))[1]
+    assert json.loads(store.hash("out")["new"]) == {"paused": pause, "owed": f"-{now}"}
+    assert (store.scores(), store.skips()) == ({}, [("old", [Skip("removed", 0, 1_000, int(now))])])
+    put, _ = store.rows("log")[-2:]
+    assert (put["op"], put["replaces"], json.loads(put["pause"])) == ("put", "old", pause)
+
+
+def test_a_renamed_entry_is_held_up_to_the_end_of_its_pause(store: Store) -> None:
+    until = store.now() + 60_000
+    pause = paused(store, "old", until)
+    now = store.run(renaming(store))[1]
+    assert store.scores() == {"new": f"-{until - 1}"}
+    assert json.loads(store.hash("hold")["new"]) == {**pause, "since": now}
+    assert store.skips()[-1] == ("new", [Skip("paused", 0, int(now) + 1, until - 1)])
+
+
+def test_a_pause_that_went_along_is_not_left_behind_too(store: Store) -> None:
+    paused(store, "old", file="h")
+    store.run(renaming(store, file_hash="h"))
+    assert "paused" not in json.loads(store.hash("gone")["old"])
+    store.resume("new")
+    back = put_item("old", "n3.f1", file_hash="h", replaces="new")
+    assert store.run(put_call(store.keys, [back], WHO))[0] == "00"
+    assert store.hash("out") == {}
+
+
+def test_a_name_that_somebody_comes_to_does_not_bring_back_an_older_pause(store: Store) -> None:
+    paused(store, "new", file="h")
+    store.remove("new")
+    store.plant("old", 1_000, file="h")
+    store.run(renaming(store, file_hash="h"))
+    assert (store.hash("out"), list(store.scores())) == ({}, ["new"])
+
+
+def test_an_entry_that_exists_already_keeps_its_own_state(store: Store) -> None:
+    store.plant("new", 1_000)
+    pause = paused(store, "old", file="h")
+    store.run(renaming(store))
+    assert (store.hash("out"), store.scores()) == ({}, {"new": "1000"})
+    assert json.loads(store.hash("gone")["old"])["paused"] == pause
+
+
+def test_an_entry_takes_the_pause_of_nobody_else_in_the_call(store: Store) -> None:
+    paused(store, "old")
+    unpaired = with_args(renaming(store), {HEIR: 0})
+    assert store.run(unpaired)[0] == "00"
+    assert store.hash("out") == {}
+
+
+@pytest.mark.parametrize("heir", [*NO_NUMBERS, "2", str(2**60)])
+def test_a_place_that_goes_to_nobody_is_refused(store: Store, heir: str) -> None:
+    store.plant("old", 1_000)
+    assert store.refusal(with_args(renaming(store), {HEIR: heir})).startswith("MALFORMED ")
+
+
+@pytest.mark.parametrize("junk", ["", "x", "[]", '{"paused":1e999}', '{"until":1e999}', '{"until":"9"}'])
+def test_a_spoilt_pause_does_not_stop_a_rename(store: Store, junk: str) -> None:
+    store.plant("old", 1_000, out=junk, hold=junk)
+    store.do("ZREM", store.key("due"), "old")
+    assert store.run(renaming(store))[0] == "00"
+    assert list(store.scores()) == ["new"]
 
 
 @pytest.mark.parametrize("count", [*NO_NUMBERS, "0", "2", "500", str(2**60)])

@@ -25,9 +25,9 @@ def reset_at(store: Store, nonce: str = "s1", **runs: int) -> int:
 
 def test_runs_are_given_anew_and_the_next_moment_stays(store: Store) -> None:
     store.plant("a", 1_000, left=1)
-    reset_at(store, a=5)
+    now = reset_at(store, a=5)
     assert (store.hash("left"), store.scores(), store.hash("rev")) == ({"a": "5"}, {"a": "1000"}, {"a": "s1.f1"})
-    row = {"op": "reset", "name": "a", "rev": "s1.f1", "was": REV, "left": "5", "who": WHO}
+    row = {"op": "reset", "name": "a", "rev": "s1.f1", "was": REV, "at": str(now), "left": "5", "who": WHO}
     assert (store.rows("log"), store.skips()) == ([row], [])
 
 

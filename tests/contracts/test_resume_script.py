@@ -41,7 +41,7 @@ def test_a_resumed_entry_is_planned_from_now_and_a_row_names_what_the_pause_swal
     assert (store.scores(), store.hash("out")) == ({"a": f"-{now}"}, {})
     assert store.skips() == [("a", [Skip("paused", 0, 1_000, now)])]
     assert store.hash("rev") == {"a": "r1.f1"}
-    row = {"op": "resume", "name": "a", "rev": "r1.f1", "was": "p1.f1", "catchup": "0", "who": WHO}
+    row = {"op": "resume", "name": "a", "rev": "r1.f1", "was": "p1.f1", "at": str(now), "catchup": "0", "who": WHO}
     assert store.rows("log")[-1] == row
 
 

@@ -1,6 +1,7 @@
 """Entries: what a definition may say, what it may not, and that it is read back as it was written."""
 
 import json
+from dataclasses import replace
 from datetime import UTC, datetime
 from typing import Any
 
@@ -221,6 +222,16 @@ def test_keys_that_are_no_texts_are_unknown_keys(keys: dict[Any, Any]) -> None:
         entry_from_spec("nightly", {**LEAST, **keys})
 
 
+@given(SPECS, st.dictionaries(st.text().filter(lambda key: key not in ENTRY_KEYS), JSON, min_size=1, max_size=3))
+def test_what_another_version_wrote_is_kept_and_decides_nothing(spec: dict[str, Any], more: dict[str, Any]) -> None:
+    plain = entry_from_spec("nightly", spec)
+    stored = entry_from_definition("nightly", json.dumps({**spec, **more}))
+    assert (stored.extra, stored.fingerprint) == (more, plain.fingerprint)
+    assert replace(stored, extra={}) == plain
+    assert json.loads(stored.to_definition()) == {**json.loads(plain.to_definition()), **more}
+    assert entry_from_definition("nightly", stored.to_definition()) == stored
+
+
 def test_a_missing_task_is_said_to_be_missing() -> None:
     with pytest.raises(EntryInvalid, match="task is missing"):
         entry_from_spec("nightly", {"every": "60s"})
@@ -273,7 +284,8 @@ def test_any_other_name_is_refused(name: Any, why: str) -> None:
         ('{"task":"t","every":"60s","args":[NaN]}', r"args\[0\]: found nan"),
         ('{"task":"t","every":"60s","args":[1e999]}', r"args\[0\]: found inf"),
         (r'{"task":"t","every":"60s","args":["\ud800"]}', "surrogate"),
-        (r'{"task":"t","every":"60s","\ud800":1}', "unknown key"),
+        (r'{"task":"t","every":"60s","\ud800":1}', "definition: found half of a surrogate pair in a text as a key"),
+        ('{"task":"t","every":"60s","later":[1e999]}', r"definition.later\[0\]: found inf"),
         ('{"task":"t","every":"60s","args":["\ud800"]}', "surrogate"),
     ],
 )

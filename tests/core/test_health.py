@@ -47,6 +47,7 @@ def test_zone_data_that_are_newer_or_can_not_be_compared_are_fine(own: str, stor
     ({"lag": 60.1}, "60.1 s behind"),
     ({"checked_ago": None, "trouble": "a hash there"}, "not looked at yet: a hash there"),
     ({"checked_ago": 5.5}, "for 6 s"),
+    ({"failing_for": 5.5, "trouble": "no memory"}, "nothing could be fired for 6 s: no memory"),
 ])  # fmt: skip
 def test_a_leader_that_is_behind_or_does_not_look_is_not_ready(amiss: dict[str, Any], told: str) -> None:
     finding = ready(replace(LEADER, **amiss)).findings["timetable"]
@@ -55,8 +56,9 @@ def test_a_leader_that_is_behind_or_does_not_look_is_not_ready(amiss: dict[str, 
     assert ready(replace(STANDBY, **amiss)).ok
 
 
-def test_a_leader_that_is_a_minute_behind_is_still_ready() -> None:
-    assert ready(replace(LEADER, lag=60.0)).ok
+@pytest.mark.parametrize("still_well", [{"lag": 60.0}, {"failing_for": 5.0, "trouble": "no memory"}])
+def test_a_leader_that_is_a_minute_behind_or_met_a_short_trouble_is_still_ready(still_well: dict[str, Any]) -> None:
+    assert ready(replace(LEADER, **still_well)).ok
 
 
 @pytest.mark.parametrize("amiss, told", [

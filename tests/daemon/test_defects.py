@@ -12,6 +12,7 @@ from beatd.core.fire import FireItem, Template
 from beatd.core.term import Term
 from beatd.core.timetable import Stored
 from beatd.daemon.clock import ServerClock
+from beatd.daemon.complaints import Complaints
 from beatd.daemon.definitions import Definitions
 from beatd.daemon.ports import TimetablePort
 from beatd.daemon.session import Session
@@ -64,7 +65,8 @@ def session() -> Session:
     clock = ServerClock(lambda: 0.0)
     clock.observe(0.0, NOW)
     nothing = cast(TimetablePort, None)  # none of this asks Redis
-    return Session(Term(1, "o", 0, NOW, 0, "i"), nothing, clock, Definitions("default", compiled), Silent())
+    term, complaints = Term(1, "o", 0, NOW, 0, "i"), Complaints(clock.monotonic)
+    return Session(term, nothing, clock, Definitions("default", compiled), Silent(), complaints)
 
 
 def test_a_definition_on_which_compiling_breaks_is_invalid(session: Session) -> None:

@@ -11,6 +11,7 @@ from beatd.core.fire import FireItem
 from beatd.core.term import Term
 from beatd.core.timetable import Stored
 from beatd.daemon.clock import ServerClock
+from beatd.daemon.complaints import AGAIN_S, Complaints
 from beatd.daemon.definitions import Definitions
 from beatd.daemon.ports import TimetablePort
 from beatd.daemon.session import MOST_STRIKES, REST_S, Session
@@ -40,7 +41,8 @@ class House:
         clock = ServerClock(lambda: self.now)
         definitions = Definitions("default", partial(compile_template, origin="gen1@host"))
         term = Term(epoch=1, owner="o", until=0, now=0, seq=0, incarnation="i")
-        self.session = Session(term, cast(TimetablePort, None), clock, definitions, self.told)
+        complaints = Complaints(lambda: self.now)
+        self.session = Session(term, cast(TimetablePort, None), clock, definitions, self.told, complaints)
 
 
 @pytest.fixture
@@ -94,9 +96,25 @@ def test_after_its_rest_an_entry_has_five_tries_again(house: House) -> None:
     session = house.session
     for _ in range(2 * MOST_STRIKES - 1):
         session.refused("a")
-    assert len(house.told.events) == 1
+    session.next_suspects(10)
+    house.now += REST_S
+    assert session.next_suspects(10) == ["a"]
+    assert not session.rests("a")
     session.refused("a")
-    assert len(house.told.events) == 2
+    assert session.rests("a")
+
+
+def test_an_entry_that_is_refused_for_ever_is_told_of_once_a_minute(house: House) -> None:
+    session, began = house.session, house.now
+    while house.now < began + 2 * AGAIN_S:
+        for _ in range(MOST_STRIKES):
+            session.refused("a")
+        house.now += 1.0
+    session.refused("b")
+    assert [event for event, _ in house.told.events] == ["entry_invalid", "entry_invalid"]
+    for _ in range(MOST_STRIKES - 1):
+        session.refused("b")
+    assert [fields["entry"] for _, fields in house.told.events] == ["a", "a", "b"]
 
 
 def test_an_accepted_move_forgets_the_refusals_of_that_entry_alone(house: House) -> None:

@@ -12,6 +12,7 @@ from beatd.core.term import Term
 from beatd.core.timetable import Stored
 from beatd.core.window import Staged
 from beatd.daemon.clock import ServerClock
+from beatd.daemon.complaints import Complaints
 from beatd.daemon.definitions import Definitions
 from beatd.daemon.ports import TimetablePort
 from beatd.daemon.session import MOST_STRIKES, REST_S, Session
@@ -60,7 +61,9 @@ class House:
         self.clock.observe(0.0, NOW + EARLY_MS)
         definitions = Definitions("default", partial(compile_template, origin="gen1@host"))
         port = cast(TimetablePort, self.timetable)
-        self.session = Session(Term(1, "o", 0, NOW, 0, "i"), port, self.clock, definitions, Silent())
+        self.session = Session(
+            Term(1, "o", 0, NOW, 0, "i"), port, self.clock, definitions, Silent(), Complaints(self.clock.monotonic)
+        )
         self.session.window.bound = NOW + 15_000
         self.session.trust_slots = True  # moments here are chosen for their order, not by the schedule
         self.ticker = Ticker(self.session, new_tag=lambda: "tag", prolonged=lambda term, sent: None)

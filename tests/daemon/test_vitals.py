@@ -101,6 +101,42 @@ def test_whoever_leads_no_more_has_neither_lag_nor_entries(house: House, event: 
     assert (house.vitals.lag(), house.vitals.entries(), house.amiss()) == (0.0, None, [])
 
 
+def test_a_leader_whose_every_fire_is_refused_is_not_ready_until_a_session_has_worked(house: House) -> None:
+    lead(house)
+    for _ in range(11):  # every half second a session begins with a look at the timetable, and ends by a refusal
+        house.vitals.answered(0.001)
+        house.check(oldest=NOW)
+        assert house.amiss() == []
+        house.vitals.failed("at its maxmemory limit")
+        house.pass_time(0.5)
+    for _ in range(10):
+        house.vitals.answered(0.001)
+        house.check(oldest=NOW)
+        assert house.amiss() == ["timetable"]
+        house.pass_time(0.5)
+    finding = ready(house.vitals.seen(missed=0, config_error=None)).findings["timetable"]
+    assert finding.detail == "nothing could be fired for 10 s: at its maxmemory limit"
+    house.check(oldest=None)
+    house.vitals.worked()
+    assert (house.amiss(), house.vitals.failing_s(), house.vitals.failing) == ([], 0.0, None)
+
+
+def test_a_new_term_begins_without_the_failures_of_the_last(house: House) -> None:
+    lead(house)
+    house.vitals.failed("no right to push")
+    house.pass_time(60)
+    house.vitals.emit("leader_released", epoch=7, reason="x")
+    lead(house)
+    assert house.vitals.failing_s() == 0.0
+
+
+def test_stored_entries_are_those_counted_last(house: House) -> None:
+    assert house.vitals.stored_entries() == 0
+    lead(house)
+    house.check(oldest=None)
+    assert house.vitals.stored_entries() == 3
+
+
 def test_the_codes_of_scripts_are_counted_by_name(house: House) -> None:
     for codes in ("0000", "0120", "1"):
         house.vitals.judged(codes)

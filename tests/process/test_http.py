@@ -145,8 +145,12 @@ def test_lag_grows_and_readiness_ends_when_what_is_due_can_not_be_fired(
         assert found["beatd_due_backlog"] >= 1
         assert found['beatd_script_errors_total{code="writes_refused"}'] >= 1
         assert found["beatd_leader"] == 1
+        wait_until(lambda: not pages.ready())
+        for _ in range(60):  # sessions come and go meanwhile
+            assert "nothing could be fired" in pages.amiss()["timetable"]
         client.config_set("maxmemory", "0")
         wait_until(lambda: pages.metrics()["beatd_lag_seconds"] == 0.0)
+        wait_until(pages.ready)
 
 
 def test_a_loop_that_hangs_is_told_within_three_seconds(server: RedisServer, start_daemon: StartDaemon) -> None:

@@ -108,7 +108,7 @@ def test_an_entry_that_is_renamed_comes_and_goes_in_one_step(
     assert stored(client) == {"stays", "new"}
     rows: Any = client.xrevrange(f"{T}:log", count=2)
     assert [(fields[b"op"], fields[b"name"]) for _, fields in rows] == [(b"remove", b"old"), (b"put", b"new")]
-    assert len({row_id.split(b"-")[0] for row_id, _ in rows}) == 1  # the same millisecond: one call
+    assert len({fields[b"at"] for _, fields in rows}) == 1  # one call, for it has one clock
 
 
 def test_included_files_count_when_they_are_changed_added_or_taken_away(

@@ -24,7 +24,8 @@ class Edits:
         """One call of put, with what it replaces."""
         codes, n = reply[0].decode(), int(args[4])
         names, revs, _, definitions, jitters, _, enabled, files = (args[5 + i * n : 5 + (i + 1) * n] for i in range(8))
-        refused = any(code in "25" for code in codes)
+        refused, m, gone = any(code in "25" for code in codes), len(codes) - n, args[6 + 8 * n :]
+        replaced, heirs = gone[:m], dict(zip(map(int, gone[2 * m : 3 * m]), gone[:m], strict=True))
         for i, raw in enumerate(names):
             if refused or codes[i] == "1":
                 self._unchanged("put", raw, seen, now)
@@ -32,11 +33,13 @@ class Edits:
             if now["rev"].get(raw) != revs[i] or now["def"].get(raw) != definitions[i]:
                 self._book.fail(f"put of {raw!r} was acknowledged and not stored")
             if raw not in seen["rev"]:
-                self._history.created(raw.decode(), time, from_file=files[i] != b"")
+                if i + 1 in heirs and heirs[i + 1] in seen["rev"]:
+                    self._history.renamed(heirs[i + 1].decode(), raw.decode(), time)
+                else:
+                    self._history.created(raw.decode(), time, from_file=files[i] != b"")
             self._edited(raw.decode(), raw, seen, now, jitters[i], time, enabled=enabled[i] == b"1")
             before = self._history.last_edit.get(raw.decode())
             self._history.last_edit[raw.decode()] = "re-created" if before == "removed" else "edited"
-        replaced = args[6 + 8 * n : 6 + 8 * n + len(codes) - n]
         for raw, code in zip(replaced, codes[n:], strict=True):
             if refused or code == "1":
                 self._unchanged("put", raw, seen, now)

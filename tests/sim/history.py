@@ -83,6 +83,14 @@ class History:
                 self.left_paused[name] = until
         self.swallowed.pop(name, None)
 
+    def renamed(self, old: str, new: str, time: int) -> None:
+        """A new entry goes on under the pause of the one whose place it takes, and nobody else does."""
+        self.left_paused.pop(new, None)
+        if old in self.paused:
+            until = self.paused.pop(old)
+            if until is None or until > time:
+                self.paused[new] = until
+
     def created(self, name: str, time: int, *, from_file: bool) -> None:
         """A new entry of a file takes over the pause that was left."""
         if name in self.left_paused:

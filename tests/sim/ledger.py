@@ -237,6 +237,6 @@ def _fence(script: str, args: Words) -> tuple[bytes, bytes] | None:
     if script in ("put", "remove"):  # the leader's with entries of files
         size = 6 + 8 * int(args[4]) if script == "put" else 4 + 2 * int(args[3])
         if script == "put" and len(args) >= size:
-            size += 2 * int(args[size - 1])
+            size += 3 * int(args[size - 1])
         return (args[-2], args[-1]) if len(args) == size + 2 else None
     return (args[0], args[1]) if script in ("fire", "plan", "repair", "trim", "renew", "release", "applied") else None

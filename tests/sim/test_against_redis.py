@@ -81,7 +81,7 @@ class Calls:
         args = [FORMAT, '{"client":"x"}', 1000, 1000, len(names), *itertools.chain.from_iterable(columns)]
         if r.random() < 0.3:
             old = r.choice([*NAMES, "gone"])
-            args += [1, old, r.choice(["*", "*", self.field("rev", old)])]
+            args += [1, old, r.choice(["*", "*", self.field("rev", old)]), r.choice([0, 1, 1, len(names), 9, "x"])]
         if r.random() < 0.3:
             args += ([] if len(args) > 5 + 8 * len(names) else [0]) + self.holder()
         return [self.script("put", args)]

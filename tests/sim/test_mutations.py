@@ -230,7 +230,7 @@ QUICK = [
     Mutation("what a pause swallows has a row", lua("resume", "add_range(SKIP_ROWS, now, name, 'paused'", NO_ROW)),
     Mutation(
         "a rename's two halves are one step",
-        lua("put", "if codes[N + i] == 0 then remove_entry", "if false then remove_entry"),
+        lua("put", "if codes[N + i] == 0 then\n    local heir", "if false then\n    local heir"),
     ),
 ]
 

@@ -17,11 +17,12 @@ local function check_leader(place, format)
   return fence(redis.call('HMGET', K_lease, 'epoch', 'owner', 'format'), ARGV[place + 1], ARGV[place + 2], format)
 end
 
--- Whether all arguments together are more than an edit may carry.
+-- Whether all arguments are more than an edit may carry together, or the second, who makes it: each row repeats that.
 local function too_large()
   local bytes = 0
   for i = 1, #ARGV do bytes = bytes + #ARGV[i] end
-  return bytes > 1048576 and refuse('MALFORMED', 'one call carries at most 1048576 bytes')
+  if bytes > 1048576 then return refuse('MALFORMED', 'one call carries at most 1048576 bytes') end
+  return #ARGV[2] > 4096 and refuse('MALFORMED', 'who makes an edit is told in at most 4096 bytes')
 end
 
 -- A refusal when a name stands twice among arguments, given as ranges: the place before the first, how many, ...
@@ -76,4 +77,28 @@ end
 -- Sets a field to a JSON object, or takes it away where the object has nothing in it.
 local function set_object(key, name, value)
   if next(value) == nil then redis.call('HDEL', key, name) else redis.call('HSET', key, name, cjson.encode(value)) end
+end
+
+-- The pause that an entry is under, as a row tells it; '' where there is none.
+local function pause_text(out, hold, at)
+  if out.paused then return cjson.encode(out.paused) end
+  return running(hold, at) and cjson.encode({ ['until'] = hold['until'], who = hold.who, note = hold.note }) or ''
+end
+
+-- How many rows the change log may keep: so many, and no more than fit into its bytes, as they are now. To weigh a full
+-- log takes 0.1 ms.
+local LOG_BYTES, MEGABYTE = 16777216, 1048576
+local function fitting_rows(most)
+  local rows, bytes = redis.pcall('XLEN', K_log), redis.pcall('MEMORY', 'USAGE', K_log, 'SAMPLES', 0)
+  if type(rows) ~= 'number' or type(bytes) ~= 'number' or bytes <= LOG_BYTES then return most end
+  return math.max(100, math.min(most, math.floor(rows * LOG_BYTES / bytes)))
+end
+
+-- One row of the change log: what stands after an edit, and who made it. The log is weighed once in a call, and again
+-- after each megabyte.
+local unweighed = MEGABYTE
+local function add_change(most, definition, ...)
+  unweighed = unweighed + #definition
+  if unweighed >= MEGABYTE then most, unweighed = fitting_rows(most), 0 end
+  add_row(K_log, most, ...)
 end

@@ -73,8 +73,8 @@ local function pause(name, rev, nonce)
   end
   set_object(K_hold, name, hold)
   redis.call('HSET', K_rev, name, renewed(rev, nonce))
-  add_row(K_log, LOG_ROWS, 'op', 'pause', 'name', name, 'rev', renewed(rev, nonce), 'was', rev, 'owed', ms(owed),
-    'until', UNTIL and ms(UNTIL) or '', 'note', NOTE, 'who', WHO)
+  add_change(LOG_ROWS, '', 'op', 'pause', 'name', name, 'rev', renewed(rev, nonce), 'was', rev, 'at', ms(now),
+    'pause', pause_text(out, hold, now), 'owed', ms(owed), 'who', WHO)
 end
 
 for i = 1, N do

@@ -8,8 +8,9 @@
 --         name, revision `nonce.fingerprint` with a fresh nonce, expected revision ('*' any, '' none),
 --         definition (opaque), jitter in ms, runs left ('keep', '' none, or a number), enabled ('1' or '0'),
 --         hash of the definition for an entry owned by a file, else '';
---       then, for renames, what else goes in the same step: a number m and two columns of m values each:
---         name, expected revision ('*' any). Items and removals together are at most 500;
+--       then, for renames, what else goes in the same step: a number m and three columns of m values each:
+--         name, expected revision ('*' any), number of the item that takes its place (1 to n; '0': none does). A new
+--         entry goes on under the pause of the one whose place it takes. Items and removals together are at most 500;
 --       then, for entries of files, epoch and owner of the leader that writes them (m stands there always, then).
 -- Reply {one digit an item, then one a removal, TIME}. 0 done, 1 done before by this very revision (a removal: by a
 --       call all of whose items were done before; or there is no such entry), 2 the stored revision is not the
@@ -18,16 +19,24 @@ local FORMAT, WHO, LOG_ROWS, SKIP_ROWS, N = ARGV[1], ARGV[2], whole(ARGV[3]), wh
 local M, ALL = 0, 5 + 8 * (N or 0)
 if #ARGV > ALL then
   M = whole(ARGV[ALL + 1])
-  ALL = ALL + 1 + 2 * (M or 0)
+  ALL = ALL + 1 + 3 * (M or 0)
 end
 if not N or N < 1 or not M or N + M > 500 or (#ARGV ~= ALL and #ARGV ~= ALL + 2) or not LOG_ROWS or not SKIP_ROWS then
   return refuse('MALFORMED', 'put takes two numbers of rows and 1 to 500 items')
 end
 local NAME, REV, EXPECTED, DEF, JITTER, LEFT, ENABLED, FILE =
   5, 5 + N, 5 + 2 * N, 5 + 3 * N, 5 + 4 * N, 5 + 5 * N, 5 + 6 * N, 5 + 7 * N
-local GOES, GOES_EXPECTED = 6 + 8 * N, 6 + 8 * N + M
+local GOES, GOES_EXPECTED, HEIR = 6 + 8 * N, 6 + 8 * N + M, 6 + 8 * N + 2 * M
 local bad = twice(NAME, N, GOES, M) or too_large() or wrong_type() or check_format(FORMAT) or check_leader(ALL, FORMAT)
 if bad then return bad end
+
+-- Item -> which of the names that go it takes the place of.
+local replaced = {}
+for i = 1, M do
+  local heir = whole(ARGV[HEIR + i])
+  if not heir or heir > N then return refuse('MALFORMED', 'the place of ' .. ARGV[GOES + i] .. ' goes to no item') end
+  replaced[heir] = i
+end
 
 -- Control characters part the rows of the history.
 local function is_name(name) return name ~= '' and #name <= 800 and not find(name, '%c') end
@@ -97,9 +106,8 @@ local function write(name, i, gone)
   if gone then redis.call('HDEL', K_gone, name) end
 end
 
--- A file entry comes back with the pause under which it went.
-local function take_pause(gone, out, hold)
-  local kept = object(gone)
+-- A new entry begins under the pause of the one whose place it takes; an entry of a file under that with which it went.
+local function take_pause(kept, out, hold)
   out.paused = kept.paused
   if type(kept.hold) == 'table' and running(kept.hold, now) then
     for _, key in ipairs({ 'until', 'who', 'note' }) do hold[key] = kept.hold[key] end
@@ -118,7 +126,13 @@ local function put(i)
   local out = object(out_text)
   local owed = score or score_of(out.owed)
   local gone = not before and redis.call('HGET', K_gone, name)
-  if gone and ARGV[FILE + i] ~= '' then take_pause(gone, out, hold) end
+  local old = not before and replaced[i]
+  if old and goes_revs[old] then
+    local its_out, its_hold = redis.call('HGET', K_out, ARGV[GOES + old]), redis.call('HGET', K_hold, ARGV[GOES + old])
+    take_pause({ paused = object(its_out).paused, hold = object(its_hold) }, out, hold)
+  elseif gone and ARGV[FILE + i] ~= '' then
+    take_pause(object(gone), out, hold)
+  end
   write(name, i, gone)
 
   local reason, new, given_up = return_reason(out_text, out, enabled), nil, nil
@@ -149,13 +163,18 @@ local function put(i)
     redis.call('HDEL', K_out, name)
     redis.call('ZADD', K_due, new, name)
   end
-  add_row(K_log, LOG_ROWS, 'op', 'put', 'name', name, 'rev', rev, 'was', before or '', 'who', WHO)
+  add_change(LOG_ROWS, ARGV[DEF + i], 'op', 'put', 'name', name, 'rev', rev, 'was', before or '', 'at', ms(now),
+    'def', ARGV[DEF + i], 'file', ARGV[FILE + i], 'enabled', ARGV[ENABLED + i], 'pause', pause_text(out, hold, now),
+    'replaces', replaced[i] and ARGV[GOES + replaced[i]] or '', 'who', WHO)
 end
 
 for i = 1, N do
   if codes[i] == 0 then put(i) end
 end
 for i = 1, M do
-  if codes[N + i] == 0 then remove_entry(ARGV[GOES + i], goes_revs[i], now, WHO, LOG_ROWS, SKIP_ROWS) end
+  if codes[N + i] == 0 then
+    local heir = whole(ARGV[HEIR + i])
+    remove_entry(ARGV[GOES + i], goes_revs[i], now, heir > 0 and not revs[heir], LOG_ROWS, SKIP_ROWS)
+  end
 end
 return { table.concat(codes), ms(now) }

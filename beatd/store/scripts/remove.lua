@@ -8,7 +8,7 @@
 --         name, expected revision ('*' any); then, for entries of files, epoch and owner of the leader that does it.
 -- Reply {one digit an item, TIME}. 0 done, 1 there is no such entry, 2 the stored revision is not the expected one
 --       (then nothing at all was written).
-local FORMAT, WHO, LOG_ROWS, N = ARGV[1], ARGV[2], whole(ARGV[3]), whole(ARGV[4])
+local FORMAT, LOG_ROWS, N = ARGV[1], whole(ARGV[3]), whole(ARGV[4])
 local ALL = 4 + 2 * (N or 0)
 if not N or N < 1 or N > 500 or (#ARGV ~= ALL and #ARGV ~= ALL + 2) or not LOG_ROWS then
   return refuse('MALFORMED', 'remove takes a number of rows and 1 to 500 items')
@@ -20,6 +20,6 @@ if bad then return bad end
 local codes, revs, refused = judge_removals(NAME, EXPECTED, N)
 local now = now_ms()
 for i = 1, N do
-  if not refused and codes[i] == 0 then remove_entry(ARGV[NAME + i], revs[i], now, WHO, LOG_ROWS, LOG_ROWS) end
+  if not refused and codes[i] == 0 then remove_entry(ARGV[NAME + i], revs[i], now, false, LOG_ROWS, LOG_ROWS) end
 end
 return { table.concat(codes), ms(now) }

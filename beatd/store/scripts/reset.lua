@@ -62,8 +62,8 @@ local function reset(name, rev, nonce, before, left)
   redis.call('HSET', K_left, name, left)
   redis.call('HSET', K_rev, name, renewed(rev, nonce))
   if out.finished and whole(before) == 0 then begin_again(name, out) end
-  add_row(K_log, LOG_ROWS, 'op', 'reset', 'name', name, 'rev', renewed(rev, nonce), 'was', rev, 'left', left,
-    'who', WHO)
+  add_change(LOG_ROWS, '', 'op', 'reset', 'name', name, 'rev', renewed(rev, nonce), 'was', rev, 'at', ms(now),
+    'left', left, 'who', WHO)
 end
 
 for i = 1, N do

@@ -67,8 +67,8 @@ local function resume(name, rev, nonce, out, hold)
   set_object(K_hold, name, { after = after and ms(after) })
   go_on(name, out, since, fired)
   redis.call('HSET', K_rev, name, renewed(rev, nonce))
-  add_row(K_log, LOG_ROWS, 'op', 'resume', 'name', name, 'rev', renewed(rev, nonce), 'was', rev, 'catchup', CATCHUP,
-    'who', WHO)
+  add_change(LOG_ROWS, '', 'op', 'resume', 'name', name, 'rev', renewed(rev, nonce), 'was', rev, 'at', ms(now),
+    'catchup', CATCHUP, 'who', WHO)
 end
 
 for i = 1, N do
