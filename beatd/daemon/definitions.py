@@ -110,7 +110,7 @@ class Definitions:
         if standing.definition is None:
             raise EntryInvalid("there is no definition under this name", hint="write the entry again (beatd set)")
         try:
-            entry = entry_from_spec(name, spec_from_definition(standing.definition))
+            entry = entry_from_stored(name, spec_from_definition(standing.definition))
             options = with_cause(entry.options, wanted.kind)
             template = self._compile_template(entry.task, entry.queue, options)
             if wanted.kind == "backfill" and template.expires_ms is not None:

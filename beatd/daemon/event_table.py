@@ -31,7 +31,7 @@ _REQUEST: Final = {
     **_ENTRY,
     "cause": (TEXT, "`trigger` or `backfill`"),
     "id": (TEXT, "of the request; of a trigger also its task id"),
-    "count": (NUMBER, "messages pushed for it, in all"),
+    "messages": (NUMBER, "how many were pushed for it, in all"),
 }
 _SERVICE: Final = {"service": (TEXT, "which part of the daemon met it: `leader`, `private server`; none: the elector")}
 _DEBUG, _INFO, _WARNING = logging.DEBUG, logging.INFO, logging.WARNING

@@ -145,7 +145,7 @@ class Requests:
         if part.outcome == "open":
             return self._rest(request.id, pause_after(request.wanted, len(part.slots)))
         pushed = request.pushed + len(part.slots)
-        told = {"entry": serving.name, "cause": serving.cause, "id": request.id, "count": pushed}
+        told = {"entry": serving.name, "cause": serving.cause, "id": request.id, "messages": pushed}
         if part.outcome == "done":
             self._s.events.emit("request_served", **told, note=part.why or None)
         else:

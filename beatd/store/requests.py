@@ -9,8 +9,10 @@ from beatd.core.term import Term
 from beatd.errors import NotFound, Refused
 from beatd.store.keys import FORMAT, Keys
 from beatd.store.link import Link
+from beatd.store.refusals import StoreSpoilt
 from beatd.store.scripts import Arg, Call, call
 from beatd.store.spoilt import object_of, score, whole
+from beatd.store.spoilt_key import spoilt_hash
 from beatd.store.timetable import MOST_LOOKS, HistoryBounds
 
 LOG_ROWS: Final = 100_000
@@ -92,6 +94,12 @@ class RedisRequests:
 
     async def page(self, cursor: str) -> tuple[str, list[Found]]:
         """Open requests of some entries, and the next cursor; '0' begins and ends."""
+        try:
+            return await self._page(cursor)
+        except StoreSpoilt as error:
+            raise await spoilt_hash(self.link, self.keys, "asked", "req") or error from error
+
+    async def _page(self, cursor: str) -> tuple[str, list[Found]]:
         after, flat = (await self.link.request(open_command(self.keys, cursor, PAGE)))[0]
         named = [(name, request_id) for name, value in pairs_of(flat) for request_id in open_ids(value)]
         found: list[Found] = []

@@ -19,7 +19,7 @@ from beatd.store.refusals import StoreSpoilt
 from beatd.store.requests import pairs_of, tidy_call
 from beatd.store.scripts import Arg, call
 from beatd.store.spoilt import held_to, instant, object_of, whole
-from beatd.store.spoilt_key import spoilt_stream
+from beatd.store.spoilt_key import spoilt_hash, spoilt_stream
 from beatd.store.timetable import HistoryBounds
 
 PAGE: Final = 500
@@ -131,7 +131,10 @@ class RedisUpkeep:
     async def requests(self, cursor: str) -> tuple[str, list[tuple[str, bytes]]]:
         """One page of all requests that are kept, as stored; '0' begins and ends."""
         words: Command = ("HSCAN", self.keys.key("req"), cursor, "COUNT", REQUEST_PAGE)
-        after, flat = (await self.link.request(words))[0]
+        try:
+            after, flat = (await self.link.request(words))[0]
+        except StoreSpoilt as error:
+            raise await spoilt_hash(self.link, self.keys, "req", "asked") or error from error
         return after.decode(), pairs_of(flat)
 
     async def listed(self, names: Sequence[str]) -> list[bytes | None]:
