@@ -211,7 +211,7 @@ def _tell_trimmed(extents: Mapping[Kind, Extent], since: int) -> None:
 
 def _tell_state(client: Client, name: str, now: int, *, none: bool) -> None:
     """How an entry stands, for whoever asks why it did not run. Raises NotFound where it has no row either."""
-    row = client.find(name)
+    row = client.row(name)
     if row is None:
         if none:
             raise NotFound(f"there is no entry {name!r}, and no row of it", hint="beatd ls shows the names")

@@ -159,7 +159,8 @@ def _assemble(start: Start, instance: Instance, lag: LoopLag) -> Parts:
     stores = _stores(start, instance, timing, events, vitals)
     loaded = None if start.entries is None else LoadedFiles(start.entries, clock.monotonic(), start.allow_shrink)
     own = OwnFiles(loaded, instance.name, clock, events)
-    record = partial(instance_record, host=instance.host, pid=instance.pid, version=__version__)
+    files = [str(file.path.absolute()) for file in settings.files]
+    record = partial(instance_record, host=instance.host, pid=instance.pid, version=__version__, files=files)
     elector = Elector(
         stores,
         timing,

@@ -191,6 +191,11 @@ class Row:
         """Exactly one of the states at an instant of Redis (UTC ms), the most telling first (CONTRACT)."""
         return state_of(self.out, held=self.held_at(now), blocked=self.blocked)
 
+    def why_invalid(self) -> str | None:
+        """Why it is invalid, as the leader that found it said."""
+        found = self.out.get("invalid")
+        return str(found["why"]) if isinstance(found, dict) and "why" in found else None
+
     def held_at(self, now: int) -> bool:
         """Whether a pause with an end runs at an instant."""
         until = instant(self.hold.get("until"))

@@ -14,7 +14,24 @@ from tests.support.store import NO_NUMBERS, REV, WHO, Store, fire_item, put_item
 pytestmark = pytest.mark.parametrize("store", ["plain", "flagged"], indirect=True)
 
 LOG_ROWS, ITEMS = 2, 3
-KINDS = ("lease", "def", "rev", "due", "out", "hold", "gone", "blocked", "last", "jit", "left", "skip", "log", "file")
+KINDS = (
+    "lease",
+    "def",
+    "rev",
+    "due",
+    "out",
+    "hold",
+    "gone",
+    "blocked",
+    "last",
+    "jit",
+    "left",
+    "skip",
+    "log",
+    "file",
+    "req",
+    "asked",
+)
 
 
 @pytest.mark.parametrize("kind", ["due", "blocked"])

@@ -1,5 +1,5 @@
--- keys: lease def rev due out hold gone blocked last jit left skip log file
--- uses: edit removal
+-- keys: lease def rev due out hold gone blocked last jit left skip log file req asked
+-- uses: edit requests removal
 -- Creates or edits entries. All or nothing: a conflict on one name refuses the whole call. Any client may call this;
 -- it never computes a slot, it marks entries as to be planned (score -t: from instant t).
 --

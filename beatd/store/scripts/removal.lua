@@ -22,6 +22,7 @@ local function remove_entry(name, rev, at, heir, log_rows, skip_rows)
   if #definition > 131072 then definition = '' end -- somebody else's: no row may be that large
   redis.call('ZREM', K_due, name)
   redis.call('ZREM', K_blocked, name)
+  withdraw(name, 'removed', at)
   for _, key in ipairs({ K_out, K_hold, K_def, K_rev, K_jit, K_left }) do redis.call('HDEL', key, name) end
   local from_file = redis.call('HDEL', K_file, name) == 1
   local note = { at = ms(at), file = from_file }

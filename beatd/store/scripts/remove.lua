@@ -1,7 +1,8 @@
--- keys: lease def rev due out hold gone blocked last jit left skip log file
+-- keys: lease def rev due out hold gone blocked last jit left skip log file req asked
 -- flags: allow-oom
--- uses: edit removal
--- Removes entries. After the reply nothing of their old definitions enters a queue. All or nothing, as put.
+-- uses: edit requests removal
+-- Removes entries, and withdraws their requests. After the reply nothing of their old definitions enters a queue. All
+-- or nothing, as put.
 --
 -- ARGV  format, who (JSON text for the audit), rows kept in log and in skip, number of items n; then two columns of n values each:
 --         name, expected revision ('*' any); then, for entries of files, epoch and owner of the leader that does it.
