@@ -1,8 +1,6 @@
-"""`beatd ls`, `set`, `rm`: entries as stored in Redis."""
+"""`beatd set`, `rm`: edits of entries as stored in Redis."""
 
-import itertools
 import json
-import socket
 import sys
 import textwrap
 import uuid
@@ -10,52 +8,22 @@ from typing import Any, Final, get_args
 
 import click
 
-from beatd.cli.main import Common, common_options, output_option, print_json, redis_url
+from beatd.cli.main import Common, common_options
 from beatd.cli.schedule_options import Asked, schedule_options
-from beatd.cli.show import HOW_TO_CREATE, distance, instant, note, table
+from beatd.cli.show import note
 from beatd.cli.slots import slot_table
-from beatd.client.blocking import Client
+from beatd.cli.stored import entry_of, open_client, who_edits
 from beatd.core.edit import ABSENT, put_item, runs_left
-from beatd.core.entry import Entry, Guarantee, entry_from_definition, entry_from_spec
+from beatd.core.entry import Entry, Guarantee, entry_from_spec
 from beatd.core.instant import instant_text
 from beatd.core.preview import coming_slots, why_none
 from beatd.core.schedules import SCHEDULE_KEYS
 from beatd.core.schedules.schedule import COMMON_KEYS, KINDS
-from beatd.errors import BeatdError, EntryInvalid, Refused
+from beatd.errors import EntryInvalid, Refused
 from beatd.formats.celery import compile_template
-from beatd.store.entries import Row, audit, user_name
+from beatd.store.entries import Row
 
 PREVIEWED: Final = 3
-
-
-@click.command()
-@common_options
-@output_option
-@click.option("--limit", type=click.IntRange(1), default=1000, show_default=True, help="Show at most so many.")
-def ls(common: Common, output: str, limit: int) -> None:
-    """List entries with their next and last runs."""
-    with open_client(common) as client:
-        now = client.now_ms()
-        rows = list(itertools.islice(client.rows(), limit))
-    rows.sort(key=lambda row: (row.moment is None, row.moment or 0, row.name))
-    shown = [_shown(row, now) for row in rows]
-    if output == "json":
-        print_json(shown)
-        return
-    click.echo(
-        table(
-            ("NAME", "SCHEDULE", "NEXT", "LEFT", "LAST", "STATE"),
-            [
-                (r["name"], r["schedule"], r["next"], _left(row, now), r["last"], _state_text(r))
-                for r, row in zip(shown, rows, strict=True)
-            ],
-        )
-    )
-    if not rows:
-        note(f"no entries here yet; {HOW_TO_CREATE}")
-    for row in rows:
-        if (why := why_invalid(row)) is not None:
-            note(f"{row.name} is invalid: {why}")
 
 
 @click.command("set")
@@ -126,12 +94,6 @@ def rm(common: Common, names: tuple[str, ...], *, yes: bool) -> None:
             _check_owner(row)
         client.remove(list(dict.fromkeys(names)), who_edits("beatd rm"))
     click.echo(f"removed {len(set(names))}", err=True)
-
-
-def open_client(common: Common) -> Client:
-    """The store that the options, the files and the variables name."""
-    settings = common.settings(entries=False)
-    return Client(redis_url(settings), settings.namespace)
 
 
 def _given(fields: dict[str, Any]) -> dict[str, Any]:
@@ -206,69 +168,3 @@ def _json(flag: str, text: str) -> Any:
         return json.loads(text)
     except ValueError as error:
         raise EntryInvalid(f"{flag}: not JSON: {error}", hint=f"quote it for the shell: {flag} '[1, \"a\"]'") from error
-
-
-def who_edits(client: str) -> str:
-    """Who makes an edit from this command line, for the audit."""
-    return audit(client, user_name(), socket.gethostname())
-
-
-def entry_of(row: Row) -> Entry | None:
-    """The entry of a row, None where its definition can't be read."""
-    try:
-        return entry_from_definition(row.name, row.definition)
-    except BeatdError:
-        return None
-
-
-def _left(row: Row, now: int) -> str | None:
-    return None if row.moment is None or row.moment < 0 else distance(row.moment - now)
-
-
-def _state_text(shown: dict[str, Any]) -> str:
-    """`paused until 2026-12-01T00:00:00Z by ann@web-1: a deploy`; any other state is one word."""
-    pause = shown["paused"]
-    if shown["state"] != "paused" or pause is None:
-        return str(shown["state"])
-    until = f" until {pause['until']}" if pause.get("until") else ""
-    by = f" by {pause['who']}" if pause["who"] else ""
-    return f"paused{until}{by}{': ' if pause['note'] else ''}{pause['note']}"
-
-
-def pause_of(row: Row, now: int) -> dict[str, Any] | None:
-    """Who paused it and why, with instants as text; None where it is not paused."""
-    found = row.pause_at(now)
-    return found and {key: value if isinstance(value, str) else instant(value) for key, value in found.items()}
-
-
-def _shown(row: Row, now: int) -> dict[str, Any]:
-    entry = entry_of(row)
-    planned = row.moment is not None and row.moment >= 0
-    last = row.last.split("|", 1)[0]
-    return {
-        "name": row.name,
-        "state": row.state_at(now),
-        "why": why_invalid(row),
-        "schedule": None if entry is None else _schedule_text(entry),
-        "words": None if entry is None else entry.schedule.words(),
-        "timezone": None if entry is None else entry.schedule.timezone,
-        "next": instant(row.moment) if planned else None,
-        "last": instant(int(last)) if last.isdigit() and last != "0" else None,
-        "paused": pause_of(row, now),
-        "owner": None if entry is None else entry.owner,
-        "revision": row.rev,
-        "tags": [] if entry is None else list(entry.tags),
-        "task": None if entry is None else entry.task,
-        "queue": None if entry is None else entry.queue,
-    }
-
-
-def why_invalid(row: Row) -> str | None:
-    """Why an entry is invalid, as the leader that found it said."""
-    invalid = row.out.get("invalid")
-    return str(invalid["why"]) if isinstance(invalid, dict) and "why" in invalid else None
-
-
-def _schedule_text(entry: Entry) -> str:
-    spec = entry.schedule.to_spec()
-    return f"{entry.schedule.kind}: {spec[entry.schedule.kind]}"

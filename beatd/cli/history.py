@@ -12,10 +12,10 @@ from typing import Any, Final, get_args
 import click
 
 from beatd.cli.changes import Asked, show_changes
-from beatd.cli.entries import open_client
 from beatd.cli.main import Common, common_options, output_options
 from beatd.cli.show import instant, lateness, note, plain, printable
 from beatd.cli.slots import display_zone
+from beatd.cli.stored import open_client
 from beatd.cli.why import why_idle
 from beatd.client.blocking import Client
 from beatd.core.duration import parse_duration

@@ -6,9 +6,9 @@ from collections.abc import Iterable, Sequence
 
 import click
 
-from beatd.cli.entries import entry_of, open_client, who_edits
 from beatd.cli.main import Common, common_options
 from beatd.cli.show import instant
+from beatd.cli.stored import entry_of, open_client, who_edits
 from beatd.client.blocking import Client
 from beatd.core.duration import parse_duration
 from beatd.core.instant import read_moment

@@ -12,10 +12,10 @@ from beatd.core.edit import ANY, PutItem
 from beatd.core.registration import Applied
 from beatd.core.term import Term
 from beatd.errors import EntryInvalid, NotFound, Refused
+from beatd.store.bounds import SKIP_ROWS
 from beatd.store.keys import FORMAT, Keys
 from beatd.store.scripts import Arg, Call, call
 from beatd.store.spoilt import instant, object_of, score, whole
-from beatd.store.timetable import SKIP_ROWS
 
 LOG_ROWS: Final = 100_000
 NOBODYS: Final = Applied()

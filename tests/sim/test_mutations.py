@@ -51,7 +51,7 @@ def lua(script: str, old: str, new: str, *more: str) -> Apply:
             for before, after in pairs:
                 assert before in plain, f"{script} has no {before!r}"
                 plain, flagged = plain.replace(before, after), flagged.replace(before, after)
-            return Script(name, found.keys, plain, flagged)
+            return Script(name, found.keys, found.contract, plain, flagged)
 
         load(script)
         patch.setattr(beatd.store.scripts, "load_script", load)
