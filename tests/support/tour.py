@@ -66,7 +66,7 @@ TOUR: Final = (
         "`set` shows the next three slots, and asks.",
         [
             Typed('beatd set cleanup --task app.cleanup --cron "*/10 * * * *" --queue slow', answer="y"),
-            "beatd set cleanup --grace 5m --yes",
+            'beatd set cleanup --grace 5m --note "the disk is slow at night" --yes',
             "beatd set cleanup --cron '*/10 * * * mon-fry'",
             "beatd set heartbeat --every 5s",
             "beatd sett cleanup",
@@ -85,8 +85,8 @@ TOUR: Final = (
     ),
     Chapter(
         "What happened",
-        "Fires and skips, with the reason of each.",
-        ["beatd history heartbeat -n 3", "beatd history nobody", "beatd doctor"],
+        "Fires and skips, with the reason of each; and who changed what.",
+        ["beatd history heartbeat -n 3", "beatd history nobody", "beatd history --changes cleanup", "beatd doctor"],
     ),
     Chapter(
         "The end",
