@@ -112,7 +112,7 @@ def shape(text: str) -> list[str]:
 
 
 _SHAPES: Final = (
-    (r"[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}|\b[0-9a-f]{16,}\b", "ID"),
+    (r"[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}|\b[0-9a-f]{8,}\b", "ID"),
     (r"(?:(?:Mon|Tue|Wed|Thu|Fri|Sat|Sun) )?\d{4}-\d\d-\d\dT[0-9:.]+(?:Z|[+-]\d\d:?\d\d)?", "AT"),
     (r"[+-]?\b\d[\d.,]* ?(?:ms|s|min|m|h|d|kB|MB|GB)\b(?: \d[\d.]* ?(?:ms|s|min|m|h|d)\b)*", "N"),
     (r"[+-]?\d[\d.,]*", "N"),
