@@ -25,8 +25,8 @@ if TYPE_CHECKING:  # imported when needed: a command loads only what it uses
 COMMANDS: Final = {
     "run": "beatd.cli.run:run",
     "ls": "beatd.cli.ls:ls",
-    "set": "beatd.cli.entries:set_entry",
-    "rm": "beatd.cli.entries:rm",
+    "set": "beatd.cli.edit:set_entry",
+    "rm": "beatd.cli.edit:rm",
     "pause": "beatd.cli.pause:pause",
     "resume": "beatd.cli.pause:resume",
     "reset": "beatd.cli.pause:reset",

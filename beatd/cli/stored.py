@@ -18,9 +18,9 @@ def open_client(common: Common) -> Client:
     return Client(*common.place())
 
 
-def who_edits(client: str) -> str:
-    """Who makes an edit from this command line, for the audit."""
-    return audit(client, user_name(), socket.gethostname())
+def who_edits(client: str, note: str | None = None) -> str:
+    """Who makes an edit from this command line, and why, for the audit."""
+    return audit(client, user_name(), socket.gethostname(), note or "")
 
 
 def entry_of(row: Row) -> "Entry | None":

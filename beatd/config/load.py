@@ -75,6 +75,15 @@ def load_files(
         return Loaded(loader.files, list(loader.problems), loader.watched)
 
 
+def place_of(name: str, paths: Sequence[Path], env: Mapping[str, str]) -> str | None:
+    """`file:line` of an entry, None where no file has one of that name. Never raises for what is in the files."""
+    with _no_collector():
+        loader = _Loader(env, entries=True, now_ms=time.time_ns() // 1_000_000)
+        for path in paths:
+            loader.load(path, None, Inherited())
+        return loader.place_of(name)
+
+
 @dataclass(frozen=True, slots=True)
 class Inherited:
     """What an included file has from the one that includes it, unless it says otherwise."""
@@ -103,6 +112,12 @@ class _Loader:
     def watched(self) -> Watched:
         """All that was looked at."""
         return Watched(self._digests, self._patterns)
+
+    def place_of(self, name: str) -> str | None:
+        """`file:line` of an entry that was met."""
+        key = self._names.get(name)
+        found = None if key is None else key.problem("E051", "")
+        return None if found is None else f"{found.file}:{found.line}"
 
     def load(self, path: Path, asked: Node | None, inherited: Inherited) -> None:
         """Reads a file and those it includes. ``asked`` is the include that names it."""

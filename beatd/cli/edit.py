@@ -1,9 +1,9 @@
-"""`beatd set`, `rm`: edits of entries as stored in Redis."""
+"""`beatd set`, `rm`: definitions in Redis."""
 
 import json
+import os
 import sys
 import textwrap
-import uuid
 from typing import Any, Final, get_args
 
 import click
@@ -12,16 +12,14 @@ from beatd.cli.main import Common, common_options
 from beatd.cli.schedule_options import Asked, schedule_options
 from beatd.cli.show import note
 from beatd.cli.slots import slot_table
-from beatd.cli.stored import entry_of, open_client, who_edits
-from beatd.core.edit import ABSENT, put_item, runs_left
-from beatd.core.entry import Entry, Guarantee, entry_from_spec
-from beatd.core.instant import instant_text
+from beatd.cli.stored import open_client, who_edits
+from beatd.client import editing
+from beatd.client.blocking import Client
+from beatd.client.ownership import check_owner, of_file
+from beatd.client.verbs import fresh_nonce
+from beatd.core.entry import Entry, Guarantee
 from beatd.core.preview import coming_slots, why_none
-from beatd.core.schedules import SCHEDULE_KEYS
-from beatd.core.schedules.schedule import COMMON_KEYS, KINDS
-from beatd.errors import EntryInvalid, Refused
-from beatd.formats.celery import compile_template
-from beatd.store.entries import Row
+from beatd.errors import EntryInvalid, OtherOwner
 
 PREVIEWED: Final = 3
 
@@ -45,55 +43,79 @@ PREVIEWED: Final = 3
 @click.option("--description")
 @click.option("--tag", "tags", multiple=True)
 @click.option("--enabled/--disabled", default=None)
+@click.option("--note", "why", help="Why, for the record of changes.")
+@click.option("--if-revision", metavar="REV", help="Refuse where it has another revision by now; '': where it exists.")
 @click.option("--yes", is_flag=True, help="Don't ask, not even on a terminal.")
-def set_entry(common: Common, name: str, schedule: dict[str, Any], *, yes: bool, **fields: Any) -> None:
+def set_entry(
+    common: Common,
+    name: str,
+    schedule: dict[str, Any],
+    *,
+    why: str | None,
+    if_revision: str | None,
+    yes: bool,
+    **fields: Any,
+) -> None:
     """Create the entry NAME, or change the given fields of it.
 
     \b
     beatd set cleanup --task app.tasks.cleanup --cron "*/10 * * * *"
     beatd set cleanup --tz Europe/Paris --grace 5m
 
-    Shows the next three slots before it writes, and asks on a terminal. Without a terminal it writes at once.
+    Shows the next three slots before it writes, and asks on a terminal. Without a terminal it writes at once. Refuses
+    (exit 5) where somebody else changed the definition meanwhile.
     """
     given = {**schedule, **_given(fields)}
     with open_client(common) as client:
-        before = client.find(name)
-        spec = _patched(before, given)
-        if before is None and "task" not in spec:
-            raise EntryInvalid(f"there is no entry {name!r} yet; a new one needs --task NAME and a schedule")
-        entry = entry_from_spec(name, spec)
-        compile_template(entry.task, entry.queue, entry.options, origin="").own(entry.name, entry.args, entry.kwargs)
-        now = client.now_ms()
-        if "at" in schedule:
-            _refuse_past(entry, now)
+        base = _look(common, client, name)
+        client.run(editing.check_revision(client.keys, base, if_revision))
+        entry = editing.changed(base, given)
         if schedule:
-            paused = before is not None and before.state_at(now) == "paused"
-            _preview(entry, now, "paused" if paused else "scheduled")
+            _preview(entry, base)
         if not yes and sys.stdin.isatty() and sys.stderr.isatty():
-            click.confirm(f"{'Create' if before is None else 'Change'} {name}?", default=True, abort=True, err=True)
-        old = None if before is None else entry_of(before)
-        left = runs_left(old, entry, client.runs_left(name))
-        expected = ABSENT if before is None else before.rev
-        client.put([put_item(entry, uuid.uuid4().hex, expected=expected, left=left)], who_edits("beatd set"))
-    click.echo(f"{name}: {'created' if before is None else 'changed'}", err=True)
+            what = "Create" if base.row is None else "Change"
+            click.confirm(f"{what} {name}?", default=True, abort=True, err=True)
+        state = client.run(editing.write(client.keys, base, given, fresh_nonce(), who_edits("beatd set", why)))
+    done = "created" if base.row is None else "unchanged" if state.revision == base.revision else "changed"
+    click.echo(f"{name}: {done}", err=True)
 
 
 @click.command()
 @click.argument("names", nargs=-1, required=True)
 @common_options
+@click.option("--note", "why", help="Why, for the record of changes.")
 @click.option("--yes", is_flag=True, help="Don't ask.")
-def rm(common: Common, names: tuple[str, ...], *, yes: bool) -> None:
+def rm(common: Common, names: tuple[str, ...], *, why: str | None, yes: bool) -> None:
     """Remove entries. Once this has returned, nothing of them is enqueued any more."""
     if not yes:
         if not sys.stdin.isatty():
             raise click.UsageError("rm asks before it removes; where nobody can answer, say --yes")
         click.confirm(f"Remove {', '.join(names)}?", abort=True, err=True)
+    unique = list(dict.fromkeys(names))
     with open_client(common) as client:
-        for name in names:
-            row = client.get(name)
-            _check_owner(row)
-        client.remove(list(dict.fromkeys(names)), who_edits("beatd rm"))
-    click.echo(f"removed {len(set(names))}", err=True)
+        try:
+            client.run(editing.remove_entries(client.keys, unique, None, who_edits("beatd rm", why)))
+        except OtherOwner as error:
+            raise _at_home(common, error) from error
+    click.echo(f"removed {len(unique)}", err=True)
+
+
+def _look(common: Common, client: Client, name: str) -> editing.Base:
+    """What is stored, where it may be edited from here."""
+    base = client.run(editing.look_at(client.keys, name))
+    try:
+        client.run(check_owner(client.keys, base.row))
+    except OtherOwner as error:
+        raise _at_home(common, error) from error
+    return base
+
+
+def _at_home(common: Common, error: OtherOwner) -> OtherOwner:
+    """The refusal with file and line, where the file is here."""
+    from beatd.config.load import place_of
+
+    place = place_of(error.name, common.files(), os.environ) if error.owner == "file" else None
+    return error if place is None else of_file(error.name, [place])
 
 
 def _given(fields: dict[str, Any]) -> dict[str, Any]:
@@ -109,48 +131,18 @@ def _given(fields: dict[str, Any]) -> dict[str, Any]:
     return given
 
 
-def _patched(before: Row | None, given: dict[str, Any]) -> dict[str, Any]:
-    if before is None:
-        return {"owner": "api", **given}
-    _check_owner(before)
-    spec = json.loads(before.definition)
-    kinds = [kind for kind in KINDS if kind in given]
-    if kinds:
-        # Another schedule: of the old one stays what its kind understands too.
-        kept = COMMON_KEYS | KINDS[kinds[0]].options
-        spec = {key: value for key, value in spec.items() if key not in SCHEDULE_KEYS or key in kept}
-    options = {**spec.get("options", {}), **given.get("options", {})}
-    return {**spec, **given, **({"options": options} if options else {})}
-
-
-def _refuse_past(entry: Entry, now: int) -> None:
-    slot = entry.schedule.rule.last_ms(now)
-    if slot is not None:
-        raise EntryInvalid(
-            f"at: {instant_text(slot)} is past: the clock of Redis shows {instant_text(now)}",
-            hint="an instant without an offset is wall time in the zone of --tz, UTC without one",
-        )
-
-
-def _preview(entry: Entry, now: int, state: str) -> None:
+def _preview(entry: Entry, base: editing.Base) -> None:
     """What is about to be written, on stderr: the schedule in words, its next slots, and what to think about."""
-    schedule = entry.schedule
+    schedule, now = entry.schedule, base.now
     click.echo(f"{entry.name}: {schedule.words()}, {schedule.timezone}", err=True)
     slots = list(coming_slots(schedule, now, None, PREVIEWED))
     if slots:
         click.echo(textwrap.indent(slot_table(schedule, slots, now, later=False), "  "), err=True)
     else:
         note(f"it will not run: {why_none(schedule, now, None)}")
+    state = "paused" if base.row is not None and base.row.state_at(now) == "paused" else "scheduled"
     for text in (*schedule.warnings, *Asked(schedule, entry.name, entry, state).notes()):
         note(text)
-
-
-def _check_owner(row: Row) -> None:
-    if row.file_hash is not None:
-        raise Refused(
-            f"{row.name!r} belongs to a file (schedules.yaml): its definition is changed there",
-            hint="edit the file: the daemon applies it within seconds",
-        )
 
 
 def _option(text: str) -> tuple[str, Any]:
