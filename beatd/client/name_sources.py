@@ -4,7 +4,6 @@ from collections.abc import Callable, Sequence
 from typing import Final, Protocol
 
 from beatd.client.steps import Steps, ask
-from beatd.store.scripts import Arg
 from beatd.store.spoilt import score
 
 SCANNED: Final = 1_000  # of a hash that is read whole: a millisecond of the server's time
@@ -43,25 +42,21 @@ class Ranked:
         return [text_of(name) for name, raw in found if self._below is None or (score(raw) or 0) < self._below]
 
     def _page(self, most: int) -> Steps[Sequence[bytes]]:
-        """The next names with their scores, behind the last one wherever that stands now."""
+        """The next names with their scores. Read again from the last one on: where that has another rank now, others
+        have moved, or it has itself, and it goes on from the first name with its score.
+        """
         if self._last is None:
-            return (yield from self._range(most))
-        name, last = self._last
-        place: list[list[Arg]] = [["ZRANK", self._key, name], ["ZSCORE", self._key, name]]
-        before: list[Arg] = ["ZCOUNT", self._key, "-inf", b"(" + last]
-        rank, now, first, flat = yield from ask(*place, before, self._words(most))
-        behind = rank + 1 if now == last else first  # of one that has moved: from the first with its score
-        if behind == self._rank:
-            return list(flat)
-        self._rank = behind
-        return (yield from self._range(most))
+            return (yield from self._range(0, most))
+        flat = yield from self._range(1, most)
+        if tuple(flat[:2]) == self._last:
+            return flat[2:]
+        [self._rank] = yield from ask(("ZCOUNT", self._key, "-inf", b"(" + self._last[1]))
+        return (yield from self._range(0, most))
 
-    def _range(self, most: int) -> Steps[Sequence[bytes]]:
-        [flat] = yield from ask(self._words(most))
+    def _range(self, before: int, most: int) -> Steps[Sequence[bytes]]:
+        start = max(0, self._rank - before)
+        [flat] = yield from ask(("ZRANGE", self._key, start, self._rank + most - 1, "WITHSCORES"))
         return list(flat)
-
-    def _words(self, most: int) -> list[Arg]:
-        return ["ZRANGE", self._key, self._rank, self._rank + most - 1, "WITHSCORES"]
 
 
 class Known:
