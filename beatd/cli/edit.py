@@ -8,11 +8,11 @@ from typing import Any, Final, get_args
 
 import click
 
-from beatd.cli.entries import open_client, who_edits
 from beatd.cli.main import Common, common_options
 from beatd.cli.schedule_options import Asked, schedule_options
 from beatd.cli.show import note
 from beatd.cli.slots import slot_table
+from beatd.cli.stored import open_client, who_edits
 from beatd.client import editing
 from beatd.client.blocking import Client
 from beatd.client.ownership import check_owner, of_file

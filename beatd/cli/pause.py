@@ -5,9 +5,9 @@ from collections.abc import Iterable, Sequence
 
 import click
 
-from beatd.cli.entries import open_client, who_edits
 from beatd.cli.main import Common, common_options
 from beatd.cli.show import instant
+from beatd.cli.stored import open_client, who_edits
 from beatd.client import entries
 from beatd.client.blocking import Client
 from beatd.client.verbs import fresh_nonce

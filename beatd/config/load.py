@@ -28,7 +28,6 @@ from beatd.core.zone import zone_named
 from beatd.errors import ScheduleInvalid
 from beatd.formats import find_formats
 
-DEFAULT_PLACES: Final = ("schedules.yaml", "/etc/beatd/schedules.yaml")
 MOST_FILES: Final = 1_000
 SECTIONS: Final[Mapping[str, tuple[Key, ...]]] = {"lease": LEASE, "log": LOG, "history": HISTORY}
 PLAIN_SETTINGS: Final = ("redis", "broker", "namespace", "http")
@@ -60,14 +59,6 @@ class Loaded:
     files: Sequence[ConfigFile]
     problems: Sequence[Problem]
     watched: Watched = field(default_factory=Watched)
-
-
-def find_files(given: Sequence[str], env: Mapping[str, str]) -> list[Path]:
-    """The files to read: those given, else BEATD_CONFIG, else the first default place that exists, else none."""
-    named = list(given) or ([env["BEATD_CONFIG"]] if env.get("BEATD_CONFIG") else [])
-    if named:
-        return [Path(name) for name in named]
-    return [Path(place) for place in DEFAULT_PLACES if Path(place).is_file()][:1]
 
 
 def load_files(

@@ -71,6 +71,14 @@ class FireReply:
     seq: int
 
 
+class Changes(NamedTuple):
+    """What rows of the change log tell: the last one's id, names that were edited, whether anything was requested."""
+
+    position: str
+    names: Sequence[str]
+    requested: bool
+
+
 @dataclass(frozen=True, slots=True)
 class Check:
     """How many moments lie in [0, bound], how many entries wait to be planned, the oldest moment, seq and TIME.
@@ -78,7 +86,7 @@ class Check:
     seq: None where there is no lease.
 
     astray: some names whose scores lie beyond all moments there can be. sizes: how many names each place holds.
-    backlog: how many entries were due and not fired.
+    backlog: how many entries were due and not fired. asked: whether there are open requests.
     """
 
     in_window: int
@@ -89,3 +97,4 @@ class Check:
     astray: Sequence[str] = ()
     sizes: Sizes = field(default_factory=Sizes)
     backlog: int = 0
+    asked: bool = False

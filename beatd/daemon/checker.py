@@ -43,6 +43,8 @@ class Checker:
                 session.suspect(*check.astray)
             if check.unplanned:
                 session.planner_wakes.set()
+            if check.asked:
+                session.asked.set()
 
     def _compare_window(self, check: Check, believed: tuple[int, int, bool]) -> None:
         session, window = self._s, self._s.window

@@ -19,7 +19,9 @@ from beatd.core.entry import (
     own_from_spec,
     spec_from_definition,
 )
-from beatd.core.fire import TaskIds
+from beatd.core.fire import TaskIds, Template
+from beatd.core.instant import instant_text
+from beatd.core.requests import Standing, Wanted, with_cause
 from beatd.core.schedules import SCHEDULE_KEYS, Schedule
 from beatd.core.timetable import UNREADABLE, PlanItem, Stored
 from beatd.core.window import Compiled, Shape
@@ -45,6 +47,25 @@ class _Ready(NamedTuple):
     schedule: Schedule
     shape: Shape
     size: int
+
+
+class Beside(NamedTuple):
+    """What a request's messages are made of, beside the timetable."""
+
+    schedule: Schedule
+    template: Template
+    own: str
+    ids: TaskIds
+
+    def dead_at(self, slot: int, now: int) -> str:
+        """Why the message of a slot is not worth sending any more; '' where it is."""
+        template = self.template
+        expires_on = template.expires_on
+        if template.expires_ms is not None:
+            expires_on = slot + template.expires_ms
+        if expires_on is None or now <= expires_on:
+            return ""
+        return f"expired: its message was worth sending until {instant_text(expires_on)} (options.expires)"
 
 
 class Definitions:
@@ -79,6 +100,29 @@ class Definitions:
             raise EntryInvalid(f"it can't be made ready: {type(error).__name__}: {error}") from error
         self._kept.put(stored.name, compiled)
         return compiled
+
+    def for_request(self, name: str, standing: Standing, wanted: Wanted) -> Beside:
+        """What a request's messages are made of. Raises EntryInvalid with the reason.
+
+        They carry their cause as a header. Of a past slot ``expires`` would end each message before it is sent: a
+        duration counts for slots on time, and does not count here.
+        """
+        if standing.definition is None:
+            raise EntryInvalid("there is no definition under this name", hint="write the entry again (beatd set)")
+        try:
+            entry = entry_from_stored(name, spec_from_definition(standing.definition))
+            options = with_cause(entry.options, wanted.kind)
+            template = self._compile_template(entry.task, entry.queue, options)
+            if wanted.kind == "backfill" and template.expires_ms is not None:
+                kept = {key: value for key, value in options.items() if key != "expires"}
+                template = self._compile_template(entry.task, entry.queue, kept)
+            args = entry.args if wanted.args is None else wanted.args
+            own = template.own(name, args, entry.kwargs if wanted.kwargs is None else wanted.kwargs)
+        except EntryInvalid:
+            raise
+        except Exception as error:  # as in compile
+            raise EntryInvalid(f"it can't be made ready: {type(error).__name__}: {error}") from error
+        return Beside(entry.schedule, template, own, self._ids)
 
     def _like_another(self, stored: Stored, definition: bytes) -> Compiled | None:
         """As another entry's, but for its own. None where there is no such other one, and where something is wrong:

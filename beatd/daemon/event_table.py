@@ -27,6 +27,12 @@ class Kind:
 
 _ERROR: Final = {"error": (TEXT, "what was found"), "hint": (TEXT, "what to do")}
 _ENTRY: Final = {"entry": (TEXT, "name of the entry")}
+_REQUEST: Final = {
+    **_ENTRY,
+    "cause": (TEXT, "`trigger` or `backfill`"),
+    "id": (TEXT, "of the request; of a trigger also its task id"),
+    "messages": (NUMBER, "how many were pushed for it, in all"),
+}
 _SERVICE: Final = {"service": (TEXT, "which part of the daemon met it: `leader`, `private server`; none: the elector")}
 _DEBUG, _INFO, _WARNING = logging.DEBUG, logging.INFO, logging.WARNING
 
@@ -125,6 +131,16 @@ EVENTS: Final[Mapping[str, Kind]] = {
         "skips of one second beyond the 50 that have a line; a line a reason",
         {"reason": (TEXT, "as of `entry_skipped`"), "entries": (NUMBER, "entries"), "count": (NUMBER, "slots")},
     ),
+    "request_served": Kind(
+        _INFO,
+        "a trigger or a backfill is on its queue, whole",
+        {**_REQUEST, "note": (TEXT, "what of its range the timetable fires by itself")},
+    ),
+    "request_refused": Kind(
+        _WARNING,
+        "a trigger or a backfill came to an end before that; the timetable goes on as it was",
+        {**_REQUEST, "error": _ERROR["error"]},
+    ),
     "entry_invalid": Kind(
         _WARNING,
         "an entry can't be used, or lay where none should, and was mended; the others go on",
@@ -175,7 +191,7 @@ EVENTS: Final[Mapping[str, Kind]] = {
         {
             "reason": (
                 TEXT,
-                "`rollback` (older data came back), `wipe` (Redis came back empty), `upkeep`, `change log`",
+                "`rollback` (older data came back), `wipe` (Redis came back empty), `upkeep`, `change log`, `requests`",
             ),
             **_ERROR,
             "lost": (NUMBER, "`wipe`: entries that are gone"),

@@ -14,6 +14,7 @@ from beatd.daemon.elector import Elector
 from beatd.daemon.files import FileEntries
 from beatd.daemon.planner import Planner
 from beatd.daemon.ports import ChangePort, Clock, EventSink, Stores
+from beatd.daemon.requests import Requests
 from beatd.daemon.session import Session
 from beatd.daemon.ticker import Ticker
 from beatd.daemon.together import run_together, wait_for_event
@@ -125,6 +126,8 @@ class Leader:
                 check = led(await timetable.check(-1, self._clock.now_ms()))
                 session.sizes = check.sizes
                 self._vitals.checked(check)
+                if check.asked:
+                    session.asked.set()
                 session.recovery = self._recover(session)
                 self._files_were_settled = False
                 try:
@@ -148,6 +151,7 @@ class Leader:
             _follow(changes, position, session),
             Checker(session, lambda check: self._checked(session, trouble, check)).run(),
             Upkeep(session, self._stores.open_upkeep, self._zone_data, self._vitals).run(),
+            Requests(session, self._stores.open_requests, self._new_tag).run(),
             self._files.keep_applied(session.term),
         )
 
@@ -194,12 +198,14 @@ async def _follow(changes: ChangePort, position: str, session: Session) -> None:
     told = ""
     while True:
         try:
-            position, names = await changes.wait(position, 1.0)
+            position, names, requested = await changes.wait(position, 1.0)
         except Refused as error:  # another kind of key in its place
             if error.message != told:
                 told = error.message
                 session.events.emit("backlog", reason="change log", error=error.message, hint=error.hint)
             await asyncio.sleep(1.0)
             continue
+        if requested:
+            session.asked.set()
         if names:
             session.suspect(*names)

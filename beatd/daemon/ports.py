@@ -6,8 +6,9 @@ from typing import Any, Protocol
 from beatd.core.census import LeftOut, Pausing
 from beatd.core.fire import FireItem, Template
 from beatd.core.registration import Applied
+from beatd.core.requests import Found, Serving, Standing, Tidying
 from beatd.core.term import Candidacy, Held, Term
-from beatd.core.timetable import Check, FireReply, PlanItem, PlanReply, Stored
+from beatd.core.timetable import Changes, Check, FireReply, PlanItem, PlanReply, Stored
 
 
 class Clock(Protocol):
@@ -101,8 +102,8 @@ class ChangePort(Protocol):
     async def position(self) -> str:
         """The id of the last row."""
 
-    async def wait(self, after: str, seconds: float) -> tuple[str, list[str]]:
-        """Names changed after a row, and the last row's id; empty after the given time."""
+    async def wait(self, after: str, seconds: float) -> Changes:
+        """What has changed after a row; nothing after the given time."""
 
     async def close(self) -> None:
         """Closes the connection."""
@@ -135,6 +136,15 @@ class UpkeepPort(Protocol):
     async def remove(self, names: Sequence[str], revs: Sequence[str]) -> bool:
         """Removes entries that are still at these revisions, all or none."""
 
+    async def requests(self, cursor: str) -> tuple[str, list[tuple[str, bytes]]]:
+        """One page of all requests that are kept, as stored; '0' begins and ends."""
+
+    async def listed(self, names: Sequence[str]) -> list[bytes | None]:
+        """The open requests of each entry, as stored."""
+
+    async def tidy(self, term: Term, found: Sequence[Tidying]) -> list[int]:
+        """As of RequestPort."""
+
     async def forget_instances(self, before: int) -> int:
         """Takes instances off the list that were last seen before an instant."""
 
@@ -146,6 +156,25 @@ class UpkeepPort(Protocol):
 
     async def note_zone_data(self, version: str) -> None:
         """Writes that version down."""
+
+    async def close(self) -> None:
+        """Closes the connection."""
+
+
+class RequestPort(Protocol):
+    """Requests, over one connection. Every call raises Unreachable without an answer."""
+
+    async def page(self, cursor: str) -> tuple[str, list[Found]]:
+        """Open requests of some entries, with what is stored of each, and the next cursor; '0' begins and ends."""
+
+    async def look(self, names: Sequence[str]) -> Mapping[str, Standing | None]:
+        """How some entries stand; None where there is no such entry. Those edited all the while are left out."""
+
+    async def serve(self, term: Term, serving: Serving) -> int:
+        """Pushes a part; its code. Raises LeaseLost."""
+
+    async def tidy(self, term: Term, found: Sequence[Tidying]) -> list[int]:
+        """Forgets, lists and takes off; a code each. Raises LeaseLost."""
 
     async def close(self) -> None:
         """Closes the connection."""
@@ -187,6 +216,9 @@ class Stores(Protocol):
 
     async def open_upkeep(self) -> UpkeepPort:
         """A connection for what has time."""
+
+    async def open_requests(self) -> RequestPort:
+        """A connection over which requests are served."""
 
     async def open_release(self) -> ReleasePort:
         """A connection that waits for a lease to be released."""

@@ -38,6 +38,7 @@ class Session:
     planner_wakes: asyncio.Event = field(default_factory=asyncio.Event)
     ticker_wakes: asyncio.Event = field(default_factory=asyncio.Event)
     walk_wanted: asyncio.Event = field(default_factory=asyncio.Event)  # the numbers of the places disagree
+    asked: asyncio.Event = field(default_factory=asyncio.Event)  # there may be open requests
     sizes: Sizes = field(default_factory=Sizes)  # as counted last
     trust_slots: bool = False  # the timetable was planned with newer zone data than ours
     recovery: Recovery | None = None  # the dataset was lost: where entries of files go on

@@ -9,6 +9,7 @@ from beatd.core.census import Tally
 from beatd.core.planning import moved_item, owed_moment
 from beatd.core.timetable import Code, PlanItem, Stored
 from beatd.daemon.ports import UpkeepPort
+from beatd.daemon.requests import tidy_page
 from beatd.daemon.session import Session
 from beatd.daemon.together import wait_for_event
 from beatd.daemon.vitals import Vitals
@@ -105,6 +106,8 @@ class Upkeep:
         await port.forget_instances(self._s.clock.now_ms() - KEEP_INSTANCES_MS)
         async for names in _pages(port, "gone"):
             await port.trim(self._s.term, names)
+        async for rows in _paced(port.requests, self._s.clock.monotonic):
+            await tidy_page(port, self._s.term, rows, self._s.clock.now_ms())
         await self._count(port, remove=True)
 
     async def _count_again(self, port: UpkeepPort) -> None:

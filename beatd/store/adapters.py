@@ -7,11 +7,13 @@ from typing import Any, Final
 from beatd.core.edit import PutItem
 from beatd.core.registration import Applied, Registry
 from beatd.core.term import Term
+from beatd.core.timetable import Changes
 from beatd.store.entries import MOST_ITEMS, applied_call, check_put, put_call, put_steps, remove_call
 from beatd.store.keys import Keys
 from beatd.store.lease import CHANNEL, RedisLease, applied_command, applied_of
 from beatd.store.link import Link
 from beatd.store.refusals import StoreSpoilt
+from beatd.store.requests import RedisRequests
 from beatd.store.spoilt import object_of, whole
 from beatd.store.spoilt_key import spoilt_stream
 from beatd.store.timetable import HistoryBounds, RedisTimetable
@@ -33,8 +35,8 @@ class RedisChanges:
         rows = (await self.link.request(("XREVRANGE", self.keys.key("log"), "+", "-", "COUNT", 1)))[0]
         return rows[0][0].decode() if rows else "0-0"
 
-    async def wait(self, after: str, seconds: float) -> tuple[str, list[str]]:
-        """Names in rows after `after`, and the last row's id; empty when none came within the time."""
+    async def wait(self, after: str, seconds: float) -> Changes:
+        """What rows after `after` tell; nothing when none came within the time."""
         milliseconds = max(1, int(seconds * 1000))
         words = ("XREAD", "COUNT", LOG_PAGE, "BLOCK", milliseconds, "STREAMS", self.keys.key("log"), after)
         try:
@@ -42,8 +44,9 @@ class RedisChanges:
         except StoreSpoilt as error:
             raise await spoilt_stream(self.link, self.keys, "log") or error from error
         rows = reply[0][1] if reply else []
-        names = [_field(fields, b"name") for _, fields in rows]
-        return (rows[-1][0].decode() if rows else after), [name for name in names if name]
+        told = [(_field(fields, b"op"), _field(fields, b"name")) for _, fields in rows]
+        names = [name for op, name in told if name and op != "request"]
+        return Changes(rows[-1][0].decode() if rows else after, names, any(op == "request" for op, _ in told))
 
     async def close(self) -> None:
         """Closes the connection."""
@@ -150,6 +153,7 @@ class RedisStores:
     keys: Keys
     who: str
     bounds: HistoryBounds = field(default_factory=HistoryBounds)
+    files_who: str = ""  # who brings entries of files, where that can be said in more words
     meet: Callable[[Link], Awaitable[None]] | None = None  # looks at the server before anything else is done with it
 
     async def open_lease(self, *, in_haste: bool = False) -> RedisLease:
@@ -171,6 +175,10 @@ class RedisStores:
         """The connection for what has time."""
         return RedisUpkeep(await self.open_link(), self.keys, self.who, self.bounds)
 
+    async def open_requests(self) -> RedisRequests:
+        """The connection over which requests are served."""
+        return RedisRequests(await self.open_link(), self.keys, self.bounds)
+
     async def open_changes(self) -> RedisChanges:
         """The connection that follows the change log."""
         return RedisChanges(await self.open_link(), self.keys)
@@ -187,7 +195,7 @@ class RedisStores:
 
     async def open_files(self, term: Term) -> RedisFileEntries:
         """The connection over which the leader of a term applies file entries."""
-        return RedisFileEntries(await self.open_link(), self.keys, self.who, term)
+        return RedisFileEntries(await self.open_link(), self.keys, self.files_who or self.who, term)
 
 
 def _field(fields: list[Any], name: bytes) -> str:

@@ -7,7 +7,7 @@ from beatd.store.blocking import BlockingLink
 
 # As in scripts/common.lua.
 TYPES: Final[Mapping[str, str]] = {
-    **dict.fromkeys(("lease", "def", "rev", "out", "hold", "gone", "last", "jit", "left", "req"), "hash"),
+    **dict.fromkeys(("lease", "def", "rev", "out", "hold", "gone", "last", "jit", "left", "req", "asked"), "hash"),
     **dict.fromkeys(("file", "inst", "meta"), "hash"),
     **dict.fromkeys(("due", "blocked"), "zset"),
     **dict.fromkeys(("hist", "skip", "log"), "stream"),

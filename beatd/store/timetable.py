@@ -11,12 +11,12 @@ from beatd.core.planning import SCORE_END
 from beatd.core.term import Term
 from beatd.core.timetable import UNREADABLE, Check, FireReply, PlanItem, PlanReply, Stored
 from beatd.errors import LeaseLost
+from beatd.store.bounds import SKIP_ROWS
 from beatd.store.keys import FORMAT, Keys
 from beatd.store.link import Link
 from beatd.store.scripts import Arg, Call, call
 from beatd.store.spoilt import held_to, score, whole
 
-SKIP_ROWS: Final = 50_000  # kept by those who don't know how large the rows are: any client that edits
 MOST_ASTRAY: Final = 100
 MOST_LOOKS: Final = 5
 
@@ -128,7 +128,7 @@ class RedisTimetable:
         """Numbers that the leader compares once a second with what it believes; ``now`` is the clock as it knows it."""
         due, blocked = self.keys.key("due"), self.keys.key("blocked")
         hashes = [("HLEN", self.keys.key(kind)) for kind in ("rev", "def", "out", "file", "hold")]
-        staged, backlog, negative, oldest, astray, seq, time, *counts = await self.link.request(
+        staged, backlog, negative, oldest, astray, seq, time, asked, *counts = await self.link.request(
             ("ZCOUNT", due, 0, bound),
             ("ZCOUNT", due, 0, now),
             ("ZCOUNT", due, "-inf", "(0"),
@@ -136,6 +136,7 @@ class RedisTimetable:
             ("ZRANGEBYSCORE", due, SCORE_END, "+inf", "LIMIT", 0, MOST_ASTRAY),
             ("HGET", self.keys.key("lease"), "seq"),
             ("TIME",),
+            ("TYPE", self.keys.key("asked")),  # which can't fail: another kind of key there must not stop the leader
             *hashes,
             ("ZCARD", due),
             ("ZCARD", blocked),
@@ -152,6 +153,7 @@ class RedisTimetable:
             [_text(name) for name in astray],
             sizes,
             backlog,
+            asked != b"none",
         )
 
     async def close(self) -> None:

@@ -9,24 +9,28 @@ from dataclasses import dataclass
 from typing import Final
 
 from beatd.core.census import LeftOut, Pausing, rows_within
+from beatd.core.requests import Tidying
 from beatd.core.term import Term
 from beatd.errors import AccessDenied
-from beatd.store.entries import remove_call
+from beatd.store.entries import remove_call, saying
 from beatd.store.keys import FORMAT, Keys
 from beatd.store.link import Command, Link
 from beatd.store.refusals import StoreSpoilt
+from beatd.store.requests import pairs_of, tidy_call
 from beatd.store.scripts import Arg, call
 from beatd.store.spoilt import held_to, instant, object_of, whole
-from beatd.store.spoilt_key import spoilt_stream
+from beatd.store.spoilt_key import spoilt_hash, spoilt_stream
 from beatd.store.timetable import HistoryBounds
 
 PAGE: Final = 500
+REQUEST_PAGE: Final = 100  # each is read as JSON
 SKIP_PAGE: Final = 100  # rows, each of up to 100 entries
 MOST_SKIP_PAGES: Final = 20
 NAME_SEPARATOR: Final = b"\x1f"  # US and RS of scripts/common.lua
 ROW_SEPARATOR: Final = b"\x1e"
 FILE_ENTRIES_MS: Final = 7 * 86_400_000  # a removed entry is remembered so long
 OTHERS_MS: Final = 3_600_000
+RAN_ONCE: Final = "it ran for the last time a week ago"
 
 
 @dataclass(frozen=True, slots=True)
@@ -122,8 +126,27 @@ class RedisUpkeep:
 
     async def remove(self, names: Sequence[str], revs: Sequence[str]) -> bool:
         """Removes entries that are still at these revisions; False when one is not, and then nothing is removed."""
-        codes, _ = await self.link.run(remove_call(self.keys, names, self.who, revs))
+        codes, _ = await self.link.run(remove_call(self.keys, names, saying(self.who, note=RAN_ONCE), revs))
         return b"2" not in codes
+
+    async def requests(self, cursor: str) -> tuple[str, list[tuple[str, bytes]]]:
+        """One page of all requests that are kept, as stored; '0' begins and ends."""
+        words: Command = ("HSCAN", self.keys.key("req"), cursor, "COUNT", REQUEST_PAGE)
+        try:
+            after, flat = (await self.link.request(words))[0]
+        except StoreSpoilt as error:
+            raise await spoilt_hash(self.link, self.keys, "req", "asked") or error from error
+        return after.decode(), pairs_of(flat)
+
+    async def listed(self, names: Sequence[str]) -> list[bytes | None]:
+        """The open requests of each entry, as stored."""
+        found: list[bytes | None] = (await self.link.request(("HMGET", self.keys.key("asked"), *names)))[0]
+        return found
+
+    async def tidy(self, term: Term, found: Sequence[Tidying]) -> list[int]:
+        """Forgets, lists and takes off requests; a code each. Raises LeaseLost."""
+        codes, _ = await self.link.run(tidy_call(self.keys, term, found))
+        return [int(code) for code in codes.decode()]
 
     async def forget_instances(self, before: int) -> int:
         """Takes instances off the list that were last seen before an instant (UTC ms), and what can't be read."""

@@ -6,6 +6,7 @@ Moments are small numbers, so that they have all passed, collide often, and can 
 from collections import defaultdict
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from itertools import accumulate
 from typing import Any
 
 import pytest
@@ -25,9 +26,10 @@ from beatd.core.fire import FireItem, Skip
 from beatd.core.term import Term
 from beatd.core.timetable import PlanItem
 from beatd.store.entries import Pause, pause_call, put_call, remove_call, reset_call, resume_call
+from beatd.store.requests import request_call, serve_call
 from beatd.store.scripts import Call, load_script
 from beatd.store.timetable import fire_call, plan_call
-from tests.support.store import REV, WHO, Store, put_item
+from tests.support.store import REV, WHO, Store, asking, put_item, serving
 
 NAMES = ("a", "b", "c", "d")
 QUEUES = ("celery", "other")
@@ -87,6 +89,7 @@ class Scripts(RuleBasedStateMachine):
         self.sent = 0  # messages of items with code 0
         self.taken = 0  # messages that left the queues
         self.slots: dict[str, list[int]] = defaultdict(list)
+        self.served: dict[str, list[int]] = defaultdict(list)  # by request
         self.former: list[Term] = []
 
     @initialize(spoilt=st.booleans())
@@ -141,6 +144,7 @@ class Scripts(RuleBasedStateMachine):
         until = None if ahead is None else self.store.now() + ahead
         wanted = Pause("me", "why", until)
         done = self.edit(pause_call(self.store.keys, chosen, f"n{self.fresh()}", WHO, wanted), chosen)
+        assert not done or self.store.hash("asked").keys().isdisjoint(chosen)
         if done and until is None:
             assert self.store.scores().keys().isdisjoint(chosen)
 
@@ -229,6 +233,49 @@ class Scripts(RuleBasedStateMachine):
             assert self.store.hash("lease") == lease
             if "4" not in codes:
                 assert self.store.everything() == before
+
+    @rule(chosen=names, backfill=st.booleans())
+    def ask(self, chosen: list[str], backfill: bool) -> None:
+        before, known = self.store.everything(), self.store.hash("rev")
+        wanted: dict[str, Any] = {"first": 1, "last": 40} if backfill else {}
+        made = [asking(f"{name}-{self.fresh()}", name, **wanted) for name in chosen]
+        codes = self.call_twice(request_call(self.store.keys, made, WHO))
+        assert [code == "2" for code in codes] == [name not in known for name in chosen]
+        if set(codes) != {"0"}:
+            assert self.store.everything() == before
+
+    @rule(pick=st.integers(0, 9), cursor_error=mostly_right, rev_error=mostly_right,
+          steps=st.lists(st.integers(0, 6), max_size=3), outcome=st.sampled_from(("open", "open", "done", "refused")),
+          queue=st.sampled_from(QUEUES))  # fmt: skip
+    def serve(self, pick: int, cursor_error: int, rev_error: int, steps: list[int], outcome: str, queue: str) -> None:
+        """A part of whatever was asked for, open or not, whoever's it is."""
+        requests = self.store.hash("req")
+        if not requests:
+            return
+        request_id = sorted(requests)[pick % len(requests)]
+        state, cursor = requests[request_id].split("|")[:2]
+        name = request_id.split("-")[0]
+        expected = max(0, int(cursor) + cursor_error)
+        slots = [expected + step for step in accumulate(steps)]
+        item = serving(
+            request_id, name, slots=slots, expected=expected, outcome=outcome, queue=queue if slots else "",
+            rev="n0.f0" if rev_error else self.store.hash("rev").get(name, "none"), cursor=max([expected, *slots]),
+        )  # fmt: skip
+        before, timetable = self.store.everything(), self.timetable()
+        code = self.call_twice(serve_call(self.store.keys, self.term, item, 1_000))
+        if code != "0":
+            assert self.store.everything() == before
+            return
+        assert state == "open"
+        assert self.timetable() == timetable
+        assert all(slot > int(cursor) for slot in slots)
+        self.served[request_id] += slots
+        self.sent += len(slots)
+
+    def timetable(self) -> list[Any]:
+        """What no request may touch."""
+        kinds = ("due", "out", "blocked", "hold", "last", "left", "rev", "def", "jit", "lease")
+        return [self.store.contents().get(self.store.key(kind)) for kind in kinds]
 
     def fire_item(self, claim: Fire) -> FireItem:
         """What a leader would send for the entry, but for the errors of the claim."""
@@ -332,8 +379,16 @@ class Scripts(RuleBasedStateMachine):
     def every_message_belongs_to_a_slot_with_code_0(self) -> None:
         waiting = sum(self.store.do("LLEN", key) for key in QUEUES if self.store.do("TYPE", key) == "list")
         assert self.taken + waiting == self.sent
-        assert self.sent == sum(map(len, self.slots.values()))
+        assert self.sent == sum(map(len, [*self.slots.values(), *self.served.values()]))
+        assert all(slots == sorted(set(slots)) for slots in self.served.values())
         assert self.sent == sum(len(slots) for _, slots in self.store.fires())
+
+    @invariant()
+    def open_requests_are_those_of_entries_that_name_them(self) -> None:
+        is_open = {key for key, value in self.store.hash("req").items() if value.startswith("open|")}
+        named = {name: value.split("\x1f") for name, value in self.store.hash("asked").items()}
+        assert sorted(request_id for ids in named.values() for request_id in ids) == sorted(is_open)
+        assert named.keys() <= self.store.hash("rev").keys()
 
 
 def test_whatever_is_called_the_invariants_hold(store: Store) -> None:
@@ -347,7 +402,7 @@ def test_what_must_work_without_memory_says_so_where_it_can(name: str) -> None:
     assert script.text(shebang=True) == f"#!lua flags=allow-oom\n{script.text(shebang=False)}"
 
 
-@pytest.mark.parametrize("name", ["put", "plan", "fire", "resume", "reset"])
+@pytest.mark.parametrize("name", ["put", "plan", "fire", "resume", "reset", "request", "serve"])
 def test_what_grows_never_ignores_the_memory_limit(name: str) -> None:
     script = load_script(name)
     assert script.text(shebang=True) == script.text(shebang=False)

@@ -17,7 +17,7 @@ pytestmark = pytest.mark.parametrize("store", ["plain", "flagged"], indirect=Tru
 
 HOUR = 3_600_000
 LOG_ROWS, SKIP_ROWS, NOTE, UNTIL, ITEMS, SECOND_NONCE = 2, 3, 5, 6, 7, 11
-KINDS = ("lease", "rev", "due", "out", "hold", "blocked", "last", "jit", "skip", "log")
+KINDS = ("lease", "rev", "due", "out", "hold", "blocked", "last", "jit", "skip", "log", "req", "asked")
 BY = {"who": "me@here", "note": "a deploy"}
 
 

@@ -17,7 +17,24 @@ from tests.support.store import NO_NUMBERS, REV, WHO, Store, fire_item, put_item
 
 HOUR = 3_600_000
 LOG_ROWS, SKIP_ROWS, ITEMS, REVISION, JITTER, LEFT, ENABLED = 2, 3, 4, 6, 9, 10, 11
-KINDS = ("lease", "def", "rev", "due", "out", "hold", "gone", "blocked", "last", "jit", "left", "skip", "log", "file")
+KINDS = (
+    "lease",
+    "def",
+    "rev",
+    "due",
+    "out",
+    "hold",
+    "gone",
+    "blocked",
+    "last",
+    "jit",
+    "left",
+    "skip",
+    "log",
+    "file",
+    "req",
+    "asked",
+)
 
 
 def put_at(store: Store, *items: PutItem) -> int:

@@ -11,6 +11,7 @@ import redis
 
 from beatd.client import entries
 from beatd.client.blocking import Client
+from beatd.client.change_log import changes
 from tests.support.scenes import StartDaemon, T, call_for_upkeep, now_ms, put, wait_until
 from tests.support.servers import RedisServer
 
@@ -54,6 +55,7 @@ def test_what_is_over_is_forgotten(
     call_for_upkeep(client)
     wait_until(lambda: store.find("ran once") is None)
     assert client.hkeys(f"{T}:gone") == [b"ran once"]
+    assert store.run(changes(store.keys, "ran once"))[-1].change.note == "it ran for the last time a week ago"
     assert store.find("runs no more") is not None  # it may be given more runs
     assert store.find("ended once, inside a pause") is not None  # its pause may be lifted before
     assert not client.hexists(f"{T}:inst", "dead:1")

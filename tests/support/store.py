@@ -13,11 +13,13 @@ import redis
 
 from beatd.core.edit import ANY, PutItem
 from beatd.core.fire import FireItem, Skip
+from beatd.core.requests import Part, Serving, Wanted
 from beatd.core.term import Candidacy, Term
 from beatd.core.timetable import PlanItem
 from beatd.store.entries import Pause, pause_call, put_call, remove_call, reset_call, resume_call
 from beatd.store.keys import FORMAT, Keys
 from beatd.store.lease import CHANNEL, acquire_call
+from beatd.store.requests import Asking, request_call, serve_call
 from beatd.store.scripts import Arg, Call, call
 from beatd.store.timetable import fire_call, plan_call
 from tests.support.servers import RedisServer
@@ -29,7 +31,8 @@ WHO: Final = '{"client":"test"}'
 # Not whole numbers of at most 15 digits, each in a way that some parser takes for one.
 NO_NUMBERS: Final = ("", "1e3", "0x10", "inf", "nan", "-1", "+1", " 1", "1 ", "1.0", "1\x00", "1234567890123456")
 
-# Every key of the database with its type, time to live, serialized bytes and content, in one round trip.
+# Every key of the database with its type, time to live, serialized bytes and content, in one round trip. A large hash
+# has no serialized bytes here: the order of its fields changes while it is being read.
 _READ_ALL: Final = """
 local read = {
   hash = {'HGETALL'}, zset = {'ZRANGE', 0, -1, 'WITHSCORES'}, list = {'LRANGE', 0, -1}, set = {'SMEMBERS'},
@@ -40,7 +43,8 @@ for _, key in ipairs(redis.call('KEYS', '*')) do
   local kind = redis.call('TYPE', key).ok
   local words = read[kind]
   local content = redis.call(words[1], key, unpack(words, 2))
-  all[#all + 1] = {key, kind, redis.call('PTTL', key), redis.call('DUMP', key), content}
+  local large = redis.call('OBJECT', 'ENCODING', key) == 'hashtable'
+  all[#all + 1] = {key, kind, redis.call('PTTL', key), large and '' or redis.call('DUMP', key), content}
 end
 return all
 """
@@ -130,6 +134,12 @@ class Store:
     def fire(self, term: Term, *items: FireItem) -> str:
         return str(self.run(fire_call(self.keys, term, items))[0])
 
+    def ask(self, *askings: Asking) -> str:
+        return str(self.run(request_call(self.keys, askings, WHO))[0])
+
+    def serve(self, term: Term, serving: Serving) -> int:
+        return int(self.run(serve_call(self.keys, term, serving, 1_000))[0])
+
     # What another client, or an earlier life, left behind
 
     def plant(self, name: str, score: float | str, *, kind: str = "due", rev: str = REV, **fields: Arg) -> None:
@@ -210,6 +220,21 @@ def skip_item(name: str = "a", expected: int = 1_000, next_moment: int | None = 
     skips = (Skip("missed", 1, expected, expected),)
     fields = {"slots": (), "plain": False, "messages": (), "task_id": "", "skips": skips, **changes}
     return fire_item(name, expected, next_moment, **fields)
+
+
+def asking(request_id: str = "q1", name: str = "a", *, cursor: int = 0, before: bytes = b"", **wanted: Any) -> Asking:
+    """A trigger; with ``first`` and ``last`` a backfill that begins at its cursor."""
+    what = Wanted("backfill" if "last" in wanted else "trigger", name, **wanted)
+    return Asking(request_id, what, cursor or what.begins_at, before)
+
+
+def serving(request_id: str = "q1", name: str = "a", *, slots: Sequence[int] = (1_000,), **changes: Any) -> Serving:
+    """A part with a message for each slot, after which the request is done."""
+    part = Part(tuple(slots), changes.pop("cursor", max(slots, default=0)), changes.pop("outcome", "done"))
+    part = part._replace(why=changes.pop("why", ""))
+    messages = [f"{name}@{slot}".encode() for slot in slots]
+    found = Serving(request_id, name, REV, 0, part, "backfill", "", QUEUE if messages else "", messages)
+    return found._replace(**changes)
 
 
 def renew_call(keys: Keys, term: Term) -> Call:

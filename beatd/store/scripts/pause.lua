@@ -1,8 +1,9 @@
--- keys: lease rev due out hold blocked last jit skip log
+-- keys: lease rev due out hold blocked last jit skip log req asked
 -- flags: allow-oom
--- uses: edit
+-- uses: edit requests
 -- Pauses entries, until they are resumed or up to an instant. After the reply nothing of them enters a queue before
--- that. All or nothing. Any reason there is to be out of the timetable stays; a pause takes the place of one before it.
+-- that; requests made before are withdrawn. All or nothing. Any reason there is to be out of the timetable stays; a
+-- pause takes the place of one before it.
 --
 -- ARGV  format, who (JSON text for the audit), rows kept in log, rows kept in skip, who pauses and a note (texts for
 --       people), until in ms ('' for ever; a slot at that instant fires), number of items n; then two columns of n
@@ -46,6 +47,7 @@ local function pause(name, rev, nonce)
   -- First, and by what takes away: servers refuse growth under memory pressure before a script's first write only.
   redis.call('ZREM', K_due, name)
   redis.call('ZREM', K_blocked, name)
+  withdraw(name, 'paused', now)
 
   local owed = score or score_of(out.owed) or -now
   if hold.since and running(hold, now) then

@@ -1,7 +1,8 @@
--- keys: lease def rev due out hold gone blocked last jit left skip log file
+-- keys: lease def rev due out hold gone blocked last jit left skip log file req asked
 -- flags: allow-oom
--- uses: edit removal
--- Removes entries. After the reply nothing of their old definitions enters a queue. All or nothing, as put.
+-- uses: edit requests removal
+-- Removes entries, and withdraws their requests. After the reply nothing of their old definitions enters a queue. All
+-- or nothing, as put.
 --
 -- ARGV  format, who (JSON text for the audit), rows kept in log and in skip, number of items n; then two columns of n values each:
 --         name, expected revision ('*' any); then, for entries of files, epoch and owner of the leader that does it.
@@ -19,6 +20,6 @@ if bad then return bad end
 local codes, revs, refused = judge_removals(NAME, EXPECTED, N)
 local now = now_ms()
 for i = 1, N do
-  if not refused and codes[i] == 0 then remove_entry(ARGV[NAME + i], revs[i], now, false, LOG_ROWS, LOG_ROWS) end
+  if not refused and codes[i] == 0 then remove_entry(ARGV[NAME + i], revs[i], now, '', LOG_ROWS, LOG_ROWS) end
 end
 return { table.concat(codes), ms(now) }

@@ -1,17 +1,17 @@
-"""`beatd ls`: entries as stored in Redis."""
+"""`beatd ls`: the entries as stored in Redis."""
 
 import itertools
-import socket
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 
-from beatd.cli.main import Common, common_options, output_option, print_json, redis_url
+from beatd.cli.main import Common, common_options, output_option, print_json
 from beatd.cli.show import HOW_TO_CREATE, distance, instant, note, table
-from beatd.client.blocking import Client
-from beatd.core.entry import Entry, entry_from_definition
-from beatd.errors import BeatdError
-from beatd.store.entries import Row, audit, user_name
+from beatd.cli.stored import entry_of, open_client, pause_of, why_invalid
+from beatd.store.entries import Row
+
+if TYPE_CHECKING:  # imported when needed
+    from beatd.core.entry import Entry
 
 
 @click.command()
@@ -44,25 +44,6 @@ def ls(common: Common, output: str, limit: int) -> None:
             note(f"{row.name} is invalid: {why}")
 
 
-def open_client(common: Common) -> Client:
-    """The store that the options, the files and the variables name."""
-    settings = common.settings(entries=False)
-    return Client(redis_url(settings), settings.namespace)
-
-
-def who_edits(client: str, note: str | None = None) -> str:
-    """Who makes an edit from this command line, and why, for the audit."""
-    return audit(client, user_name(), socket.gethostname(), note or "")
-
-
-def entry_of(row: Row) -> Entry | None:
-    """The entry of a row, None where its definition can't be read."""
-    try:
-        return entry_from_definition(row.name, row.definition)
-    except BeatdError:
-        return None
-
-
 def _left(row: Row, now: int) -> str | None:
     return None if row.moment is None or row.moment < 0 else distance(row.moment - now)
 
@@ -75,12 +56,6 @@ def _state_text(shown: dict[str, Any]) -> str:
     until = f" until {pause['until']}" if pause.get("until") else ""
     by = f" by {pause['who']}" if pause["who"] else ""
     return f"paused{until}{by}{': ' if pause['note'] else ''}{pause['note']}"
-
-
-def pause_of(row: Row, now: int) -> dict[str, Any] | None:
-    """Who paused it and why, with instants as text; None where it is not paused."""
-    found = row.pause_at(now)
-    return found and {key: value if isinstance(value, str) else instant(value) for key, value in found.items()}
 
 
 def _shown(row: Row, now: int) -> dict[str, Any]:
@@ -105,12 +80,6 @@ def _shown(row: Row, now: int) -> dict[str, Any]:
     }
 
 
-def why_invalid(row: Row) -> str | None:
-    """Why an entry is invalid, as the leader that found it said."""
-    invalid = row.out.get("invalid")
-    return str(invalid["why"]) if isinstance(invalid, dict) and "why" in invalid else None
-
-
-def _schedule_text(entry: Entry) -> str:
+def _schedule_text(entry: "Entry") -> str:
     spec = entry.schedule.to_spec()
     return f"{entry.schedule.kind}: {spec[entry.schedule.kind]}"
