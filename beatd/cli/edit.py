@@ -16,10 +16,10 @@ from beatd.cli.stored import open_client, who_edits
 from beatd.client import editing
 from beatd.client.blocking import Client
 from beatd.client.ownership import check_owner, of_file
-from beatd.client.verbs import fresh_nonce
 from beatd.core.entry import Entry, Guarantee
 from beatd.core.preview import coming_slots, why_none
 from beatd.errors import EntryInvalid, OtherOwner
+from beatd.store.entries import fresh_nonce
 
 PREVIEWED: Final = 3
 

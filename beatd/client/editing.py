@@ -192,7 +192,7 @@ def _conflict(keys: Keys, base: Base, found: Base) -> Steps[Conflict]:
     return _lost(found, culprit, _changes(None if base.row is None else base.row.definition, found))
 
 
-def _changes(before: str | bytes | None, found: Base) -> Sequence[FieldChange]:
+def _changes(before: bytes | None, found: Base) -> Sequence[FieldChange]:
     """What differs between a definition and the one that is there now, where both are known."""
     if before is None or found.row is None:
         return ()
@@ -212,7 +212,7 @@ def _lost(found: Base, culprit: Blame, changes: Sequence[tuple[str, Any, Any]]) 
     )
 
 
-def _fields(definition: str | bytes) -> dict[str, Any]:
+def _fields(definition: bytes) -> dict[str, Any]:
     try:
         found = json.loads(definition)
     except (ValueError, RecursionError):

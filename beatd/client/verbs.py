@@ -1,7 +1,6 @@
 """What both clients can do, as verbs: arguments as people give them, a fresh nonce for each edit, who makes it."""
 
 import socket
-import uuid
 from collections.abc import Mapping, Sequence
 from datetime import timedelta
 from typing import Any
@@ -11,7 +10,7 @@ from beatd.client.fields import Instant, plain_fields, until_ms
 from beatd.client.state import EntryState
 from beatd.client.steps import Steps
 from beatd.errors import EntryInvalid, Refused
-from beatd.store.entries import Pause, audit, user_name
+from beatd.store.entries import Pause, audit, fresh_nonce, user_name
 from beatd.store.keys import Keys
 
 
@@ -70,11 +69,6 @@ class Verbs:
             raise Refused(f"{name!r} has no max_runs: its runs are not counted", hint="set its max_runs first")
         yield from entries.reset(self.keys, {name: runs}, fresh_nonce(), self.author(note))
         return (yield from editing.look_at(self.keys, name)).state()
-
-
-def fresh_nonce() -> str:
-    """One that was never used before."""
-    return uuid.uuid4().hex
 
 
 def _text(name: str) -> str:
