@@ -6,16 +6,15 @@ import threading
 import time
 import uuid
 from collections import Counter
+from datetime import timedelta
 from typing import Any, Final
 
 import pytest
 import redis
 
-from beatd.client import entries
 from beatd.client.blocking import Client
 from beatd.core.fire import TaskIds
 from beatd.core.requests import Request, Wanted, read_request
-from beatd.store.entries import Pause
 from beatd.store.requests import Asking, check_request, request_call
 from tests.support.daemon import Fleet
 from tests.support.scenes import FAST, StartDaemon, T, now_ms, put, wait_until
@@ -143,10 +142,9 @@ def test_after_a_pause_or_a_removal_nothing_of_open_requests_is_pushed(
         triggers = [ask(store, Wanted("trigger", name)) for _ in range(10)]
         wait_until(lambda key=backfill: request_of(client, key).pushed > 200)  # type: ignore[misc]
         if end == "remove":
-            store.run(entries.remove(store.keys, [name], WHO))
+            store.remove(name)
         else:
-            until = None if end == "pause" else now_ms(client) + HOUR
-            store.run(entries.pause(store.keys, [name], uuid.uuid4().hex, WHO, Pause("me", "", until)))
+            store.pause(name, until=None if end == "pause" else timedelta(hours=1))
         client.lpush("celery", json.dumps({"headers": {"marker": name}}))
         found = request_of(client, backfill)
         assert (found.state, found.why) == ("withdrawn", {"remove": "removed"}.get(end, "paused"))
@@ -192,7 +190,7 @@ def test_requests_of_a_paused_entry_are_served_and_others_refused_with_a_reason(
     put(store, {"a": HOURLY, "dead": {**HOURLY, "options": {"expires": "2020-01-01T00:00:00Z"}}, "bad": HOURLY})
     daemon = start_daemon(server.url)
     daemon.wait_for("leader_acquired")
-    store.run(entries.pause(store.keys, ["a"], uuid.uuid4().hex, WHO, Pause("me")))
+    store.pause("a")
     assert ended(client, ask(store, Wanted("trigger", "a"))).state == "done"
     dead = ended(client, ask(store, Wanted("trigger", "dead")))
     assert (dead.state, dead.why.partition(":")[0]) == ("refused", "expired")

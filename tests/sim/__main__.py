@@ -22,7 +22,9 @@ def show(seed: int, lines: int) -> int:
         print(line)
     if world.error is not None:
         traceback.print_exception(world.error)
-    print(f"seed {seed}: {outcome.failure or 'ok'}; {outcome.fires} fires, codes {outcome.codes}")
+    print(
+        f"seed {seed}: {outcome.failure or 'ok'}; {outcome.fires} fires, {outcome.served} served, codes {outcome.codes}"
+    )
     return 1 if outcome.failure else 0
 
 

@@ -226,6 +226,7 @@ class Outcome:
     seed: int
     failure: str | None
     fires: int
+    served: int  # messages of requests
     codes: dict[str, int]
     met: Counter[str]  # edits that came between a leader's read and its plan
     digest: str  # of all events: equal when two runs were the same
@@ -260,7 +261,7 @@ class World:
         self.events: deque[tuple[float, str, str, object]] = deque(maxlen=4000)
         self._names = itertools.count(1)
         self._done: asyncio.Future[None] | None = None
-        self._waiting_since: dict[tuple[bytes, float], float] = {}
+        self._waiting_since: dict[tuple[bytes, Any], float] = {}
         self.files: EntrySet | None = None  # the newest
         self.all_files: dict[str, EntrySet] = {}
         if settings.file_entries:
@@ -277,7 +278,9 @@ class World:
         trace = [] if self.failure is None else [_line(*event) for event in self.events]
         digest = self._digest.hexdigest()
         ledger = self.ledger
-        return Outcome(self.scenario.seed, self.failure, ledger.fires, ledger.codes, ledger.met, digest, trace)
+        return Outcome(
+            self.scenario.seed, self.failure, ledger.fires, ledger.book.served, ledger.codes, ledger.met, digest, trace
+        )
 
     def now_ms(self) -> int:
         """The clock of Redis."""
@@ -379,6 +382,7 @@ class World:
             self.fail(f"I7: {owner!r} holds the lease; leaders: {terms}")
 
     def _nothing_waits(self) -> None:
+        """Entries move, and open requests too: each part of one changes what is stored of it."""
         now, time = self.now_ms(), self.loop.time()
         state = self.ledger.state()
         waiting = {
@@ -387,7 +391,9 @@ class World:
             if name in state["rev"]  # others are no entries: nobody can plan them
             if score < 0 or now - score > 500
         }
-        self._waiting_since = {key: self._waiting_since.get(key, time) for key in sorted(waiting)}
+        if not self.ledger.history.foreign_requests:
+            waiting |= {(raw, value) for raw, value in state["req"].items() if value.startswith(b"open|")}
+        self._waiting_since = {key: self._waiting_since.get(key, time) for key in sorted(waiting, key=repr)}
         for (name, score), since in self._waiting_since.items():
             if time - since > (FOREIGN_LATE_S if self.scenario.foreign else LATE_S):
                 self.fail(f"I14: {name!r} stands at {score} at {now}, calm for {time - self.calm_since:.1f} s")

@@ -5,6 +5,7 @@ from typing import Any, Final
 
 from tests.sim.history import Book, History, State, compiled, instant, last_fire, object_of, settled, whole
 from tests.sim.redis import Words
+from tests.sim.requests import Requests
 
 OTHER_REASONS: Final = ("disabled", "invalid", "finished")
 PLACES: Final = ("due", "blocked", "out", "hold", "rev", "def", "left", "jit", "last")
@@ -13,8 +14,10 @@ PLACES: Final = ("due", "blocked", "out", "hold", "rev", "def", "left", "jit", "
 class Edits:
     """Looks at accepted calls of all edits. ``time``: TIME of the call."""
 
-    def __init__(self, book: Book) -> None:
+    def __init__(self, book: Book, requests: Requests) -> None:
         self._book = book
+        self._requests = requests
+        self.ended: set[str] = set()  # entries whose requests the present call withdraws
 
     @property
     def _history(self) -> History:
@@ -59,6 +62,7 @@ class Edits:
         until = int(args[6]) if args[6] else None
         for raw in self._done("pause", args[8:], seen, now, reply, time, kept=("def", "left", "jit", "last")):
             name = raw.decode()
+            self._withdrawn(name, now, time)
             self._history.paused[name] = until
             self._history.last_edit[name] = "paused" if until is None else "held"
             if name in self._history.tainted:
@@ -231,11 +235,16 @@ class Edits:
         name = raw.decode()
         if any(raw in now[kind] for kind in ("due", "rev", "def", "out", "blocked", "jit", "left", "hold")):
             self._book.fail(f"{name} was removed and something of it stays")
+        self._withdrawn(name, now, time)
         since = settled(seen["due"].get(raw, seen["blocked"].get(raw)), whole(seen["jit"].get(raw)))
         if since is not None and name not in self._history.tainted:
             self._history.end_life(name, max(time, since))  # what it owed up to now is to stand in a row
         self._history.removed(name, time, from_file=raw in seen["file"])
         self._history.last_edit[name] = "removed"
+
+    def _withdrawn(self, name: str, now: State, time: int) -> None:
+        self.ended.add(name)
+        self._requests.withdrawn(name, now, time)
 
     # pause
 

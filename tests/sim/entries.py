@@ -18,6 +18,7 @@ class PlainTemplate:
     queue_key: str
     expires_ms: int | None
     size: int
+    cause: object = None
     expires_on: None = None
 
     def own(self, name: str, args: Sequence[Any], kwargs: Mapping[str, Any]) -> str:
@@ -27,13 +28,15 @@ class PlainTemplate:
         return self.size
 
     def render(self, own: str, task_id: str, slot_ms: int, delivery_tag: str) -> bytes:
-        return json.dumps({**json.loads(own), "slot": slot_ms, "id": task_id, "tag": delivery_tag}).encode()
+        content = {**json.loads(own), "slot": slot_ms, "id": task_id, "tag": delivery_tag}
+        return json.dumps({**content, "cause": self.cause}).encode()
 
 
 def plain_template(queue: str, options: Mapping[str, Any], size: int) -> PlainTemplate:
     """The template of all entries with this queue and these options."""
     expires = options.get("expires")
-    return PlainTemplate(queue, None if expires is None else int(expires * 1000), size)
+    cause = options.get("headers", {}).get("beatd_cause")
+    return PlainTemplate(queue, None if expires is None else int(expires * 1000), size, cause)
 
 
 def random_schedule(r: random.Random, now: int, *, slow: bool) -> dict[str, Any]:

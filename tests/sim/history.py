@@ -41,6 +41,8 @@ class History:
     last_edit: dict[str, str] = field(default_factory=dict)
     applied: tuple[str, int] = ("", 0)  # the files that were stored last in full, and when they were registered
     begun: tuple[bytes, bytes] | None = None  # whose difference was the first since then
+    requests: dict[str, Any] = field(default_factory=dict)  # id -> requests.Asked
+    foreign_requests: bool = False  # somebody changed what is stored of them past the scripts
 
     def copy(self) -> "History":
         lives = {name: list(of_name) for name, of_name in self.lives.items()}
@@ -56,6 +58,8 @@ class History:
             last_edit=dict(self.last_edit),
             applied=self.applied,
             begun=self.begun,
+            requests=dict(self.requests),
+            foreign_requests=self.foreign_requests,
         )
 
     def end_life(self, name: str, until: int) -> None:
@@ -110,6 +114,7 @@ class Book:
     fail: Fail
     history: History = field(default_factory=History)
     fires: int = 0
+    served: int = 0  # messages of requests
     codes: dict[str, int] = field(default_factory=dict)
     clock_went_back: bool = False
     furthest: dict[str, int] = field(default_factory=dict)  # entry -> the last slot it was ever moved to

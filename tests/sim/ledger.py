@@ -18,11 +18,28 @@ from tests.sim.lua import shared_lua
 from tests.sim.moves import Fires, Plans
 from tests.sim.redis import Data, Hash, Server, Stream, Words, ZSet, copied
 from tests.sim.replies import Failure, Reply
+from tests.sim.requests import Requests
 
-KINDS: Final = ("due", "rev", "out", "blocked", "lease", "jit", "last", "left", "def", "hold", "file", "meta")
+KINDS: Final = (
+    "due",
+    "rev",
+    "out",
+    "blocked",
+    "lease",
+    "jit",
+    "last",
+    "left",
+    "def",
+    "hold",
+    "file",
+    "meta",
+    "req",
+    "asked",
+    "gone",
+)
 SCRIPTS: Final = (
     *("acquire", "renew", "release", "put", "remove", "pause", "resume", "reset"),
-    *("plan", "fire", "applied", "repair", "trim"),
+    *("plan", "fire", "applied", "repair", "trim", "request", "serve", "tidy"),
 )
 
 
@@ -40,7 +57,9 @@ class Ledger:
 
     def __init__(self, server: Server, keys: Keys, source: random.Random, fail: Fail, sample: float = 0.05) -> None:
         self.book = Book(fail)
-        self._fires, self._plans, self._edits = Fires(self.book), Plans(self.book), Edits(self.book)
+        self._fires, self._plans = Fires(self.book), Plans(self.book)
+        self._requests = Requests(self.book, keys.namespace, self._rows)
+        self._edits = Edits(self.book, self._requests)
         self._server = server
         self._keys = keys
         self._random = source
@@ -129,8 +148,11 @@ class Ledger:
         script, state, time = seen.script, seen.state, self.now_ms()
         if script == "fire":
             self._fires.fire(state, now, args, reply, pushed)
-            for queue in {queue for queue, _ in pushed}:
-                self._server.data.pop(queue, None)  # a worker has taken them
+            self._take(pushed)
+        elif script in ("serve", "request", "tidy"):
+            if not self.history.foreign_requests:
+                getattr(self._requests, script)(state, now, args, reply, pushed if script == "serve" else time)
+            self._take(pushed)
         elif script == "plan":
             self._plans.plan(state, now, args, reply)
         elif script == "applied":
@@ -138,9 +160,17 @@ class Ledger:
         elif script == "repair":
             self._plans.repair(args, reply)
         elif script in ("put", "remove", "pause", "resume", "reset"):
+            self._edits.ended.clear()
             getattr(self._edits, script)(state, now, args, reply, time)
             if seen.whole is not None:
                 self._all_written_down()
+            if not self.history.foreign_requests:
+                self._requests.kept(script, state, now, self._edits.ended)
+
+    def _take(self, pushed: list[tuple[bytes, bytes]]) -> None:
+        """A worker has taken them."""
+        for queue in {queue for queue, _ in pushed}:
+            self._server.data.pop(queue, None)
 
     def _refused(self, seen: Before, now: Mapping[str, Any], reply: Failure) -> None:
         """I10."""
@@ -254,4 +284,8 @@ def _fence(script: str, args: Words) -> tuple[bytes, bytes] | None:
         if script == "put" and len(args) >= size:
             size += 3 * int(args[size - 1])
         return (args[-2], args[-1]) if len(args) == size + 2 else None
-    return (args[0], args[1]) if script in ("fire", "plan", "repair", "trim", "renew", "release", "applied") else None
+    return (
+        (args[0], args[1])
+        if script in ("fire", "plan", "repair", "trim", "renew", "release", "applied", "serve", "tidy")
+        else None
+    )

@@ -24,8 +24,9 @@ ODD_SCORES = ["0", "-0", "1.5", "-1.5", "inf", "-inf", "1e300", "-1e20", "900719
 ODD_TEXTS = ["", "x", "{}", "[]", '{"paused":{"at":"1"},"owed":"-5"}', '{"owed":1e999}', '{"a":[1,[],null]}',
              "{", "nan",
              '{"invalid":{"why":"x/y\\u00e9\\n"},"owed":"12"}', "12", "-12", "1|2|3|4", "5|6|id|",
+             "open|5|1|7||{}", "open|5|1|7|x|", "q1\x1fq2", "withdrawn|0|0|0|paused|{}",
              '{"until":"1700000001000","since":"1700000000000"}', '{"after":"1700000000000"}']  # fmt: skip
-HASHES = ["def", "rev", "out", "hold", "gone", "last", "jit", "left", "file", "meta"]
+HASHES = ["def", "rev", "out", "hold", "gone", "last", "jit", "left", "file", "meta", "req", "asked"]
 
 
 @pytest.fixture(autouse=True)
@@ -50,6 +51,7 @@ class Calls:
         """The words of some commands to be sent one after another."""
         r = self.random
         kinds = [self.put] * 5 + [self.plan] * 5 + [self.fire] * 8 + [self.remove] * 2 + [self.lease] * 3
+        kinds += [self.request] * 3 + [self.serve] * 4 + [self.tidy]
         kinds += [self.pause] * 3 + [self.resume] * 2 + [self.reset] + [self.applied]
         kinds += [self.raw] * 2 + [self.read] * 2 + [self.clock] * 4
         return [[_raw(word) for word in words] for words in r.choice(kinds)()]
@@ -146,7 +148,7 @@ class Calls:
             base = int(score) if score.isdigit() else self.now
             nexts.append(r.choice([str(base + 1000), str(base + 1000), "F", score, "1x"]))
             count = r.choice([0, 1, 1, 1, 2])
-            jitter = int(self.field("jit", name) or 0)
+            jitter = int(text) if (text := self.field("jit", name)).isdigit() else 0
             slots = ",".join(str(base - jitter + 10 * i) for i in range(count))
             slots = r.choice(["", slots]) if count == 1 else slots
             left = self.field("left", name)
@@ -164,30 +166,55 @@ class Calls:
         args = [*head, *names, *[self.rev(n) for n in names], *scores, *nexts, *ids, *terms, *messages]
         return [self.script("fire", args, QUEUES)]
 
+    def request(self) -> list[list[Any]]:
+        r, names = self.random, self.names()
+        ids = [self.request_id() for _ in names]
+        cursors = [r.choice([0, self.now - 9000, "x"] if r.random() < 0.1 else [0, self.now - 9000]) for _ in names]
+        before = [r.choice(["", "", self.field("req", key)]) for key in ids]
+        texts = [r.choice(["{}", '{"kind":"trigger","\u00e9":[]}', "x"] if r.random() < 0.1 else ["{}"]) for _ in names]
+        args = [FORMAT, "{}", 1000, len(names), *ids, *names, *cursors, *before, *texts]
+        return [self.script("request", args)]
+
+    def serve(self) -> list[list[Any]]:
+        r, key = self.random, self.request_id()
+        stands = [*self.field("req", key).split("|"), "", "", ""][1]
+        expected = int(stands) if stands.isdigit() else 0
+        named = [name for name in NAMES if key in self.field("asked", name).split("\x1f")]
+        name = r.choice([*named, *named, *named, *NAMES[:1]])
+        slots = [expected + r.choice([1, 1000, self.now]) * (i + 1) for i in range(r.choice([0, 1, 1, 2]))]
+        outcome, cause = r.choice(["open", "done", "done", "refused", "x"]), r.choice(["trigger", "backfill"])
+        args = [*self.holder(), FORMAT, 1000, key, name, self.rev(name), expected, max([expected, *slots]), outcome]
+        args += [r.choice(["", "why \u00e9"]), cause, "t", ",".join(map(str, slots)), *[f"m{slot}" for slot in slots]]
+        return [self.script("serve", args, [r.choice(QUEUES)] if slots else [])]
+
+    def tidy(self) -> list[list[Any]]:
+        key, name = self.request_id(), self.random.choice(NAMES)
+        value, what = self.random.choice([self.field("req", key)] * 3 + ["", "x"]), self.random.choice("FLOx")
+        return [self.script("tidy", [*self.holder(), FORMAT, 1, key, name, value, what])]
+
+    def request_id(self) -> str:
+        """One of few, so that they are met again."""
+        return f"q{self.random.randrange(12)}"
+
     def lease(self) -> list[list[Any]]:
         r = self.random
         owner = r.choice(["o1", "o2", ""])
-        acquire = [
-            owner,
-            r.choice([3000, 6000, 10]),
-            self.lease_field("rn"),
-            r.choice(["0", "1"]),
-            FORMAT,
-            "h:1",
-            "inc",
-            1,
-        ]
         return [
             r.choice(
                 [
-                    self.script("acquire", acquire),
-                    self.script("acquire", acquire),
+                    self.acquire(owner),
+                    self.acquire(owner),
                     self.script("renew", [*self.holder(), FORMAT]),
                     self.script("release", [*self.holder(), FORMAT, KEYS.key("ctl")]),
                     self.script("renew", ["1", "nobody", r.choice([FORMAT, 2])]),
                 ]
             )
         ]
+
+    def acquire(self, owner: str) -> list[Any]:
+        r, seen = self.random, self.lease_field("rn")
+        ttl, still = r.choice([3000, 6000, 6000, 10]), r.choice(["0", "1"])
+        return self.script("acquire", [owner, ttl, seen, still, FORMAT, "h:1", "inc", 1, ""])
 
     def raw(self) -> list[list[Any]]:
         r, name = self.random, self.random.choice(NAMES)
@@ -329,7 +356,9 @@ def test_random_commands_and_scripts_mean_the_same_as_on_a_real_server(seed: int
     calls = Calls(server, seed)
     sent: list[list[bytes]] = []
     here: list[Any] = []
-    for words in [*[[_raw(w) for w in c] for c in calls.clock()], *[w for _ in range(120) for w in calls.next()]]:
+    first = [[_raw(word) for word in words] for words in [*calls.clock(), calls.acquire("o1")]]
+    # One after another: each call is made by what the ones before it have left.
+    for words in itertools.chain(first, (words for _ in range(120) for words in calls.next())):
         sent.append(words)
         here.append(_shown(server.execute(words)))
     client = open_client(RedisAddress(clean_redis.url, 10.0))

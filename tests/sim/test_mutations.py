@@ -158,6 +158,43 @@ NO_CHANGE = "local _ = (function() end)"
 KEEPS = "out.finished = score_of(hold.since) or now, out.finished"
 
 QUICK = [
+    Mutation("a pause withdraws requests", lua("pause", "withdraw(name, 'paused', now)", "")),
+    Mutation("a removal withdraws requests", lua("remove", "withdraw(name, 'removed', at)", "")),
+    Mutation("only an open request is served", lua("serve", "request.state ~= 'open' or", ""), _faulty),
+    Mutation(
+        "a request is served from its cursor on", lua("serve", "or tonumber(request.cursor) ~= EXPECTED", ""), _faulty
+    ),
+    Mutation(
+        "a request is served for its entry",
+        lua("serve", "if not is_listed(redis.call('HGET', K_asked, NAME), ID) then return 1 end", ""),
+        _faulty,
+    ),
+    Mutation(
+        "a request is served by the definition that stands",
+        lua("serve", "if (redis.call('HGET', K_rev, NAME) or '') ~= REV then return 2 end", ""),
+    ),
+    Mutation(
+        "a backfill stops before what the timetable owes",
+        lua("serve", "if M > 0 and CAUSE == 'backfill' and last > (settled_to() or -1) then return 3 end", ""),
+        _faulty,
+    ),
+    Mutation(
+        "what a pause passes over is owed to whoever lifts it",
+        lua("serve", "if hold.since and", "if false and"),
+        _faulty,
+    ),
+    Mutation("serve compares epoch and owner", lua("serve", FENCE, "if false then"), _faulty),
+    Mutation(
+        "an ended request is asked for anew by whoever saw it only",
+        lua("request", "local r = stored[i] == ARGV[BEFORE + i] and read_request", "local r = read_request"),
+    ),
+    Mutation(
+        "a leader looks for requests once a second, and when it begins",
+        several(
+            python(Checker, "run", "if check.asked:", "if False:"),
+            python(LEADER.Leader, "_session", "if check.asked:", "if False:"),
+        ),
+    ),
     Mutation(
         "a disabled entry stays out of the timetable",
         lua("put", "if out.paused or out.disabled then", "if out.paused then"),

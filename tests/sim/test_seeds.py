@@ -14,6 +14,7 @@ def test_nothing_is_lost_doubled_early_or_stuck_in_the_first_seeds() -> None:
     failed = [outcome for outcome in outcomes if outcome.failure is not None]
     assert not failed, "\n".join(map(_told, failed))
     assert sum(outcome.fires for outcome in outcomes) > 50 * SEEDS
+    assert sum(outcome.served for outcome in outcomes) > 10 * SEEDS
     met = {edit for outcome in outcomes for edit in outcome.met}
     assert met >= {"edited", "re-created", "paused", "held", "resumed", "reset"}, "between a read and its plan"
 

@@ -1,6 +1,7 @@
 """Who edits, and what goes wrong: each a task of its own, all from the world's one source of randomness."""
 
 import asyncio
+import json
 import random
 from collections.abc import Coroutine, Sequence
 from dataclasses import replace
@@ -10,19 +11,32 @@ from beatd.core.batch import make_item
 from beatd.core.edit import ANY, KEEP, PutItem, put_item
 from beatd.core.entry import Entry
 from beatd.core.fire import TaskIds
+from beatd.core.requests import Part, Serving, Wanted, read_request
 from beatd.core.term import Term
 from beatd.core.timetable import PlanItem
 from beatd.core.window import Compiled, Shape, Staged
 from beatd.errors import Unreachable
 from beatd.store.entries import Pause, pause_call, put_call, remove_call, reset_call, resume_call
 from beatd.store.link import Link
+from beatd.store.requests import Asking, request_call, serve_call
 from beatd.store.scripts import Call
 from beatd.store.timetable import fire_call, plan_call
 from tests.sim.cluster import KEYS, World
 from tests.sim.entries import plain_template, random_entry, renamed, with_payload
 from tests.sim.history import History, compiled
+from tests.sim.requests import settled_by
 
 ODD_SCORES: Final = [b"0", b"-0", b"1.5", b"-1.5", b"inf", b"-inf", b"1e300", b"-1e20", b"-3", b"9007199254740993"]
+ODD_REQUESTS: Final = [
+    *(
+        b"c1",
+        b"c1\x1fc2\x1f\xff",
+        b"open|0|0|0||{}",
+        b"open|0|0|0||x",
+        b"open|5|5|5||" + b'{"kind":"trigger","name":"e1"}',
+    ),
+    b'open|0|0|0||{"kind":"backfill","name":"e0","from":"2020-01-01T00:00Z","to":"2030-01-01T00:00Z","max":5}',
+]
 GARBAGE: Final = [
     *(b"", b"x", b"{}", b"[]", b"\xff\xfe", b"nan", b"-5", b"1e400", b"99999999999999999", b'{"every":"9d"}'),
     *(b'{"task": "\\ud800"}', b'{"task":1}', b'{"task":"t","every":"1s","\\ud83d":1}', b'{"owed":1e999}'),
@@ -50,6 +64,7 @@ class Client:
         self._entries: dict[str, Entry] = {}
         self._link: Link | None = None
         self._nonce = 0
+        self._askings: list[Asking] = []
 
     async def edit(self) -> None:
         """Creates all entries, then edits until the world comes to rest."""
@@ -62,7 +77,41 @@ class Client:
         end = world.scenario.seconds - 3.0
         while world.loop.time() < end:
             await asyncio.sleep(r.expovariate(1 / world.scenario.edit_every))
-            await self._edit_one(r.choice(self._names))
+            name = r.choice(self._names)
+            if r.random() < 0.4:
+                await self._ask(r.choice([name, name, *self._stored()]))
+            await self._edit_one(name)
+
+    async def _ask(self, name: str) -> None:
+        """For a run now, or for past slots: now and then for those of a request that ended too early."""
+        r, now = self._random, self._world.now_ms()
+        if r.random() < 0.4:
+            args = (f"trigger-{now}",) if r.random() < 0.3 else None
+            asking = Asking(self._fresh(), Wanted("trigger", name, args=args), 0)
+        else:
+            first = now - r.choice([1_000, 5_000, 20_000])
+            last = r.choice([now, now - 900, now + 2_000])
+            rate = r.choice([None, None, 5.0, 50.0])
+            wanted = Wanted("backfill", name, first=first, last=last, rate=rate, most=r.choice([3, 1_000]))
+            asking = Asking(self._fresh(), wanted, wanted.begins_at)
+        again = self._ended_early(name)
+        if again is not None and r.random() < 0.5:
+            asking = again
+        elif self._askings and r.random() < 0.15:
+            asking = r.choice(self._askings)  # somebody repeats a call of long ago
+        self._askings = [*self._askings[-5:], asking]
+        await self._run(request_call(KEYS, [asking], "{}"))
+        await asyncio.sleep(r.choice([0.0, 0.01, 0.05, 0.3]))
+
+    def _ended_early(self, name: str) -> Asking | None:
+        state = self._world.ledger.state()["req"]
+        for raw, value in sorted(state.items()):
+            request = read_request(raw.decode(errors="replace"), value)
+            if request is not None and request.state in ("withdrawn", "refused") and request.wanted is not None:
+                wanted = request.wanted
+                if wanted.kind == "backfill" and wanted.name == name:
+                    return Asking(request.id, replace(wanted, most=1_000), request.cursor, value)
+        return None
 
     async def _edit_one(self, name: str) -> None:
         r, before = self._random, self._entries.get(name)
@@ -342,6 +391,7 @@ async def meddle(world: World) -> None:
     while not world.settling:
         await asyncio.sleep(r.expovariate(1 / 2.0))
         name = f"e{r.randrange(world.scenario.entries)}".encode()
+        requests = [KEYS.key("req").encode(), KEYS.key("asked").encode()]
         kind = r.choice(["def", "out", "hold", "gone", "last", "jit", "left", "file"])
         command = r.choice(
             [
@@ -353,11 +403,15 @@ async def meddle(world: World) -> None:
                 [b"DEL", KEYS.key(kind).encode()],
                 [b"ZREM", KEYS.key("due").encode(), name],
                 [b"HSET", KEYS.key("rev").encode(), b"\xffname", b"n.f"],
+                [b"HSET", r.choice(requests), r.choice([name, b"c9"]), r.choice([*GARBAGE, *ODD_REQUESTS])],
+                [b"DEL", r.choice(requests)],
             ]
         )
         world.ledger.history.tainted.update(f"e{n}" for n in range(world.scenario.entries))
         world.ledger.history.tainted.update(["stranger", b"\xffname".decode(errors="replace")])
         world.ledger.history.tainted.update(world.file_names)
+        if command[1] in requests:
+            world.ledger.history.foreign_requests = True
         world.note("foreign", "does", command)
         world.server.execute(command)
 
@@ -373,7 +427,7 @@ class Impostor:
         """A wrong call now and then. Its fires renew the lease, so it has to stop before a leader may be missed."""
         while not self._world.settling:
             await asyncio.sleep(self._random.expovariate(1 / 0.5))
-            call = self._call()
+            call = self._call() if self._random.random() < 0.7 else self._serve_wrongly()
             if call is not None:
                 text, words = call.script.plain.encode(), call.command(sha=False, shebang=False)
                 raw = [w if isinstance(w, bytes) else str(w).encode() for w in words]
@@ -398,6 +452,43 @@ class Impostor:
         if score < 0:
             return self._plan_backwards(state, term, raw, rev, score)
         return self._fire_wrongly(state, term, entry, rev, jitter, int(score))
+
+    def _serve_wrongly(self) -> Call | None:
+        """A backfill, ended or not, for any entry, from about its cursor on: its next slot, or one still owed."""
+        world, r = self._world, self._random
+        state = world.ledger.state()
+        lease, requests = state["lease"], sorted(state["req"])
+        if not lease.get(b"owner") or not requests or world.ledger.history.foreign_requests:
+            return None
+        raw_id = r.choice(requests)
+        request = read_request(raw_id.decode(errors="replace"), state["req"][raw_id])
+        if request is None or request.wanted is None or request.wanted.kind == "trigger":
+            return None
+        names = [n for n in sorted(state["rev"]) if n.isascii()] or [request.wanted.name.encode()]
+        name = request.wanted.name.encode() if r.random() < 0.7 else r.choice(names)
+        entry = compiled(name.decode(), state["def"].get(name))
+        if entry is None:
+            return None
+        wanted, expected = request.wanted, max(0, request.cursor + r.choice([0, 0, 0, -1000, 1]))
+        owed = r.random() < 0.5
+        free = settled_by(name.decode(), state, world.now_ms())
+        slot = entry.schedule.next_ms(max(expected, free if owed else 0))
+        rev = state["rev"].get(name, b"n.f").decode() if r.random() < 0.7 else "n.f"
+        owner = lease[b"owner"].decode() if r.random() < 0.8 else "another"
+        term = Term(int(lease[b"epoch"]), owner, 0, 0, 0, "")
+        if slot is None or (not owed and not wanted.first <= slot <= wanted.last):
+            return None
+        own = plain_template(entry.queue, {}, 400).own(entry.name, entry.args, {})
+        message = {
+            **json.loads(own),
+            "slot": slot,
+            "id": TaskIds(KEYS.namespace).of(entry.name, slot),
+            "cause": "backfill",
+        }
+        part = Part((slot,), slot, "open")
+        serving = Serving(request.id, name.decode(), rev, expected, part, "backfill", "", entry.queue,
+                          [json.dumps(message).encode()])  # fmt: skip
+        return serve_call(KEYS, term, serving, 1_000)
 
     def _plan_backwards(self, state: Any, term: Term, raw: bytes, rev: str, score: float) -> Call | None:
         last = (state["last"].get(raw) or b"").split(b"|")[0]
