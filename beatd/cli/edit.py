@@ -75,7 +75,7 @@ def set_entry(
         if not yes and sys.stdin.isatty() and sys.stderr.isatty():
             what = "Create" if base.row is None else "Change"
             click.confirm(f"{what} {name}?", default=True, abort=True, err=True)
-        state = client.run(editing.write(client.keys, base, given, fresh_nonce(), who_edits("beatd set", why)))
+        state = client.run(editing.write(client.keys, base, given, fresh_nonce, who_edits("beatd set", why)))
     done = "created" if base.row is None else "unchanged" if state.revision == base.revision else "changed"
     click.echo(f"{name}: {done}", err=True)
 

@@ -121,4 +121,4 @@ class AsyncClient:
         return await drive_async(steps, self._answer)
 
     async def _answer(self, question: Ask) -> list[Any]:
-        return await self.link.exchange(question.commands, tolerant=question.tolerant)
+        return await self.link.exchange(question.commands, tolerant=question.tolerant, again=question.again)

@@ -121,7 +121,7 @@ class Client:
         return drive(steps, self._answer)
 
     def _answer(self, question: Ask) -> list[Any]:
-        return self.link.exchange(question.commands, tolerant=question.tolerant)
+        return self.link.exchange(question.commands, tolerant=question.tolerant, again=question.again)
 
     def now_ms(self) -> int:
         """The clock of Redis, UTC ms."""
