@@ -3,14 +3,20 @@
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from beatd.client.aio import AsyncClient as AsyncClient
     from beatd.client.blocking import Client as Client
+    from beatd.client.signatures import entry_for as entry_for
+    from beatd.client.state import EntryState as EntryState
     from beatd.core.schedules import Schedule as Schedule
     from beatd.core.schedules import parse_schedule as parse_schedule
 
 __version__ = "0.1.0"
 
 _PUBLIC = {
+    "AsyncClient": "beatd.client.aio",
     "Client": "beatd.client.blocking",
+    "entry_for": "beatd.client.signatures",
+    "EntryState": "beatd.client.state",
     "Schedule": "beatd.core.schedules",
     "parse_schedule": "beatd.core.schedules",
 }

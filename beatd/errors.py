@@ -4,7 +4,8 @@ Every error carries a message that says what was found and what is accepted, an 
 exit code the command line ends with.
 """
 
-from typing import ClassVar
+from collections.abc import Sequence
+from typing import Any, ClassVar
 
 
 class BeatdError(Exception):
@@ -62,6 +63,41 @@ class Refused(BeatdError):
 
     exit_code = 5
     code = "refused"
+
+
+class Conflict(Refused):
+    """Somebody changed an entry after the revision that an edit was based on. Look at it again, and repeat the edit.
+
+    name: the entry. revision: the one it has now, '' where it was removed. changes: (field, before, now) of each field
+    that differs, where that is known.
+    """
+
+    code = "conflict"
+
+    def __init__(
+        self,
+        message: str,
+        *,
+        name: str,
+        revision: str = "",
+        changes: Sequence[tuple[str, Any, Any]] = (),
+        hint: str | None = None,
+    ) -> None:
+        super().__init__(message, hint=hint)
+        self.name = name
+        self.revision = revision
+        self.changes = tuple(changes)
+
+
+class OtherOwner(Refused):
+    """The definition belongs to somebody else: a file, or what was applied under a label. Change it there."""
+
+    code = "owner"
+
+    def __init__(self, message: str, *, name: str, owner: str, hint: str | None = None) -> None:
+        super().__init__(message, hint=hint)
+        self.name = name
+        self.owner = owner
 
 
 class Unreachable(BeatdError):

@@ -11,6 +11,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, Final
 
+from beatd.client import entries
 from beatd.client.blocking import Client
 from beatd.core.edit import put_item
 from beatd.core.entry import entry_from_spec
@@ -48,7 +49,8 @@ def put(client: Client, names: Sequence[str], spec: Mapping[str, Any]) -> None:
     """Stores entries. Arguments and revisions are each entry's own, as in life: nothing of them can be shared."""
     for start in range(0, len(names), PAGE):
         page = enumerate(names[start : start + PAGE], start)
-        client.put([put_item(entry_from_spec(name, {**spec, "args": [i]}), uuid.uuid4().hex) for i, name in page], WHO)
+        items = [put_item(entry_from_spec(name, {**spec, "args": [i]}), uuid.uuid4().hex) for i, name in page]
+        client.run(entries.put(client.keys, items, WHO))
 
 
 def wait_planned(server: RedisServer) -> None:

@@ -3,11 +3,11 @@
 How a block is treated follows from its language and from the HTML comment right above it:
 
 * ``yaml`` is a whole schedules.yaml, without problems or warnings; ``<!-- warns W022 -->`` names those it has, and
-  ``<!-- file: NAME -->`` keeps it for the console blocks below it.
-* ``console`` is typed and compared, ``$ beatd ...`` by ``$ beatd ...``: what comes on stdout, then what on stderr;
-  ``...`` stands for anything. ``<!-- redis -->`` gives it an empty server, which the blocks below share.
+  ``<!-- file: NAME -->`` keeps it, or a block of any other language, for the console blocks below it.
+* ``console`` is typed and compared, ``$ COMMAND`` by ``$ COMMAND``: what comes on stdout, then what on stderr; ``...``
+  stands for anything. ``<!-- redis -->`` gives it an empty server, which the blocks below share.
 * ``sh`` is read: every ``beatd`` command with its flags, every ``make`` target; other programs only if they are known.
-* ``python`` is executed, ``json`` is read, ``text`` and ``mermaid`` are left alone.
+* ``python`` is executed, ``json`` is read, ``text`` and ``mermaid`` are left alone; ``js`` has a test of its own.
 * ``<!-- not checked: why -->`` is the way out for what is none of ours.
 """
 
@@ -17,6 +17,8 @@ import json
 import os
 import re
 import shlex
+import shutil
+import subprocess
 import sys
 from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
@@ -29,12 +31,13 @@ import yaml
 from beatd.cli.main import COMMANDS, cli, main
 from beatd.config.settings import check_settings
 from tests.support.pages import ROOT, Block, anchors_of, blocks_of, code_of, links_of, name_of, pages
-from tests.support.servers import RedisServer
+from tests.support.servers import RedisServer, require
 
 EXAMPLE = ROOT / "examples" / "celery_app"
 PAGES = pages()
 BLOCKS = [block for page in PAGES for block in blocks_of(page)]
 NOT_CHECKED = "not checked: "
+A_FILE = "file: "
 # What a line of a shell block may begin with besides beatd and make.
 OTHER_PROGRAMS = {"python3", ".", "celery", "export", "kill", "pip", "redis-cli", "sudo", "systemctl", "docker", "curl"}
 
@@ -80,6 +83,7 @@ def checked(*languages: str) -> list[Any]:
         pytest.param(block, id=block.place)
         for block in BLOCKS
         if block.language in languages and not block.mark.startswith(NOT_CHECKED)
+        if block.language == "yaml" or not block.mark.startswith(A_FILE)
     ]
 
 
@@ -156,9 +160,11 @@ def flags_of(name: str) -> set[str]:
 def test_what_a_page_shows_is_what_the_commands_print(
     page: Path, terminal: "Terminal", request: pytest.FixtureRequest
 ) -> None:
+    if any("redis-cli" in block.text for block in blocks_of(page) if block.language == "sh"):
+        require(shutil.which("redis-cli"), "redis-cli")
     for block in blocks_of(page):
-        if block.mark.startswith("file: "):
-            (terminal.folder / block.mark.removeprefix("file: ")).write_text(block.text)
+        if block.mark.startswith(A_FILE):
+            (terminal.folder / block.mark.removeprefix(A_FILE)).write_text(f"{block.text}\n")
         if block.language != "console" or block.mark.startswith(NOT_CHECKED):
             continue
         if block.mark == "redis":
@@ -205,13 +211,24 @@ class Terminal:
 
     def show(self, command: str) -> str:
         words = shlex.split(command, comments=True)
-        assert words[0] == "beatd", command
+        shown = self._show_ours(words) if words[0] == "beatd" and ">" not in words else self._show_other(command)
+        return "\n".join(line.rstrip() for line in shown.splitlines()).strip("\n")
+
+    def _show_ours(self, words: list[str]) -> str:
         self.monkeypatch.setattr(sys, "argv", words)
         with pytest.raises(SystemExit):
             main()
         streams = self._capsys.readouterr()
-        lines = (streams.out + streams.err).splitlines()
-        return "\n".join(line.rstrip() for line in lines).strip("\n")
+        return streams.out + streams.err
+
+    def _show_other(self, command: str) -> str:
+        """By a shell, which knows beatd."""
+        beatd = f'beatd() {{ PYTHONPATH={shlex.quote(str(ROOT))} {shlex.quote(sys.executable)} -m beatd "$@"; }}'
+        script = f"{beatd}\n{command}"
+        done = subprocess.run(
+            ["sh", "-c", script], cwd=self.folder, capture_output=True, text=True, timeout=30, check=False
+        )
+        return done.stdout + done.stderr
 
 
 @pytest.fixture
@@ -259,4 +276,5 @@ TREATMENTS: dict[str, Callable[..., None] | None] = {
     "json": test_json_on_a_page_is_json,
     "text": None,
     "mermaid": None,
+    "js": None,
 }

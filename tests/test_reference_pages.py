@@ -14,10 +14,10 @@ import yaml
 
 from beatd import errors
 from beatd.cli.main import COMMANDS, cli
-from beatd.config.celery_spellings import from_crontab
 from beatd.config.keys import ENTRY, FREE_PREFIX, OPTIONS, TOP
 from beatd.config.load import load_files
 from beatd.config.settings import SETTINGS
+from beatd.core.celery_spellings import from_crontab
 from beatd.core.duration import parse_duration
 from beatd.core.entry import Entry, entry_from_spec
 from beatd.core.schedules import parse_schedule

@@ -29,7 +29,7 @@ def check(files: tuple[str, ...], output: str, *, strict: bool) -> int:
     1  warnings, and --strict
     3  errors
     """
-    from beatd.config.load import find_files
+    from beatd.config.find import find_files
     from beatd.config.problems import errors_of
     from beatd.config.settings import check_settings
 

@@ -11,10 +11,11 @@ from typing import Any, Final, get_args
 
 import click
 
-from beatd.cli.entries import open_client
+from beatd.cli.changes import Asked, show_changes
 from beatd.cli.main import Common, common_options, output_options
 from beatd.cli.show import instant, lateness, note, plain, printable
 from beatd.cli.slots import display_zone
+from beatd.cli.stored import open_client
 from beatd.cli.why import why_idle
 from beatd.client.blocking import Client
 from beatd.core.duration import parse_duration
@@ -63,6 +64,7 @@ class Wanted:
 @click.option("--reason", "reasons", multiple=True, type=click.Choice(get_args(Reason)), help="Skips of this reason.")
 @click.option("--fires", is_flag=True, help="What was fired, alone.")
 @click.option("--skips", is_flag=True, help="What was skipped, alone.")
+@click.option("--changes", is_flag=True, help="Who changed what instead: every edit, field by field.")
 @click.option(
     "-n", "count", type=click.IntRange(0, MOST), help=f"The last so many; 0: all [{USUAL}; with --since all]."
 )
@@ -80,13 +82,15 @@ def history(
     *,
     fires: bool,
     skips: bool,
+    changes: bool,
     follow: bool,
 ) -> None:
-    """Show what was fired and what was skipped, with the reason; the newest last.
+    """Show what was fired and what was skipped, with the reason; the newest last. With --changes, who changed what.
 
     \b
     beatd history nightly-report              why did it not run?
     beatd history --since 1h --reason missed
+    beatd history --changes nightly-report    who changed it, when, and why?
     beatd history -f -o ndjson
 
     LATE counts from the slot and the entry's jitter. A skip can stand for a range of slots. --since and --until go by
@@ -96,6 +100,8 @@ def history(
         raise click.UsageError("--follow has no end: without --until, and with -o table or ndjson")
     if reasons and fires and not skips:
         raise click.UsageError("--reason is about skips, and --fires leaves them out")
+    if changes and (fires or skips or reasons):
+        raise click.UsageError("--changes is about edits: without --fires, --skips and --reason")
     if name is not None and entry not in (None, name):
         raise click.UsageError(f"one entry at a time: found {name!r} and --entry {entry!r}")
     shown_zone = os.environ.get("BEATD_TZ")
@@ -111,6 +117,10 @@ def history(
         )
         if count is None:
             count = USUAL if since is None else 0
+        if changes:
+            asked = Asked(wanted.name, wanted.since, wanted.until, count)
+            show_changes(client, asked, output, follow=follow)
+            return
         printer = Printer(output, client.keys.namespace, zone, shown_zone, named=wanted.name is None)
         _show(client, wanted, count, printer, now, follow=follow)
 
@@ -201,7 +211,7 @@ def _tell_trimmed(extents: Mapping[Kind, Extent], since: int) -> None:
 
 def _tell_state(client: Client, name: str, now: int, *, none: bool) -> None:
     """How an entry stands, for whoever asks why it did not run. Raises NotFound where it has no row either."""
-    row = client.find(name)
+    row = client.row(name)
     if row is None:
         if none:
             raise NotFound(f"there is no entry {name!r}, and no row of it", hint="beatd ls shows the names")

@@ -24,9 +24,9 @@ if TYPE_CHECKING:  # imported when needed: a command loads only what it uses
 
 COMMANDS: Final = {
     "run": "beatd.cli.run:run",
-    "ls": "beatd.cli.entries:ls",
-    "set": "beatd.cli.entries:set_entry",
-    "rm": "beatd.cli.entries:rm",
+    "ls": "beatd.cli.ls:ls",
+    "set": "beatd.cli.edit:set_entry",
+    "rm": "beatd.cli.edit:rm",
     "pause": "beatd.cli.pause:pause",
     "resume": "beatd.cli.pause:resume",
     "reset": "beatd.cli.pause:reset",
@@ -171,9 +171,23 @@ class Common:
             click.echo(f"note: {text}", err=True)
             return learnt(without)
 
+    def place(self) -> tuple[str, str]:
+        """Where Redis is, and the namespace. No file is read where flags and variables say both.
+
+        Raises ConfigInvalid with every problem, and Unreachable where no private server runs either.
+        """
+        from beatd.config.settings import named_place
+
+        url, namespace = named_place(self.flags(), os.environ)
+        KNOWN.learn(url)
+        if url is not None and (namespace is not None or not self.files()):
+            return url, namespace or "default"
+        settings = self.settings(entries=False)
+        return redis_url(settings), settings.namespace
+
     def files(self) -> "list[Path]":
         """The files that count."""
-        from beatd.config.load import find_files
+        from beatd.config.find import find_files
 
         return find_files(self.config, os.environ)
 

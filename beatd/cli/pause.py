@@ -1,15 +1,16 @@
 """`beatd pause`, `resume`, `reset`: run state of entries, whoever owns their definitions."""
 
 import socket
-import uuid
 from collections.abc import Iterable, Sequence
 
 import click
 
-from beatd.cli.entries import entry_of, open_client, who_edits
 from beatd.cli.main import Common, common_options
 from beatd.cli.show import instant
+from beatd.cli.stored import open_client, who_edits
+from beatd.client import entries
 from beatd.client.blocking import Client
+from beatd.client.verbs import fresh_nonce
 from beatd.core.duration import parse_duration
 from beatd.core.instant import read_moment
 from beatd.core.zone import zone_named
@@ -38,7 +39,7 @@ def pause(common: Common, names: tuple[str, ...], note: str, until: str | None) 
     with open_client(common) as client:
         ends = None if until is None else _instant(client, names, until)
         wanted = Pause(f"{user_name()}@{socket.gethostname()}", note, ends)
-        client.pause(names, uuid.uuid4().hex, who_edits("beatd pause"), wanted)
+        client.run(entries.pause(client.keys, names, fresh_nonce(), who_edits("beatd pause"), wanted))
     end = "" if ends is None else f" until {instant(ends)}"
     _tell(f"{name}: paused{end}" for name in names)
 
@@ -47,7 +48,8 @@ def pause(common: Common, names: tuple[str, ...], note: str, until: str | None) 
 @click.argument("names", nargs=-1, required=True)
 @common_options
 @click.option("--catchup", is_flag=True, help="Begin with what was owed when the pause began.")
-def resume(common: Common, names: tuple[str, ...], *, catchup: bool) -> None:
+@click.option("--note", help="Why, for the record of changes.")
+def resume(common: Common, names: tuple[str, ...], *, catchup: bool, note: str | None) -> None:
     """Let paused entries go on.
 
     \b
@@ -59,25 +61,27 @@ def resume(common: Common, names: tuple[str, ...], *, catchup: bool) -> None:
     """
     names = tuple(dict.fromkeys(names))
     with open_client(common) as client:
-        resumed = client.resume(names, uuid.uuid4().hex, who_edits("beatd resume"), catchup=catchup)
-        now = client.now_ms()
-        states = {row.name: row.state_at(now) for name in resumed if (row := client.find(name)) is not None}
+        who = who_edits("beatd resume", note)
+        resumed = client.run(entries.resume(client.keys, names, fresh_nonce(), who, catchup=catchup))
+        states = {found.name: found.state for name in resumed if (found := client.find(name)) is not None}
     _tell(_outcome(name, states.get(name), was_paused=name in resumed) for name in names)
 
 
 @click.command()
 @click.argument("name")
 @common_options
-def reset(common: Common, name: str) -> None:
+@click.option("--note", help="Why, for the record of changes.")
+def reset(common: Common, name: str, note: str | None) -> None:
     """Give the entry NAME all its runs (`max_runs`) anew.
 
     An entry that is finished because they were used up goes on from now.
     """
     with open_client(common) as client:
-        entry = entry_of(client.get(name))
+        entry = client.get(name).entry
         if entry is None or entry.policy.max_runs is None:
             raise Refused(f"{name!r} has no max_runs: its runs are not counted", hint="beatd set NAME --max-runs N")
-        client.reset({name: entry.policy.max_runs}, uuid.uuid4().hex, who_edits("beatd reset"))
+        runs = {name: entry.policy.max_runs}
+        client.run(entries.reset(client.keys, runs, fresh_nonce(), who_edits("beatd reset", note)))
     _tell([f"{name}: {entry.policy.max_runs} runs left"])
 
 
@@ -95,8 +99,8 @@ def _instant(client: Client, names: Sequence[str], text: str) -> int:
 
 def _wall_time(client: Client, names: Sequence[str], text: str) -> int:
     """An instant; without an offset it is wall time in the zone that all these entries have."""
-    entries = [entry_of(client.get(name)) for name in names]
-    zones = sorted({entry.schedule.timezone for entry in entries if entry is not None}) or ["UTC"]
+    known = [client.get(name).entry for name in names]
+    zones = sorted({entry.schedule.timezone for entry in known if entry is not None}) or ["UTC"]
     try:
         found = {read_moment("--until", text, zone_named(zone)).ms for zone in zones}
     except ScheduleInvalid as error:

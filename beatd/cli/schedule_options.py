@@ -177,7 +177,7 @@ def _in_redis(name: str, given: dict[str, Any], settings: "Settings") -> Asked:
     except Unreachable:
         raise _unknown(name, known, places) from None
     with Client(url, settings.namespace) as client:
-        row = client.find(name)
+        row = client.row(name)
         if row is not None:
             return _changed(entry_from_definition(name, row.definition), given, row.state_at(client.now_ms()))
         known += [row.name for row in itertools.islice(client.rows(), MOST_NAMES)]

@@ -5,9 +5,9 @@ from typing import Any, Final
 
 import click
 
-from beatd.cli.entries import open_client
 from beatd.cli.main import Common, common_options, output_option, print_json
 from beatd.cli.show import distance, lateness, printable, styled
+from beatd.cli.stored import open_client
 from beatd.core.census import STATES
 from beatd.core.overview import OF_INSTANCE, OLD_COUNT_MS, Overview, judged
 

@@ -1,7 +1,7 @@
 """How one entry stands, in a sentence, for whoever asks why it did not run."""
 
-from beatd.cli.entries import pause_of, why_invalid
 from beatd.cli.show import distance, instant
+from beatd.cli.stored import pause_of, why_invalid
 from beatd.store.entries import Row
 
 

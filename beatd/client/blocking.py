@@ -1,24 +1,42 @@
 """The client for programs and commands that may wait."""
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterator
+from datetime import timedelta
 from types import TracebackType
-from typing import Any, Self, TypeVar
+from typing import Any, Self, Unpack
 
 from beatd.client import entries
-from beatd.client.steps import Ask, Steps, drive
-from beatd.core.edit import PutItem
+from beatd.client.fields import Fields, Instant
+from beatd.client.state import EntryState
+from beatd.client.steps import Ask, Steps, T, drive
+from beatd.client.verbs import Verbs
 from beatd.store.blocking import BlockingLink
-from beatd.store.entries import Pause, Row
+from beatd.store.connect import DEFAULT_TIMEOUT
+from beatd.store.entries import Row
 from beatd.store.keys import Keys
-
-T = TypeVar("T")
 
 
 class Client:
-    """Reads and edits the entries of one namespace. Every method raises Unreachable or AccessDenied."""
+    """Reads and edits the entries of one namespace: ``with Client("redis://localhost:6379/0") as beatd: ...``.
 
-    def __init__(self, url: str, namespace: str = "default") -> None:
-        self.link = BlockingLink(url, namespace)
+    One client serves all threads of a process, and goes on in a process forked from it. It connects when first used.
+    Every method raises Unreachable without an answer within `timeout` (seconds), AccessDenied where Redis says no.
+
+    who: whom the audit and pauses name, "ann@example.org"; the user of the operating system by default. program: what
+    the audit names as the client.
+    """
+
+    def __init__(
+        self,
+        url: str,
+        namespace: str = "default",
+        *,
+        who: str | None = None,
+        timeout: float = DEFAULT_TIMEOUT,
+        program: str = "beatd.Client",
+    ) -> None:
+        self.link = BlockingLink(url, namespace, timeout)
+        self.verbs = Verbs(self.link.keys, who, program)
 
     def __enter__(self) -> Self:
         return self
@@ -29,8 +47,59 @@ class Client:
         self.close()
 
     def close(self) -> None:
-        """Closes its connections."""
+        """Closes its connections; the next call opens one again."""
         self.link.close()
+
+    # Entries
+
+    def get(self, name: str) -> EntryState:
+        """One entry. Raises NotFound."""
+        return self.run(self.verbs.get(name))
+
+    def find(self, name: str) -> EntryState | None:
+        """One entry, or None."""
+        return self.run(self.verbs.find(name))
+
+    def iterate(self) -> Iterator[EntryState]:
+        """All entries, page by page, in no order. One that is edited meanwhile may be left out or come twice."""
+        cursor = b"0"
+        while True:
+            cursor, found = self.run(self.verbs.page(cursor))
+            yield from found
+            if cursor == b"0":
+                return
+
+    def set(
+        self, name: str, *, if_revision: str | None = None, note: str | None = None, **fields: Unpack[Fields]
+    ) -> EntryState:
+        """Creates an entry, or changes the given fields of one and leaves the others; None gives a default back.
+
+        Once it has returned nothing of the old definition is enqueued. Raises EntryInvalid naming the field; OtherOwner
+        for an entry of a file; Conflict where somebody changed the definition after `if_revision`, or while this edit
+        was made. if_revision "": the name must be free. What would change nothing is not written.
+        """
+        return self.run(self.verbs.set(name, if_revision, note, fields))
+
+    def remove(self, name: str, *, if_revision: str | None = None, note: str | None = None) -> None:
+        """Removes an entry. Once it has returned nothing of it is enqueued. Raises NotFound, OtherOwner, Conflict."""
+        self.run(self.verbs.remove([name], if_revision, note))
+
+    def pause(self, name: str, *, note: str = "", until: Instant | timedelta | None = None) -> EntryState:
+        """Pauses an entry, whoever owns it, for ever or up to an instant, at which a slot fires again.
+
+        until: an aware datetime, a text with an offset, or a duration from now. Raises NotFound, EntryInvalid.
+        """
+        return self.run(self.verbs.pause(name, note, until))
+
+    def resume(self, name: str, *, catchup: bool = False, note: str | None = None) -> EntryState:
+        """Lifts a pause; with `catchup` the entry goes on with what was owed when it began. Raises NotFound."""
+        return self.run(self.verbs.resume(name, note, catchup=catchup))
+
+    def reset(self, name: str, *, note: str | None = None) -> EntryState:
+        """Gives an entry the runs of its `max_runs` anew. Raises NotFound, and Refused where they are not counted."""
+        return self.run(self.verbs.reset(name, note))
+
+    # For commands, tests and tools that work with what is stored
 
     @property
     def keys(self) -> Keys:
@@ -38,18 +107,22 @@ class Client:
         return self.link.keys
 
     def run(self, steps: Steps[T]) -> T:
-        """Runs a verb to its end."""
+        """Runs any verb to its end."""
         return drive(steps, self._answer)
 
     def _answer(self, question: Ask) -> list[Any]:
-        return (self.link.ask if question.tolerant else self.link.request)(*question.commands)
+        return self.link.exchange(question.commands, tolerant=question.tolerant)
 
     def now_ms(self) -> int:
         """The clock of Redis, UTC ms."""
         return self.run(entries.now_ms())
 
+    def row(self, name: str) -> Row | None:
+        """One entry as stored, or None."""
+        return self.run(entries.find(self.keys, name))
+
     def rows(self) -> Iterator[Row]:
-        """All entries, page by page, in no order."""
+        """All entries as stored, page by page, in no order."""
         cursor = b"0"
         while True:
             cursor, found = self.run(entries.page(self.keys, cursor))
@@ -57,34 +130,6 @@ class Client:
             if cursor == b"0":
                 return
 
-    def find(self, name: str) -> Row | None:
-        """One entry, or None."""
-        return self.run(entries.find(self.keys, name))
-
-    def get(self, name: str) -> Row:
-        """One entry. Raises NotFound."""
-        return self.run(entries.get(self.keys, name))
-
     def runs_left(self, name: str) -> int | None:
         """How many runs `max_runs` still allows; None where they are not counted."""
         return self.run(entries.runs_left(self.keys, name))
-
-    def put(self, items: Iterable[PutItem], who: str) -> None:
-        """Writes entries, all or nothing within a step. Raises Refused."""
-        self.run(entries.put(self.keys, items, who))
-
-    def remove(self, names: Sequence[str], who: str, expected: Sequence[str] | None = None) -> None:
-        """Removes entries, those at these revisions where they are given. Raises Refused or NotFound."""
-        self.run(entries.remove(self.keys, names, who, expected))
-
-    def pause(self, names: Sequence[str], nonce: str, who: str, wanted: Pause) -> None:
-        """Pauses entries under a fresh nonce, all or nothing. Raises Refused or NotFound."""
-        self.run(entries.pause(self.keys, names, nonce, who, wanted))
-
-    def resume(self, names: Sequence[str], nonce: str, who: str, *, catchup: bool) -> list[str]:
-        """Lifts pauses under a fresh nonce, all or nothing; the names of those that were paused. Raises NotFound."""
-        return self.run(entries.resume(self.keys, names, nonce, who, catchup=catchup))
-
-    def reset(self, runs: Mapping[str, int], nonce: str, who: str) -> None:
-        """Gives entries their runs anew under a fresh nonce, all or nothing. Raises Refused or NotFound."""
-        self.run(entries.reset(self.keys, runs, nonce, who))

@@ -33,11 +33,16 @@ def now_ms() -> Steps[int]:
     return int(seconds) * 1000 + int(micros) // 1000
 
 
+def names(keys: Keys, cursor: bytes) -> Steps[tuple[bytes, list[str]]]:
+    """One page of all names, in no order, and the next cursor; b"0" begins and ends."""
+    [(after, flat)] = yield from ask(names_command(keys, cursor, PAGE))
+    return after, [raw.decode("utf-8", "surrogateescape") for raw in flat[::2]]
+
+
 def page(keys: Keys, cursor: bytes) -> Steps[tuple[bytes, list[Row]]]:
     """One page of all entries, in no order, and the next cursor; b"0" begins and ends."""
-    [(after, flat)] = yield from ask(names_command(keys, cursor, PAGE))
-    names = [raw.decode("utf-8", "surrogateescape") for raw in flat[::2]]
-    return after, (yield from rows(keys, names))
+    after, found = yield from names(keys, cursor)
+    return after, (yield from rows(keys, found))
 
 
 def rows(keys: Keys, names: Sequence[str]) -> Steps[list[Row]]:
@@ -51,11 +56,16 @@ def find(keys: Keys, name: str) -> Steps[Row | None]:
     return found[0] if found else None
 
 
+def not_found(name: str) -> NotFound:
+    """That there is no entry of a name."""
+    return NotFound(f"there is no entry {name!r}", hint="beatd ls shows the names")
+
+
 def get(keys: Keys, name: str) -> Steps[Row]:
     """One entry. Raises NotFound."""
     row = yield from find(keys, name)
     if row is None:
-        raise NotFound(f"there is no entry {name!r}", hint="beatd ls shows the names")
+        raise not_found(name)
     return row
 
 

@@ -5,7 +5,7 @@ no socket, no clock and no chance, so one text serves the blocking client, the o
 interleaves it with others step by step.
 """
 
-from collections.abc import Callable, Generator, Sequence
+from collections.abc import Awaitable, Callable, Generator, Sequence
 from typing import Any, NamedTuple, TypeVar
 
 from beatd.errors import BeatdError
@@ -43,3 +43,21 @@ def drive(steps: Steps[T], answer: Callable[[Ask], list[Any]]) -> T:
     except StopIteration as end:
         result: T = end.value
         return result
+
+
+async def drive_async(steps: Steps[T], answer: Callable[[Ask], Awaitable[list[Any]]]) -> T:
+    """The same where an answer is awaited. A cancellation ends the verb where it waits."""
+    try:
+        question = next(steps)
+        while True:
+            try:
+                replies = await answer(question)
+            except BeatdError as error:
+                question = steps.throw(error)
+            else:
+                question = steps.send(replies)
+    except StopIteration as end:
+        result: T = end.value
+        return result
+    finally:
+        steps.close()

@@ -3,7 +3,6 @@
 from collections.abc import Mapping
 from typing import Any, Final
 
-from beatd.config.celery_spellings import SpellingInvalid, from_crontab, from_schedule, relative_hint
 from beatd.config.diagnosis import CheckEntry, Diagnosis
 from beatd.config.entry_keys import Keys
 from beatd.config.keys import ENTRY, Key, by_name, hint_for, nearest
@@ -12,7 +11,8 @@ from beatd.config.nodes import Node, Scalar, Sequence, down
 from beatd.config.option_dates import date_options
 from beatd.config.plain import NOT_GIVEN, Broken, Plain
 from beatd.config.problems import Problems
-from beatd.core.entry import LARGEST_DEFINITION, Entry, check_name, entry_from_spec
+from beatd.core.celery_spellings import SpellingInvalid, from_crontab, from_schedule, relative_hint
+from beatd.core.entry import Entry, check_name, check_size, entry_from_spec
 from beatd.errors import BeatdError, EntryInvalid
 
 KEYS: Final[Mapping[str, Key]] = by_name(ENTRY)
@@ -63,7 +63,7 @@ class EntryReader:
             date_options(merged.values)
             entry = entry_from_spec(key.text, {**merged.values, "owner": "file"})
             self._check(entry)
-            _check_size(entry)
+            check_size(entry)
         except BeatdError as error:
             self._diagnosis.of_entry(key, merged, error)
             return None
@@ -144,10 +144,3 @@ class EntryReader:
             message = "relative: true counts by the clock, which is cron's business"
             hint = relative_hint(values.get("every"))
             self._problems.add(keys.nodes.pop("relative").problem("E055", message, hint))
-
-
-def _check_size(entry: Entry) -> None:
-    size = len(entry.to_definition().encode())
-    if size > LARGEST_DEFINITION:
-        hint = "store the data elsewhere and pass a reference to it"
-        raise EntryInvalid(f"the definition has {size} bytes; at most {LARGEST_DEFINITION} are accepted", hint=hint)

@@ -9,6 +9,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any, Final
 
+from beatd.core.celery_spellings import CRONTAB_FIELDS
 from beatd.core.entry import LONGEST_NAME, MAX_CATCHUP_LIMIT
 
 HOLE: Final = {"type": "string", "pattern": r"\$\{"}
@@ -86,7 +87,6 @@ CRON_TEXT: Final = {"type": "string", "minLength": 1, "maxLength": 1024}
 _FIELD: Final = {
     "anyOf": [{"type": "integer", "minimum": 0}, {"type": "string", "minLength": 1}, {"type": "array", "minItems": 1}]
 }
-CRONTAB_FIELDS: Final = ("minute", "hour", "day_of_week", "day_of_month", "month_of_year")
 CRONTAB: Final = {
     "type": "object",
     "description": "The arguments of Celery's crontab(), which takes both day fields together.",

@@ -28,7 +28,6 @@ from beatd.core.zone import zone_named
 from beatd.errors import ScheduleInvalid
 from beatd.formats import find_formats
 
-DEFAULT_PLACES: Final = ("schedules.yaml", "/etc/beatd/schedules.yaml")
 MOST_FILES: Final = 1_000
 SECTIONS: Final[Mapping[str, tuple[Key, ...]]] = {"lease": LEASE, "log": LOG, "history": HISTORY}
 PLAIN_SETTINGS: Final = ("redis", "broker", "namespace", "http")
@@ -62,14 +61,6 @@ class Loaded:
     watched: Watched = field(default_factory=Watched)
 
 
-def find_files(given: Sequence[str], env: Mapping[str, str]) -> list[Path]:
-    """The files to read: those given, else BEATD_CONFIG, else the first default place that exists, else none."""
-    named = list(given) or ([env["BEATD_CONFIG"]] if env.get("BEATD_CONFIG") else [])
-    if named:
-        return [Path(name) for name in named]
-    return [Path(place) for place in DEFAULT_PLACES if Path(place).is_file()][:1]
-
-
 def load_files(
     paths: Sequence[Path], env: Mapping[str, str], *, entries: bool = True, now_ms: int | None = None
 ) -> Loaded:
@@ -82,6 +73,15 @@ def load_files(
         for path in paths:
             loader.load(path, None, Inherited())
         return Loaded(loader.files, list(loader.problems), loader.watched)
+
+
+def place_of(name: str, paths: Sequence[Path], env: Mapping[str, str]) -> str | None:
+    """`file:line` of an entry, None where no file has one of that name. Never raises for what is in the files."""
+    with _no_collector():
+        loader = _Loader(env, entries=True, now_ms=time.time_ns() // 1_000_000)
+        for path in paths:
+            loader.load(path, None, Inherited())
+        return loader.place_of(name)
 
 
 @dataclass(frozen=True, slots=True)
@@ -112,6 +112,12 @@ class _Loader:
     def watched(self) -> Watched:
         """All that was looked at."""
         return Watched(self._digests, self._patterns)
+
+    def place_of(self, name: str) -> str | None:
+        """`file:line` of an entry that was met."""
+        key = self._names.get(name)
+        found = None if key is None else key.problem("E051", "")
+        return None if found is None else f"{found.file}:{found.line}"
 
     def load(self, path: Path, asked: Node | None, inherited: Inherited) -> None:
         """Reads a file and those it includes. ``asked`` is the include that names it."""

@@ -6,7 +6,7 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Final
 
-from beatd.config.load import find_files
+from beatd.config.find import find_files
 from beatd.config.look import Looker
 from beatd.config.pipes import is_pipe
 from beatd.config.problems import errors_of

@@ -5,18 +5,20 @@ import re
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Any, Final, NamedTuple
+from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
-from beatd.config.load import ConfigFile, Loaded, load_files
 from beatd.config.problems import ConfigProblems, Problem, Problems, errors_of
 from beatd.config.source import Unreadable, read_source
 from beatd.core.duration import parse_duration
-from beatd.core.entry import Entry
 from beatd.core.masking import mask_url
 from beatd.core.shown import shown
 from beatd.core.watching import Watched
 from beatd.core.zone import folder_data, use_zone_data, zone_named
 from beatd.errors import ConfigInvalid, ScheduleInvalid
+
+if TYPE_CHECKING:  # imported where a file is read: most commands over stored entries need none
+    from beatd.config.load import ConfigFile, Loaded
+    from beatd.core.entry import Entry
 
 SHORTEST_TTL_S: Final = 1.0
 LOOPBACK: Final = "127.0.0.1"
@@ -75,13 +77,13 @@ class Settings:
     history_skips: int
     tz: str | None
     tzpath: str | None
-    files: Sequence[ConfigFile] = field(repr=False)
+    files: "Sequence[ConfigFile]" = field(repr=False)
     origins: Mapping[str, Origin] = field(default_factory=dict)
     warnings: Sequence[Problem] = ()
     watched: Watched = field(default_factory=Watched)
 
     @property
-    def entries(self) -> list[Entry]:
+    def entries(self) -> "list[Entry]":
         """The entries of all files."""
         return [entry for file in self.files for entry in file.entries]
 
@@ -120,6 +122,8 @@ def read_settings(
     paths: Sequence[Path], flags: Mapping[str, str | None], env: Mapping[str, str], *, entries: bool = True
 ) -> tuple[Settings | None, list[Problem], Watched]:
     """As check_settings, and all files that were looked at."""
+    from beatd.config.load import load_files  # noqa: PLC0415  # with all of YAML and of entries
+
     zones = use_zones(env)
     loaded = load_files(paths, env, entries=entries)
     settings, decided = decide(loaded, flags, env)
@@ -127,6 +131,21 @@ def read_settings(
     for problem in (*loaded.problems, *zones, *decided):
         problems.add(problem)
     return settings, list(problems), loaded.watched
+
+
+def named_place(flags: Mapping[str, str | None], env: Mapping[str, str]) -> tuple[str | None, str | None]:
+    """Which Redis and which namespace flags and variables name, each None where they don't say. Raises ConfigProblems
+    with what is wrong with these two.
+    """
+    problems = Problems()
+    found = {}
+    for setting in SETTINGS:
+        if setting.name in {"redis", "namespace"}:
+            value, origin = _decided(setting, (), flags, env, problems)
+            found[setting.name] = None if origin.source == "default" else value
+    if len(problems):
+        raise ConfigProblems(list(problems))
+    return found["redis"], found["namespace"]
 
 
 def use_zones(env: Mapping[str, str]) -> list[Problem]:
@@ -143,7 +162,7 @@ def use_zones(env: Mapping[str, str]) -> list[Problem]:
 
 
 def decide(
-    loaded: Loaded, flags: Mapping[str, str | None], env: Mapping[str, str]
+    loaded: "Loaded", flags: Mapping[str, str | None], env: Mapping[str, str]
 ) -> tuple[Settings | None, list[Problem]]:
     """Every setting, or None; and the problems of flags, variables and settings in files."""
     problems = Problems()
@@ -159,7 +178,7 @@ def decide(
 
 def _decided(
     setting: Setting,
-    files: Sequence[ConfigFile],
+    files: "Sequence[ConfigFile]",
     flags: Mapping[str, str | None],
     env: Mapping[str, str],
     problems: Problems,
@@ -180,7 +199,7 @@ _Found = tuple[Any, Origin, Callable[[ConfigInvalid], Problem]]
 
 def _found(
     setting: Setting,
-    files: Sequence[ConfigFile],
+    files: "Sequence[ConfigFile]",
     flags: Mapping[str, str | None],
     env: Mapping[str, str],
     problems: Problems,
@@ -225,7 +244,7 @@ def _nowhere(name: str) -> Callable[[ConfigInvalid], Problem]:
     return lambda error: Problem(name, None, None, "E044", error.message, error.hint)
 
 
-def _from_files(setting: Setting, key: str, files: Iterable[ConfigFile], problems: Problems) -> Iterator[_Found]:
+def _from_files(setting: Setting, key: str, files: "Iterable[ConfigFile]", problems: Problems) -> Iterator[_Found]:
     said = [file.settings[key] for file in files if key in file.settings]
     for other in said[1:]:
         if other.value != said[0].value:

@@ -1,9 +1,12 @@
 """Edits of stored entries: what a put carries, computed from entries. Pure: nonces come in."""
 
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
-from beatd.core.entry import Entry
 from beatd.core.fire import jitter_of
+
+if TYPE_CHECKING:  # a command that edits run state alone needs no schedules
+    from beatd.core.entry import Entry
 
 ANY = "*"
 ABSENT = ""
@@ -31,7 +34,7 @@ class PutItem:
 
 
 def put_item(
-    entry: Entry, nonce: str, *, expected: str = ANY, left: str = KEEP, file_hash: str = "", replaces: str = ""
+    entry: "Entry", nonce: str, *, expected: str = ANY, left: str = KEEP, file_hash: str = "", replaces: str = ""
 ) -> PutItem:
     """The put of an entry under a fresh nonce (never reused, not even for the same content)."""
     rev = f"{nonce}.{entry.fingerprint}"
@@ -40,7 +43,7 @@ def put_item(
     return PutItem(entry.name, rev, expected, definition, jitter, left, entry.enabled, file_hash, replaces)
 
 
-def runs_left(before: Entry | None, after: Entry, stored: int | None) -> str:
+def runs_left(before: "Entry | None", after: "Entry", stored: int | None) -> str:
     """The runs left that an edit leaves behind: editing `max_runs` changes them by the difference."""
     allowed = after.policy.max_runs
     if allowed is None:

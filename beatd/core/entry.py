@@ -137,6 +137,14 @@ def _check_values(spec: Mapping[str, Any]) -> None:
             check_json(key, spec[key])
 
 
+def check_size(entry: Entry) -> None:
+    """Raises EntryInvalid for a definition larger than may be stored."""
+    size = len(entry.to_definition().encode())
+    if size > LARGEST_DEFINITION:
+        hint = "store the data elsewhere and pass a reference to it"
+        raise EntryInvalid(f"the definition has {size} bytes; at most {LARGEST_DEFINITION} are accepted", hint=hint)
+
+
 def check_name(name: object) -> None:
     """Raises EntryInvalid unless the name is 1 to 200 printable NFC characters without a blank at either end."""
     if not isinstance(name, str):

@@ -4,9 +4,10 @@ seconds, stamps of files are nanoseconds since 1970.
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any, Final, NamedTuple
+from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
-from beatd.core.entry_set import EntrySet
+if TYPE_CHECKING:  # settings know what was looked at, and need no schedules for it
+    from beatd.core.entry_set import EntrySet
 
 SETTLE_S: Final = 0.5  # a file that did not change for so long is not being written
 RACY_NS: Final = 2_000_000_000  # the coarsest stamps in use (FAT) and a margin
@@ -36,7 +37,7 @@ class Reading:
     errors: Sequence[str]
     warnings: int
     settings: Mapping[str, Any] = field(repr=False)
-    entries: EntrySet
+    entries: "EntrySet"
     hint: str | None = None
 
 

@@ -13,14 +13,15 @@ from bisect import bisect_right
 from collections.abc import Callable
 from datetime import date, datetime, timedelta
 from functools import cache
-from importlib.resources import files
-from importlib.resources.abc import Traversable
 from pathlib import Path
-from typing import Final, NamedTuple
+from typing import TYPE_CHECKING, Final, NamedTuple
 
 from beatd.core.shown import shown
 from beatd.core.tzif import DAY, EPOCH_ORDINAL, YearlyRule, read_tzif
 from beatd.errors import ScheduleInvalid
+
+if TYPE_CHECKING:
+    from importlib.resources.abc import Traversable
 
 FOREVER: Final = 1 << 62
 EPOCH: Final = datetime(1970, 1, 1)
@@ -133,7 +134,7 @@ def _segments(moves: list[tuple[int, int]], until: int) -> Segments:
 class ZoneData:
     """Where zone files come from: the ``tzdata`` package, or a folder laid out as zoneinfo folders are."""
 
-    def __init__(self, root: Traversable, names: frozenset[str], version: str) -> None:
+    def __init__(self, root: "Traversable", names: frozenset[str], version: str) -> None:
         self.root, self.names, self.version = root, names, version
 
     def read(self, name: str) -> bytes:
@@ -143,6 +144,8 @@ class ZoneData:
 
 def package_data() -> ZoneData:
     """The zone data of the installed ``tzdata`` package."""
+    from importlib.resources import files  # noqa: PLC0415  # costs a command that names no zone 4 ms
+
     root = files("tzdata")
     names = root.joinpath("zones").read_text(encoding="ascii").split()
     folder = root.joinpath("zoneinfo")
@@ -158,7 +161,7 @@ def folder_data(folder: Path) -> ZoneData:
     return ZoneData(folder, names, _version(folder))
 
 
-def _version(folder: Traversable) -> str:
+def _version(folder: "Traversable") -> str:
     for name, pattern in (("tzdata.zi", r"# version (\S+)"), ("+VERSION", r"(\S+)")):
         path = folder.joinpath(name)
         match = re.match(pattern, path.read_text(encoding="utf-8")) if path.is_file() else None

@@ -51,7 +51,7 @@ from beatd.formats.celery import compile_template
 from beatd.store.adapters import RedisStores
 from beatd.store.connect import RedisAddress, user_of
 from beatd.store.embedded import Keeper
-from beatd.store.entries import audit, user_name
+from beatd.store.entries import audit, saying, user_name
 from beatd.store.keys import Keys
 from beatd.store.link import Link
 from beatd.store.rights import Rights
@@ -61,6 +61,8 @@ from beatd.store.timetable import HistoryBounds
 TEND_S: Final = 0.5
 CALM_S: Final = 0.05
 STATUS_S: Final = 1.0
+MOST_FILES: Final = 10  # told in each row of the change log
+LONGEST_PATH: Final = 250
 
 
 @dataclass(frozen=True, slots=True)
@@ -157,7 +159,8 @@ def _assemble(start: Start, instance: Instance, lag: LoopLag) -> Parts:
     stores = _stores(start, instance, timing, events, vitals)
     loaded = None if start.entries is None else LoadedFiles(start.entries, clock.monotonic(), start.allow_shrink)
     own = OwnFiles(loaded, instance.name, clock, events)
-    record = partial(instance_record, host=instance.host, pid=instance.pid, version=__version__)
+    files = [str(file.path.absolute()) for file in settings.files]
+    record = partial(instance_record, host=instance.host, pid=instance.pid, version=__version__, files=files)
     elector = Elector(
         stores,
         timing,
@@ -204,7 +207,8 @@ def _assemble(start: Start, instance: Instance, lag: LoopLag) -> Parts:
 
 def _stores(start: Start, instance: Instance, timing: LeaseTiming, events: EventSink, vitals: Vitals) -> RedisStores:
     """Connections to Redis, whose state is looked at, and told of, whenever it answers anew."""
-    settings, keys = start.settings, Keys(start.settings.namespace)
+    settings, keys, who = start.settings, Keys(start.settings.namespace), audit("beatd run", user_name(), instance.host)
+    files = [str(file.path.absolute())[-LONGEST_PATH:] for file in settings.files[:MOST_FILES]]
     address = RedisAddress(start.url, timing.timeout)
     rights = Rights(keys, start.queues, user_of(start.url))
     greeting = Greeting(events, place=f"Redis at {address}", strict=start.strict)
@@ -215,8 +219,9 @@ def _stores(start: Start, instance: Instance, timing: LeaseTiming, events: Event
     return RedisStores(
         lambda: Link.open(address, rights, met=greeting.over, listener=vitals),
         keys,
-        audit("beatd run", user_name(), instance.host),
+        who,
         HistoryBounds(settings.history_fires, settings.history_skips),
+        saying(who, instance=instance.name, files=files),
         meet,
     )
 

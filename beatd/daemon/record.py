@@ -1,11 +1,15 @@
 """What each instance says of itself in Redis, several times in each TTL."""
 
 import json
+from collections.abc import Sequence
+from typing import Final
 
 from beatd.core.term import Term
 from beatd.daemon.own_files import OwnFiles
 from beatd.daemon.ports import Clock
 from beatd.daemon.vitals import Vitals
+
+MOST_FILES: Final = 10
 
 
 def instance_record(
@@ -19,9 +23,11 @@ def instance_record(
     version: str,
     tzdata: str,
     lag_ms: int,
+    files: Sequence[str] = (),
 ) -> str:
     """The record in T:inst, as JSON. ``registered`` and ``seen`` are UTC ms by Redis; ``file`` None: no files.
 
+    files: their paths there, for whoever looks for an entry.
     lag_ms: the longest that the loop was late in the last minute. entries: how many are in each state, from the leader,
     once it has counted them; ``counted_at`` is when it last walked through those outside the timetable.
     """
@@ -35,6 +41,7 @@ def instance_record(
             "role": "standby" if term is None else "leader",
             "file": registered and registered.hash,
             "registered": registered and registered.at,
+            "files": list(files[:MOST_FILES]),
             "config_ok": own.config_ok,
             "lag_ms": lag_ms,
             "entries": vitals.entries(),

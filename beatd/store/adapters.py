@@ -153,6 +153,7 @@ class RedisStores:
     keys: Keys
     who: str
     bounds: HistoryBounds = field(default_factory=HistoryBounds)
+    files_who: str = ""  # who brings entries of files, where that can be said in more words
     meet: Callable[[Link], Awaitable[None]] | None = None  # looks at the server before anything else is done with it
 
     async def open_lease(self, *, in_haste: bool = False) -> RedisLease:
@@ -194,7 +195,7 @@ class RedisStores:
 
     async def open_files(self, term: Term) -> RedisFileEntries:
         """The connection over which the leader of a term applies file entries."""
-        return RedisFileEntries(await self.open_link(), self.keys, self.who, term)
+        return RedisFileEntries(await self.open_link(), self.keys, self.files_who or self.who, term)
 
 
 def _field(fields: list[Any], name: bytes) -> str:

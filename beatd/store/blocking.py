@@ -8,9 +8,9 @@ from typing import Any, Self
 import redis
 
 from beatd.errors import BeatdError
-from beatd.store.connect import RedisAddress, open_client, user_of
+from beatd.store.connect import DEFAULT_TIMEOUT, RedisAddress, open_client, user_of
 from beatd.store.keys import Keys
-from beatd.store.refusals import PermissionMissing, understand
+from beatd.store.refusals import PermissionMissing, closed, understand
 from beatd.store.rights import Rights
 from beatd.store.scripts import Arg, Call
 from beatd.store.silence import look_closer, worth_a_look
@@ -21,9 +21,9 @@ Command = Sequence[Arg] | Call  # a call is sent in its short form first
 class BlockingLink:
     """Sends commands and script calls to one namespace's server. Every method raises Unreachable or AccessDenied."""
 
-    def __init__(self, url: str, namespace: str) -> None:
+    def __init__(self, url: str, namespace: str, timeout: float = DEFAULT_TIMEOUT) -> None:
         self.keys = Keys(namespace)
-        self._address = RedisAddress(url)
+        self._address = RedisAddress(url, timeout)
         self._rights = Rights(self.keys, user=user_of(url))
         self._redis = open_client(self._address)
 
@@ -56,32 +56,38 @@ class BlockingLink:
 
     def request(self, *commands: Command) -> list[Any]:
         """Sends commands in one write and returns their replies; raises the first error among them as ours."""
-        replies = self._exchange(commands)
-        for reply in replies:
-            if isinstance(reply, Exception):
-                raise self._refusal(reply) from reply
-        return replies
+        return self.exchange(commands, tolerant=False, again=False)
 
     def ask(self, *commands: Command) -> list[Any]:
         """As request, with errors of the server among the replies, as ours."""
-        replies = self._exchange(commands)
-        return [understand(reply, self.place) if isinstance(reply, Exception) else reply for reply in replies]
+        return self.exchange(commands, tolerant=True, again=False)
 
-    def _exchange(self, commands: Sequence[Command]) -> list[Any]:
-        replies = self._send([_words(command, sha=True) for command in commands])
-        again = [i for i, reply in enumerate(replies) if isinstance(reply, redis.exceptions.NoScriptError)]
-        if again:  # a script that this server has not seen yet: now in full
-            for i, reply in zip(again, self._send([_words(commands[i], sha=False) for i in again]), strict=True):
+    def exchange(self, commands: Sequence[Command], *, tolerant: bool, again: bool = True) -> list[Any]:
+        """Sends commands in one write; ``again``: once more where the connection was closed under it, for what may be
+        repeated. Errors of the server are raised, the first of them, or given among the replies, as ours.
+        """
+        replies = self._send(in_form(commands, sha=True), again=again)
+        unknown = [i for i, reply in enumerate(replies) if isinstance(reply, redis.exceptions.NoScriptError)]
+        if unknown:  # scripts that this server has not seen yet: now in full
+            in_full = self._send(in_form([commands[i] for i in unknown], sha=False), again=again)
+            for i, reply in zip(unknown, in_full, strict=True):
                 replies[i] = reply
+        if tolerant:
+            return understood(replies, self.place)
+        error = first_error(replies)
+        if error is not None:
+            raise self._refusal(error) from error
         return replies
 
-    def _send(self, commands: Sequence[Sequence[Arg]]) -> list[Any]:
+    def _send(self, commands: Sequence[Sequence[Arg]], *, again: bool) -> list[Any]:
         pipe = self._redis.pipeline(transaction=False)
         try:
             for words in commands:
-                pipe.execute_command(*map(_word, words))
+                pipe.execute_command(*map(word, words))
             replies: list[Any] = pipe.execute(raise_on_error=False)
         except (redis.RedisError, OSError) as error:
+            if again and closed(error):
+                return self._send(commands, again=False)
             raise self._refusal(error) from error
         return replies
 
@@ -92,15 +98,26 @@ class BlockingLink:
         if isinstance(found, PermissionMissing):
             answer = None
             with suppress(redis.RedisError, OSError):
-                answer = self._redis.execute_command(*map(_word, self._rights.question()))
+                answer = self._redis.execute_command(*map(word, self._rights.question()))
             return self._rights.denial(self._rights.missing(answer), place, str(error))
         return look_closer(self._address, place, found) if worth_a_look(error, self._address) else found
 
 
-def _words(command: Command, *, sha: bool) -> Sequence[Arg]:
-    return command.command(sha=sha, shebang=False) if isinstance(command, Call) else command
+def in_form(commands: Sequence[Command], *, sha: bool) -> list[Sequence[Arg]]:
+    """Commands as words; with ``sha`` calls of scripts in their short form."""
+    return [each.command(sha=sha, shebang=False) if isinstance(each, Call) else each for each in commands]
 
 
-def _word(word: Arg) -> bytes | int:
+def first_error(replies: Sequence[Any]) -> Exception | None:
+    """The first error among replies."""
+    return next((reply for reply in replies if isinstance(reply, Exception)), None)
+
+
+def understood(replies: Sequence[Any], place: str) -> list[Any]:
+    """Replies with the errors among them as ours."""
+    return [understand(reply, place) if isinstance(reply, Exception) else reply for reply in replies]
+
+
+def word(arg: Arg) -> bytes | int:
     """Names that are not UTF-8 are read by surrogates, and go back as they came."""
-    return word.encode("utf-8", "surrogateescape") if isinstance(word, str) else word
+    return arg.encode("utf-8", "surrogateescape") if isinstance(arg, str) else arg

@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 from typing import Any, Final
 
 import redis
+import redis.asyncio
 from redis.asyncio.connection import Connection
 from redis.asyncio.connection import parse_url as parse_redis_url
 from redis.asyncio.retry import Retry as AsyncRetry
@@ -68,6 +69,19 @@ def open_client(address: RedisAddress) -> "redis.Redis":
         socket_connect_timeout=address.timeout,
     )
     client.response_callbacks.clear()  # replies as they are, the same as the daemon's connections give
+    return client
+
+
+def open_async_client(address: RedisAddress) -> "redis.asyncio.Redis":
+    """The same for asyncio; good for the event loop in which it is first used."""
+    client = redis.asyncio.Redis.from_url(
+        address.url,
+        protocol=2,
+        retry=AsyncRetry(NoBackoff(), 0),
+        socket_timeout=address.timeout,
+        socket_connect_timeout=address.timeout,
+    )
+    client.response_callbacks.clear()
     return client
 
 

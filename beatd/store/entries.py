@@ -11,15 +11,16 @@ from beatd.core.census import state_of
 from beatd.core.edit import ANY, PutItem
 from beatd.core.registration import Applied
 from beatd.core.term import Term
-from beatd.errors import NotFound, Refused
+from beatd.errors import EntryInvalid, NotFound, Refused
+from beatd.store.bounds import SKIP_ROWS
 from beatd.store.keys import FORMAT, Keys
 from beatd.store.scripts import Arg, Call, call
 from beatd.store.spoilt import instant, object_of, score, whole
-from beatd.store.timetable import SKIP_ROWS
 
 LOG_ROWS: Final = 100_000
 NOBODYS: Final = Applied()
 MOST_ITEMS: Final = 500
+MOST_WHO: Final = 4096  # bytes, as the scripts accept them
 _ROW_HASHES: Final = ("rev", "def", "out", "jit", "last", "file", "hold")
 MOST_BYTES: Final = 1_000_000  # of the 1 MB that a call may carry; the rest is names of columns and the audit
 
@@ -157,8 +158,18 @@ def user_name() -> str:
 
 
 def audit(client: str, user: str, host: str, note: str = "") -> str:
-    """Who makes an edit, as the change log keeps it."""
-    return json.dumps({"client": client, "user": user, "host": host, **({"note": note} if note else {})})
+    """Who makes an edit, as the change log keeps it. Raises EntryInvalid for more than 4096 bytes."""
+    text = json.dumps({"client": client, "user": user, "host": host, **({"note": note} if note else {})})
+    if len(text) > MOST_WHO:
+        told = f"who makes an edit, and the note, come to {len(text)} bytes of JSON; at most {MOST_WHO} are accepted"
+        raise EntryInvalid(told, hint="shorten the note")
+    return text
+
+
+def saying(who: str, **more: Any) -> str:
+    """The same with more to say, unless that would be too much."""
+    text = json.dumps({**object_of(who.encode()), **more})
+    return text if len(text) <= MOST_WHO else who
 
 
 @dataclass(frozen=True, slots=True)
@@ -179,6 +190,11 @@ class Row:
     def state_at(self, now: int) -> str:
         """Exactly one of the states at an instant of Redis (UTC ms), the most telling first (CONTRACT)."""
         return state_of(self.out, held=self.held_at(now), blocked=self.blocked)
+
+    def why_invalid(self) -> str | None:
+        """Why it is invalid, as the leader that found it said."""
+        found = self.out.get("invalid")
+        return str(found["why"]) if isinstance(found, dict) and "why" in found else None
 
     def held_at(self, now: int) -> bool:
         """Whether a pause with an end runs at an instant."""

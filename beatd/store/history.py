@@ -63,7 +63,7 @@ class History:
             if isinstance(first, BeatdError):
                 raise self._named(first)
             oldest = None if not first else _row_id(first[0][1][0][0])[0]
-            found[kind] = Extent(oldest, _trimmed(info) if oldest is not None else False)
+            found[kind] = Extent(oldest, trimmed(info) if oldest is not None else False)
         return found
 
     def backwards(self, since: int, up_to: dict[Kind, RowId]) -> Iterator[Line]:
@@ -168,7 +168,8 @@ def _pages(
         place = beyond(rows[-1][0].decode())
 
 
-def _trimmed(info: Any) -> bool | None:
+def trimmed(info: Any) -> bool | None:
+    """Whether older rows are gone, by the reply to XINFO STREAM; None where that does not tell."""
     if isinstance(info, BeatdError):
         return None
     fields = dict(zip(info[::2], info[1::2], strict=True))

@@ -11,12 +11,12 @@ from beatd.core.planning import SCORE_END
 from beatd.core.term import Term
 from beatd.core.timetable import UNREADABLE, Check, FireReply, PlanItem, PlanReply, Stored
 from beatd.errors import LeaseLost
+from beatd.store.bounds import SKIP_ROWS
 from beatd.store.keys import FORMAT, Keys
 from beatd.store.link import Link
 from beatd.store.scripts import Arg, Call, call
 from beatd.store.spoilt import held_to, score, whole
 
-SKIP_ROWS: Final = 50_000  # kept by those who don't know how large the rows are: any client that edits
 MOST_ASTRAY: Final = 100
 MOST_LOOKS: Final = 5
 

@@ -12,7 +12,7 @@ from beatd.core.census import LeftOut, Pausing, rows_within
 from beatd.core.requests import Tidying
 from beatd.core.term import Term
 from beatd.errors import AccessDenied
-from beatd.store.entries import remove_call
+from beatd.store.entries import remove_call, saying
 from beatd.store.keys import FORMAT, Keys
 from beatd.store.link import Command, Link
 from beatd.store.refusals import StoreSpoilt
@@ -30,6 +30,7 @@ NAME_SEPARATOR: Final = b"\x1f"  # US and RS of scripts/common.lua
 ROW_SEPARATOR: Final = b"\x1e"
 FILE_ENTRIES_MS: Final = 7 * 86_400_000  # a removed entry is remembered so long
 OTHERS_MS: Final = 3_600_000
+RAN_ONCE: Final = "it ran for the last time a week ago"
 
 
 @dataclass(frozen=True, slots=True)
@@ -125,7 +126,7 @@ class RedisUpkeep:
 
     async def remove(self, names: Sequence[str], revs: Sequence[str]) -> bool:
         """Removes entries that are still at these revisions; False when one is not, and then nothing is removed."""
-        codes, _ = await self.link.run(remove_call(self.keys, names, self.who, revs))
+        codes, _ = await self.link.run(remove_call(self.keys, names, saying(self.who, note=RAN_ONCE), revs))
         return b"2" not in codes
 
     async def requests(self, cursor: str) -> tuple[str, list[tuple[str, bytes]]]:

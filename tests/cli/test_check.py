@@ -161,7 +161,10 @@ def test_no_file_stands_in_the_way_of_a_command_that_is_told_redis_and_namespace
         monkeypatch.setenv(name, value)
     done = beatd("pause", "x", *words)
     assert done.code == 6  # there is no Redis
-    assert "note: the files can't be read, and are not needed" in done.err
+    assert "note:" not in done.err  # it has not even been read
+    shown = beatd("config", "show", *words)
+    assert shown.code == 0
+    assert "note: the files can't be read, and are not needed" in shown.err
 
 
 def test_where_the_namespace_could_be_in_a_broken_file_it_is_told_how_to_do_without(

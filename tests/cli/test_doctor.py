@@ -12,6 +12,7 @@ import pytest
 
 from beatd.cli.doctor import BUDGET_S
 from beatd.cli.doctor_host import read_units
+from beatd.client import entries
 from beatd.client.blocking import Client
 from beatd.core.doctor.host import UnitFacts
 from beatd.core.edit import put_item as edit_of
@@ -49,7 +50,7 @@ def text_of(done: Any, check: str) -> str:
 def set_entry(url: str, name: str = "a", **fields: Any) -> None:
     entry = entry_from_spec(name, {"task": "t", "every": 3_600, "owner": "api", **fields})
     with Client(url, "default") as client:
-        client.put([edit_of(entry, "n1")], '{"client":"test"}')
+        client.run(entries.put(client.keys, [edit_of(entry, "n1")], '{"client":"test"}'))
 
 
 def test_a_healthy_server_with_a_leader_has_no_failure_and_nothing_is_left_behind(

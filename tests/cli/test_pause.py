@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 
+from beatd.client import entries as edits
 from beatd.client.blocking import Client
 from beatd.core.instant import instant_text
 from beatd.store.entries import Row, user_name
@@ -27,7 +28,7 @@ def entries(at_redis: Beatd) -> None:
 
 def row(server: RedisServer, name: str) -> Row:
     with Client(server.url, "default") as client:
-        return client.get(name)
+        return client.run(edits.get(client.keys, name))
 
 
 def now(server: RedisServer) -> int:

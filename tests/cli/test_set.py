@@ -1,6 +1,5 @@
 """`beatd set`: every flag of a schedule, the preview before the write, and what it refuses."""
 
-import json
 import os
 import pty
 import subprocess
@@ -25,8 +24,8 @@ def set_(beatd: Any, clean_redis: RedisServer) -> Set:
 
 def stored(server: RedisServer, name: str) -> Any:
     with Client(server.url, "default") as client:
-        row = client.find(name)
-    return None if row is None else json.loads(row.definition)
+        found = client.find(name)
+    return None if found is None else found.definition
 
 
 def test_every_flag_of_a_schedule_is_stored(set_: Set, clean_redis: RedisServer) -> None:
@@ -163,7 +162,8 @@ def test_an_entry_that_could_never_be_sent_is_refused(set_: Set, clean_redis: Re
 def test_a_new_entry_is_asked_for_its_task(set_: Set) -> None:
     done = set_("a", "--every", "30s")
     assert done.code == 3
-    assert "a new one needs --task NAME" in done.err
+    assert "a new one needs a task and a schedule" in done.err
+    assert "--task" in done.err
 
 
 def test_ls_of_an_empty_namespace_says_how_to_create_an_entry(beatd: Any, clean_redis: RedisServer) -> None:

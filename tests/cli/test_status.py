@@ -193,5 +193,4 @@ def test_a_broken_file_is_not_needed_where_flags_say_what_is_meant(
     schedules("schedules:\n  a: {task: t, every: 1h\n b: [")
     assert beatd("status", "--redis", clean_redis.url).code == 3
     done = beatd("status", "--redis", clean_redis.url, "--namespace", "other")
-    assert done.code == 2
-    assert "beatd check tells more" in done.err
+    assert (done.code, done.err) == (2, "")

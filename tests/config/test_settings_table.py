@@ -5,7 +5,8 @@ from typing import Any
 
 import pytest
 
-from beatd.config.load import find_files, load_files
+from beatd.config.find import find_files
+from beatd.config.load import load_files
 from beatd.config.problems import ConfigProblems
 from beatd.config.settings import (
     SETTINGS,

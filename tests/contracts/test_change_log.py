@@ -1,12 +1,14 @@
 """Rows of the change log: each says what stands after an edit, and all of them together stay within bounds."""
 
 import json
+import random
 
 import pytest
 
 from beatd.core.edit import PutItem
 from beatd.store.entries import Pause, pause_call, put_call, remove_call, reset_call, resume_call
 from beatd.store.scripts import Call
+from tests.support.change_log import KINDS, replayed, stored
 from tests.support.store import WHO, Store, put_item, with_args
 
 MB = 1_048_576
@@ -117,3 +119,68 @@ def test_a_user_who_may_not_weigh_keeps_a_number_of_rows(store: Store) -> None:
         store.do("AUTH", "default", "")
         store.do("ACL", "DELUSER", "few")
     assert len(store.rows("log")) == 1
+
+
+# Replayed
+
+
+class Editor:
+    """Random edits of all kinds, good and refused ones."""
+
+    def __init__(self, store: Store, seed: int) -> None:
+        self.store = store
+        self.random = random.Random(seed)
+        self.nonces = 0
+
+    def edit(self) -> None:
+        kinds = [self.put] * 4 + [self.remove, self.pause, self.pause, self.resume, self.resume, self.reset]
+        self.random.choice(kinds)()
+
+    def names(self) -> list[str]:
+        return self.random.sample("abcde", self.random.choice([1, 1, 2, 3]))
+
+    def nonce(self) -> str:
+        self.nonces += self.random.choice([1, 1, 1, 0])
+        return f"n{self.nonces}"
+
+    def put(self) -> None:
+        names = self.names()
+        free = [name for name in "abcde" if name not in names]
+        self.store.put(*[self.item(name, free) for name in names])
+
+    def item(self, name: str, free: list[str]) -> PutItem:
+        r = self.random
+        return put_item(
+            name,
+            f"{self.nonce()}.f{r.randint(1, 2)}",
+            definition=json.dumps({"task": r.choice("tu"), "args": [r.random()]}),
+            left=r.choice(["", "3", "keep"]),
+            enabled=r.random() < 0.7,
+            file_hash=r.choice(["", "h1", "h2"]),
+            expected=r.choice(["*", "*", "*", ""]),
+            replaces=free.pop() if r.random() < 0.4 and free else "",
+        )
+
+    def remove(self) -> None:
+        self.store.remove(*self.names())
+
+    def pause(self) -> None:
+        until = self.random.choice([None, None, self.store.now() + 3_600_000])
+        self.store.pause(*self.names(), nonce=self.nonce(), until=until)
+
+    def resume(self) -> None:
+        self.store.resume(*self.names(), nonce=self.nonce())
+
+    def reset(self) -> None:
+        self.store.reset(nonce=self.nonce(), **dict.fromkeys(self.names(), 3))
+
+
+@pytest.mark.parametrize("seed", range(12))
+def test_the_rows_replayed_make_what_is_stored(store: Store, seed: int) -> None:
+    editor = Editor(store, seed)
+    for _ in range(150):
+        editor.edit()
+        hashes = {kind: {k.encode(): v.encode() for k, v in store.hash(kind).items()} for kind in KINDS}
+        rows = [{key.encode(): value.encode() for key, value in row.items()} for row in store.rows("log")]
+        assert replayed((0, row) for row in rows) == stored(hashes)
+    assert {row["op"] for row in store.rows("log")} >= {"put", "remove", "pause", "resume"}

@@ -90,8 +90,9 @@ def test_a_renamed_entry_goes_on_under_its_pause(store: Store, file: str) -> Non
     now = store.run(renaming(store, file_hash=file))[1]
     assert json.loads(store.hash("out")["new"]) == {"paused": pause, "owed": f"-{now}"}
     assert (store.scores(), store.skips()) == ({}, [("old", [Skip("removed", 0, 1_000, int(now))])])
-    put, _ = store.rows("log")[-2:]
+    put, remove = store.rows("log")[-2:]
     assert (put["op"], put["replaces"], json.loads(put["pause"])) == ("put", "old", pause)
+    assert (remove["op"], remove["heir"]) == ("remove", "new")
 
 
 def test_a_renamed_entry_is_held_up_to_the_end_of_its_pause(store: Store) -> None:

@@ -14,6 +14,7 @@ from typing import Any, Final
 
 import redis
 
+from beatd.client import entries as edits
 from beatd.client.blocking import Client
 from beatd.core.edit import PutItem, put_item
 from beatd.core.entry import entry_from_spec
@@ -97,16 +98,16 @@ class _Editor:
         """One edit."""
         self.edits += 1
         name = self._random.choice(self._names)
-        self._store.put([_item(name, args=[self.edits])], "{}")
+        self._store.run(edits.put(self._store.keys, [_item(name, args=[self.edits])], "{}"))
         aside = self._random.choice(ASIDE)
         if self._store.find(aside) is None:
-            self._store.put([_item(aside)], "{}")
+            self._store.run(edits.put(self._store.keys, [_item(aside)], "{}"))
         elif (how := self._random.choice(["pause", "resume", "remove"])) == "pause":
-            self._store.pause([aside], _nonce(), "{}", Pause("endurance"))
+            self._store.run(edits.pause(self._store.keys, [aside], _nonce(), "{}", Pause("endurance")))
         elif how == "resume":
-            self._store.resume([aside], _nonce(), "{}", catchup=False)
+            self._store.run(edits.resume(self._store.keys, [aside], _nonce(), "{}", catchup=False))
         else:
-            self._store.remove([aside], "{}")
+            self._store.run(edits.remove(self._store.keys, [aside], "{}"))
 
 
 def be_loaded(seconds: float, entries: int, folder: Path, *, seed: int = 1) -> Loaded:
@@ -127,7 +128,7 @@ def be_loaded(seconds: float, entries: int, folder: Path, *, seed: int = 1) -> L
             daemon.start()
             daemon.wait_for("started")
         for step in put_steps([_item(name) for name in names]):
-            store.put(step, "{}")
+            store.run(edits.put(store.keys, step, "{}"))
         taker.start()
         samples = Samples(daemon.pid for daemon in daemons)
         leaders = _go_on(seconds, client, daemons, editor, samples)

@@ -11,6 +11,7 @@ from typing import Any
 import pytest
 import redis
 
+from beatd.client import entries
 from beatd.client.blocking import Client
 from beatd.errors import BeatdError
 from beatd.store.entries import Pause
@@ -55,14 +56,14 @@ def test_a_paused_entry_fires_nothing_until_it_is_resumed_or_its_pause_ends(
     for name in ("left", "caught", "held", "other"):
         ledger.wait_for_entry(name, 2)
     until = now_ms(client) // 100 * 100 + 1_000  # the very instant of a slot
-    store.pause(["left", "caught"], "p1", "{}", Pause("me"))
-    store.pause(["held"], "p2", "{}", Pause("me", until=until))
+    store.run(entries.pause(store.keys, ["left", "caught"], "p1", "{}", Pause("me")))
+    store.run(entries.pause(store.keys, ["held"], "p2", "{}", Pause("me", until=until)))
     at = now_ms(client)
     ledger.wait_for_entry("other", 3, after=at)
     resumed = now_ms(client)
     assert not [m for m in ledger.all() if m.entry != "other" and m.slot > at]
-    store.resume(["left"], "r1", "{}", catchup=False)
-    store.resume(["caught"], "r2", "{}", catchup=True)
+    store.run(entries.resume(store.keys, ["left"], "r1", "{}", catchup=False))
+    store.run(entries.resume(store.keys, ["caught"], "r2", "{}", catchup=True))
     for name in ("left", "caught", "held"):
         ledger.wait_for_entry(name, 3, after=until)
     slots = {name: [m.slot for m in ledger.all(name)] for name in ("left", "caught", "held")}
@@ -122,11 +123,11 @@ def test_a_file_and_the_api_may_not_hold_one_name(
     daemon = start_daemon(server.url, config={"schedules": {"mine": FAST, "other": FAST}})
     daemon.wait_for("config_refused", entry="mine")
     ledger.settle({"mine": FAST, "other": FAST}, 0)
-    assert store.get("mine").file_hash is None
+    assert store.get("mine").owner == "api"
     refused = beatd("set", "other", "--redis", server.url, "--kwargs", "{}")
     assert refused.returncode == 5
-    store.remove(["mine"], "{}")
-    wait_until(lambda: (row := store.find("mine")) is not None and row.file_hash is not None)
+    store.run(entries.remove(store.keys, ["mine"], "{}"))
+    wait_until(lambda: (found := store.find("mine")) is not None and found.owner == "file")
     ledger.settle({"mine": FAST}, now_ms(client))
     assert len(daemon.events("config_refused")) == 1
     ledger.check_once()
@@ -176,7 +177,7 @@ def chaos(
         what = rng.random()
         try:
             if what < 0.25:
-                store.remove([name], "{}")
+                store.run(entries.remove(store.keys, [name], "{}"))
                 periods[name] = None
             elif what < 0.35:
                 enabled = rng.random() < 0.5

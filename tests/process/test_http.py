@@ -10,6 +10,7 @@ from typing import Any
 
 import redis
 
+from beatd.client import entries
 from beatd.client.blocking import Client
 from beatd.store.entries import Pause
 from tests.support import hangs
@@ -194,10 +195,10 @@ def test_metrics_tell_fires_skips_and_entries_by_state(
     pages = Pages(daemon)
     wait_until(lambda: pages.metrics().get("beatd_fires_total", 0) > 10)
     with Client(server.url, "default") as store:
-        store.pause(["fast"], "n1", "{}", Pause("me", "a deploy"))
+        store.run(entries.pause(store.keys, ["fast"], "n1", "{}", Pause("me", "a deploy")))
         time.sleep(0.5)
-        store.resume(["fast"], "n2", "{}", catchup=False)
-        store.pause(["fast"], "n3", "{}", Pause("me", until=store.now_ms() + 60_000))
+        store.run(entries.resume(store.keys, ["fast"], "n2", "{}", catchup=False))
+        store.run(entries.pause(store.keys, ["fast"], "n3", "{}", Pause("me", until=store.now_ms() + 60_000)))
     wait_until(lambda: pages.metrics().get('beatd_entries{state="paused"}') == 1)
     wait_until(lambda: pages.metrics()['beatd_skips_total{reason="paused"}'] >= 1)
     found = pages.metrics()

@@ -12,7 +12,10 @@ from typing import Any
 import redis
 
 from beatd.client.blocking import Client
+from beatd.client.change_log import changes
+from beatd.client.entries import get, pause
 from beatd.core.overview import judged
+from beatd.store.entries import Pause
 from beatd.store.overview import read_overview
 from tests.support.daemon import Daemon, Fleet
 from tests.support.ledger import Ledger
@@ -109,6 +112,27 @@ def test_an_entry_that_is_renamed_comes_and_goes_in_one_step(
     rows: Any = client.xrevrange(f"{T}:log", count=2)
     assert [(fields[b"op"], fields[b"name"]) for _, fields in rows] == [(b"remove", b"old"), (b"put", b"new")]
     assert len({fields[b"at"] for _, fields in rows}) == 1  # one call, for it has one clock
+
+
+def test_a_line_that_is_renamed_stays_paused_and_the_log_tells_which_instance_and_file_did_it(
+    server: RedisServer, store: Client, start_daemon: StartDaemon
+) -> None:
+    daemon = start_daemon(server.url, config={"schedules": {"old": FAST, "stays": SLOW}})
+    applied(daemon)
+    store.run(pause(store.keys, ["old"], "p1", "{}", Pause("ann", "a deploy")))
+    daemon.write({"schedules": {"stays": SLOW, "new": FAST}})
+    daemon.send(signal.SIGHUP)
+    daemon.wait_for("config_reloaded", renamed="1")
+    row = store.run(get(store.keys, "new"))
+    assert (row.pause_at(store.now_ms()) or {})["note"] == "a deploy"
+    [told] = store.run(changes(store.keys, "new"))
+    assert (told.change.what, told.change.replaces) == ("renamed", "old")
+    who = told.change.who
+    assert (who["client"], who["instance"], who["files"]) == (
+        "beatd run",
+        daemon.name,
+        [str(daemon.folder / "schedules.yaml")],
+    )
 
 
 def test_included_files_count_when_they_are_changed_added_or_taken_away(

@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 import redis
 
+from beatd.client import entries as edits
 from beatd.client.blocking import Client
 from beatd.core.edit import put_item
 from beatd.core.entry import entry_from_spec
@@ -20,7 +21,7 @@ SLOW: dict[str, Any] = {"task": "t.t", "every": "1h"}
 
 
 def state(store: Client, name: str) -> str:
-    row: Row | None = store.find(name)
+    row: Row | None = store.row(name)
     return "absent" if row is None else row.state_at(store.now_ms())
 
 
@@ -165,7 +166,7 @@ def test_entries_written_with_one_nonce_are_still_themselves(
     entries = {f"e{i}": {**FAST, "anchor": "2026-01-01T00:00:00Z"} for i in range(5)}
     items = [put_item(entry_from_spec(name, spec), "one-nonce", left="") for name, spec in entries.items()]
     assert len({item.rev for item in items}) == 1
-    store.put(items, "{}")
+    store.run(edits.put(store.keys, items, "{}"))
     start_daemon(server.url)
     ledger.settle(entries, 0)
     ledger.check(entries, now_ms(client))

@@ -9,7 +9,9 @@ from typing import Any
 import pytest
 import redis
 
+from beatd.client import entries
 from beatd.client.blocking import Client
+from beatd.client.change_log import changes
 from tests.support.scenes import StartDaemon, T, call_for_upkeep, now_ms, put, wait_until
 from tests.support.servers import RedisServer
 
@@ -39,7 +41,7 @@ def test_what_is_over_is_forgotten(
 ) -> None:
     for name in ("removed", "ran once", "ended once, inside a pause", "runs no more"):
         put(store, {name: {"task": "t.t", **({"at": "2020-01-01T00:00Z"} if "once" in name else {"every": "1h"})}})
-    store.remove(["removed"], "{}")
+    store.run(entries.remove(store.keys, ["removed"], "{}"))
     old = str(now_ms(client) - WEEK_MS - 1)
     client.hset(f"{T}:gone", "removed", json.dumps({"at": old, "file": False}))
     client.hset(
@@ -53,6 +55,7 @@ def test_what_is_over_is_forgotten(
     call_for_upkeep(client)
     wait_until(lambda: store.find("ran once") is None)
     assert client.hkeys(f"{T}:gone") == [b"ran once"]
+    assert store.run(changes(store.keys, "ran once"))[-1].change.note == "it ran for the last time a week ago"
     assert store.find("runs no more") is not None  # it may be given more runs
     assert store.find("ended once, inside a pause") is not None  # its pause may be lifted before
     assert not client.hexists(f"{T}:inst", "dead:1")

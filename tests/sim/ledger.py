@@ -11,6 +11,7 @@ from typing import Any, Final
 
 from beatd.store.keys import Keys
 from beatd.store.scripts import load_script
+from tests.sim.change_log import disagreement
 from tests.sim.edits import Edits
 from tests.sim.history import Book, Fail, History, settled, skips_of, walk, whole
 from tests.sim.lua import shared_lua
@@ -163,6 +164,8 @@ class Ledger:
             getattr(self._edits, script)(state, now, args, reply, time)
             if not self.history.foreign_requests:
                 self._requests.kept(script, state, now, self._edits.ended)
+            if seen.whole is not None:
+                self._all_written_down()
 
     def _take(self, pushed: list[tuple[bytes, bytes]]) -> None:
         """A worker has taken them."""
@@ -227,9 +230,21 @@ class Ledger:
             return data
         return {**data, key: Hash({k: v for k, v in lease.items() if k not in (b"until", b"rn", b"seq")})}
 
+    def _all_written_down(self) -> None:
+        """The change log, replayed, makes the stored state."""
+        now = None if self.book.clock_went_back else self.now_ms()
+        found = disagreement(self._server.data, self._keys, now, self.history.tainted)
+        if found is not None:
+            self.book.fail(found)
+
     # The end
 
     def nothing_lost(self) -> None:
+        """As _no_slot_lost and _all_written_down."""
+        self._no_slot_lost()
+        self._all_written_down()
+
+    def _no_slot_lost(self) -> None:
         """Every slot of every life is fired or lies in the range of a row."""
         due, jit = self._get("due"), self._get("jit")
         blocked = self._get("blocked")

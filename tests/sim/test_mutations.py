@@ -51,7 +51,7 @@ def lua(script: str, old: str, new: str, *more: str) -> Apply:
             for before, after in pairs:
                 assert before in plain, f"{script} has no {before!r}"
                 plain, flagged = plain.replace(before, after), flagged.replace(before, after)
-            return Script(name, found.keys, plain, flagged)
+            return Script(name, found.keys, found.contract, plain, flagged)
 
         load(script)
         patch.setattr(beatd.store.scripts, "load_script", load)
@@ -154,6 +154,7 @@ PLANNING: Any = beatd.core.planning
 RENEWED = "redis.call('HSET', K_rev, name, renewed(rev, nonce))"
 LAST = "max(start, last_slot)"
 NO_ROW = "local _ = (function() end)(SKIP_ROWS, now, name, 'paused'"
+NO_CHANGE = "local _ = (function() end)"
 KEEPS = "out.finished = score_of(hold.since) or now, out.finished"
 
 QUICK = [
@@ -269,6 +270,9 @@ QUICK = [
         "a rename's two halves are one step",
         lua("put", "if codes[N + i] == 0 then\n    local heir", "if false then\n    local heir"),
     ),
+    Mutation("a renamed entry goes on under its pause", lua("put", "  if old then\n", "  if false then\n")),
+    Mutation("a put tells in its row the pause that stands", lua("put", "pause_text(out, hold, now),", "'',")),
+    Mutation("a resume has its row in the change log", lua("resume", "add_change(LOG_ROWS,", f"{NO_CHANGE}(LOG_ROWS,")),
 ]
 
 SLOW = [

@@ -13,6 +13,7 @@ from typing import Any, Final, cast
 import redis
 
 from beatd.cli.main import main
+from beatd.client import entries
 from beatd.client.blocking import Client
 from beatd.core.edit import put_item
 from beatd.core.entry import entry_from_spec
@@ -44,7 +45,7 @@ def now_ms(client: "redis.Redis") -> int:
 def put(store: Client, specs: Mapping[str, Mapping[str, Any]]) -> None:
     """One edit of the API: writes entries by name, each under a nonce never used before."""
     items = [put_item(entry_from_spec(name, spec), uuid.uuid4().hex, left="") for name, spec in specs.items()]
-    store.put(items, '{"client":"test"}')
+    store.run(entries.put(store.keys, items, '{"client":"test"}'))
 
 
 def wait_until(condition: Callable[[], bool], timeout: float = 20) -> None:

@@ -4,6 +4,7 @@ A script's head declares its keys and what it uses of the shared texts; `common.
 """
 
 import hashlib
+import itertools
 import re
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
@@ -20,12 +21,21 @@ _HEAD: Final = re.compile(r"^-- (keys|flags|uses): (.*)$", re.MULTILINE)
 
 @dataclass(frozen=True, slots=True)
 class Script:
-    """One script. ``flagged`` (``#!lua``, Redis 7) also works under memory pressure; ``plain`` runs on 6.2."""
+    """One script. ``flagged`` (``#!lua``, Redis 7) also works under memory pressure; ``plain`` runs on 6.2.
+
+    contract: for people, what it does, takes and answers.
+    """
 
     name: str
     keys: tuple[str, ...]
+    contract: str
     plain: str
     flagged: str
+
+    @property
+    def sha(self) -> str:
+        """By which a server that has met the plain text knows it."""
+        return _digest(self.plain)
 
     def text(self, *, shebang: bool) -> str:
         """The text for a server that knows ``#!lua`` or does not."""
@@ -61,11 +71,17 @@ def load_script(name: str) -> Script:
     keys = tuple(head["keys"].split())
     plain = "\n".join([_declare(keys), _read("common"), *map(_read, head.get("uses", "").split()), body])
     flagged = f"#!lua flags={head['flags']}\n{plain}" if "flags" in head else plain
-    return Script(name, keys, plain, flagged)
+    return Script(name, keys, _contract(body), plain, flagged)
 
 
 def _read(name: str) -> str:
     return files("beatd.store.scripts").joinpath(f"{name}.lua").read_text(encoding="utf-8")
+
+
+def _contract(body: str) -> str:
+    """The comment with which a script begins, without the lines that are for the loader."""
+    lines = itertools.takewhile(lambda line: line.startswith("--"), body.splitlines())
+    return "\n".join(line.removeprefix("--").removeprefix(" ") for line in lines if not _HEAD.match(line))
 
 
 def _declare(keys: Sequence[str]) -> str:

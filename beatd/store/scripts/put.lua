@@ -126,10 +126,10 @@ local function put(i)
   local out = object(out_text)
   local owed = score or score_of(out.owed)
   local gone = not before and redis.call('HGET', K_gone, name)
-  local old = not before and replaced[i]
-  if old and goes_revs[old] then
-    local its_out, its_hold = redis.call('HGET', K_out, ARGV[GOES + old]), redis.call('HGET', K_hold, ARGV[GOES + old])
-    take_pause({ paused = object(its_out).paused, hold = object(its_hold) }, out, hold)
+  local old = not before and replaced[i] and goes_revs[replaced[i]] and ARGV[GOES + replaced[i]]
+  if old then
+    local its_out, its_hold = object(redis.call('HGET', K_out, old)), object(redis.call('HGET', K_hold, old))
+    take_pause({ paused = its_out.paused, hold = its_hold }, out, hold)
   elseif gone and ARGV[FILE + i] ~= '' then
     take_pause(object(gone), out, hold)
   end
@@ -165,7 +165,7 @@ local function put(i)
   end
   add_change(LOG_ROWS, ARGV[DEF + i], 'op', 'put', 'name', name, 'rev', rev, 'was', before or '', 'at', ms(now),
     'def', ARGV[DEF + i], 'file', ARGV[FILE + i], 'enabled', ARGV[ENABLED + i], 'pause', pause_text(out, hold, now),
-    'replaces', replaced[i] and ARGV[GOES + replaced[i]] or '', 'who', WHO)
+    'replaces', old or '', 'who', WHO)
 end
 
 for i = 1, N do
@@ -174,7 +174,8 @@ end
 for i = 1, M do
   if codes[N + i] == 0 then
     local heir = whole(ARGV[HEIR + i])
-    remove_entry(ARGV[GOES + i], goes_revs[i], now, heir > 0 and not revs[heir], LOG_ROWS, SKIP_ROWS)
+    heir = heir > 0 and not revs[heir] and ARGV[NAME + heir] or ''
+    remove_entry(ARGV[GOES + i], goes_revs[i], now, heir, LOG_ROWS, SKIP_ROWS)
   end
 end
 return { table.concat(codes), ms(now) }

@@ -13,8 +13,8 @@ end
 
 -- ZREM comes first: servers refuse growth under memory pressure before a script's first write only, and taking
 -- something away always works. The pause of a file entry is kept for the day its line comes back, unless another entry
--- goes on under it (`pause_went`). A row names the range of what it still owed.
-local function remove_entry(name, rev, at, pause_went, log_rows, skip_rows)
+-- goes on in its place (`heir`, else ''). A row names the range of what it still owed.
+local function remove_entry(name, rev, at, heir, log_rows, skip_rows)
   local jitter, fired = number(redis.call('HGET', K_jit, name)), last_slot(redis.call('HGET', K_last, name))
   local score = redis.call('ZSCORE', K_due, name) or redis.call('ZSCORE', K_blocked, name)
   local out, hold = object(redis.call('HGET', K_out, name)), object(redis.call('HGET', K_hold, name))
@@ -26,7 +26,7 @@ local function remove_entry(name, rev, at, pause_went, log_rows, skip_rows)
   for _, key in ipairs({ K_out, K_hold, K_def, K_rev, K_jit, K_left }) do redis.call('HDEL', key, name) end
   local from_file = redis.call('HDEL', K_file, name) == 1
   local note = { at = ms(at), file = from_file }
-  if from_file and not pause_went then
+  if from_file and heir == '' then
     note.paused = out.paused
     if running(hold, at) then note.hold = { ['until'] = hold['until'], who = hold.who, note = hold.note } end
   end
@@ -36,5 +36,5 @@ local function remove_entry(name, rev, at, pause_went, log_rows, skip_rows)
     add_range(skip_rows, at, name, 'removed', math.max(settled(owed, jitter), fired) + 1, at)
   end
   add_change(log_rows, definition, 'op', 'remove', 'name', name, 'rev', '', 'was', rev, 'at', ms(at),
-    'def', definition, 'owed', owed and ms(owed) or '', 'who', ARGV[2])
+    'def', definition, 'owed', owed and ms(owed) or '', 'heir', heir, 'who', ARGV[2])
 end

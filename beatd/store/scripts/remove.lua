@@ -20,6 +20,6 @@ if bad then return bad end
 local codes, revs, refused = judge_removals(NAME, EXPECTED, N)
 local now = now_ms()
 for i = 1, N do
-  if not refused and codes[i] == 0 then remove_entry(ARGV[NAME + i], revs[i], now, false, LOG_ROWS, LOG_ROWS) end
+  if not refused and codes[i] == 0 then remove_entry(ARGV[NAME + i], revs[i], now, '', LOG_ROWS, LOG_ROWS) end
 end
 return { table.concat(codes), ms(now) }

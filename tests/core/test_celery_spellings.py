@@ -8,7 +8,7 @@ from celery.schedules import ParseException, crontab
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
-from beatd.config.celery_spellings import SpellingInvalid, from_crontab, from_schedule, relative_hint
+from beatd.core.celery_spellings import SpellingInvalid, from_crontab, from_schedule, relative_hint
 from beatd.core.schedules import parse_schedule
 from beatd.errors import ScheduleInvalid
 

@@ -8,12 +8,12 @@ import re
 from collections.abc import Mapping
 from typing import Any, Final
 
-from beatd.config.keys import CRONTAB_FIELDS
 from beatd.core.duration import UNIT_MS, parse_duration
 from beatd.core.schedules.cron_fields import DAY, HOUR, MINUTE, MONTH, WEEKDAY, Field
 from beatd.core.shown import shown
 from beatd.errors import EntryInvalid, ScheduleInvalid
 
+CRONTAB_FIELDS: Final = ("minute", "hour", "day_of_week", "day_of_month", "month_of_year")
 _FIELDS: Final[Mapping[str, Field]] = {
     "minute": MINUTE,
     "hour": HOUR,

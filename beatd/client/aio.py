@@ -1,0 +1,114 @@
+"""The client for programs on asyncio."""
+
+from collections.abc import AsyncIterator
+from datetime import timedelta
+from types import TracebackType
+from typing import Any, Self, Unpack
+
+from beatd.client.fields import Fields, Instant
+from beatd.client.state import EntryState
+from beatd.client.steps import Ask, Steps, T, drive_async
+from beatd.client.verbs import Verbs
+from beatd.store.aio import AsyncLink
+from beatd.store.connect import DEFAULT_TIMEOUT
+from beatd.store.keys import Keys
+
+
+class AsyncClient:
+    """What Client does, for asyncio: ``async with AsyncClient("redis://localhost:6379/0") as beatd: ...``.
+
+    One client serves all tasks of an event loop, over at most 20 connections, and goes on in another loop or process.
+    It connects when first used. Every method raises Unreachable without an answer within `timeout` (seconds),
+    AccessDenied where Redis says no. One that is cancelled may have been done.
+
+    who: whom the audit and pauses name, "ann@example.org"; the user of the operating system by default. program: what
+    the audit names as the client.
+    """
+
+    def __init__(
+        self,
+        url: str,
+        namespace: str = "default",
+        *,
+        who: str | None = None,
+        timeout: float = DEFAULT_TIMEOUT,
+        program: str = "beatd.AsyncClient",
+    ) -> None:
+        self.link = AsyncLink(url, namespace, timeout)
+        self.verbs = Verbs(self.link.keys, who, program)
+
+    async def __aenter__(self) -> Self:
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        await self.close()
+
+    async def close(self) -> None:
+        """Closes its connections; the next call opens one again."""
+        await self.link.close()
+
+    # Entries
+
+    async def get(self, name: str) -> EntryState:
+        """One entry. Raises NotFound."""
+        return await self.run(self.verbs.get(name))
+
+    async def find(self, name: str) -> EntryState | None:
+        """One entry, or None."""
+        return await self.run(self.verbs.find(name))
+
+    async def iterate(self) -> AsyncIterator[EntryState]:
+        """All entries, page by page, in no order. One that is edited meanwhile may be left out or come twice."""
+        cursor = b"0"
+        while True:
+            cursor, found = await self.run(self.verbs.page(cursor))
+            for state in found:
+                yield state
+            if cursor == b"0":
+                return
+
+    async def set(
+        self, name: str, *, if_revision: str | None = None, note: str | None = None, **fields: Unpack[Fields]
+    ) -> EntryState:
+        """Creates an entry, or changes the given fields of one and leaves the others; None gives a default back.
+
+        Once it has returned nothing of the old definition is enqueued. Raises EntryInvalid naming the field; OtherOwner
+        for an entry of a file; Conflict where somebody changed the definition after `if_revision`, or while this edit
+        was made. if_revision "": the name must be free. What would change nothing is not written.
+        """
+        return await self.run(self.verbs.set(name, if_revision, note, fields))
+
+    async def remove(self, name: str, *, if_revision: str | None = None, note: str | None = None) -> None:
+        """Removes an entry. Once it has returned nothing of it is enqueued. Raises NotFound, OtherOwner, Conflict."""
+        await self.run(self.verbs.remove([name], if_revision, note))
+
+    async def pause(self, name: str, *, note: str = "", until: Instant | timedelta | None = None) -> EntryState:
+        """Pauses an entry, whoever owns it, for ever or up to an instant, at which a slot fires again.
+
+        until: an aware datetime, a text with an offset, or a duration from now. Raises NotFound, EntryInvalid.
+        """
+        return await self.run(self.verbs.pause(name, note, until))
+
+    async def resume(self, name: str, *, catchup: bool = False, note: str | None = None) -> EntryState:
+        """Lifts a pause; with `catchup` the entry goes on with what was owed when it began. Raises NotFound."""
+        return await self.run(self.verbs.resume(name, note, catchup=catchup))
+
+    async def reset(self, name: str, *, note: str | None = None) -> EntryState:
+        """Gives an entry the runs of its `max_runs` anew. Raises NotFound, and Refused where they are not counted."""
+        return await self.run(self.verbs.reset(name, note))
+
+    # For tools that bring verbs of their own
+
+    @property
+    def keys(self) -> Keys:
+        """The keys of its namespace."""
+        return self.link.keys
+
+    async def run(self, steps: Steps[T]) -> T:
+        """Runs any verb to its end."""
+        return await drive_async(steps, self._answer)
+
+    async def _answer(self, question: Ask) -> list[Any]:
+        return await self.link.exchange(question.commands, tolerant=question.tolerant)

@@ -1,0 +1,220 @@
+"""Edits that know what they are based on: no update is lost, and who loses a race is told what changed, and by whom.
+
+An edit is computed from what was read and written under the revision that was read. Where only run state changed
+meanwhile (a pause, a resume, a reset), the same edit is made again on what is there now.
+"""
+
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, Final
+
+from beatd.client import entries
+from beatd.client.blame import Blame, blame
+from beatd.client.ownership import check_owner
+from beatd.client.state import EntryState, state_of
+from beatd.client.steps import Steps, ask
+from beatd.core.edit import ABSENT, put_item, runs_left
+from beatd.core.entry import Entry, check_size, entry_from_definition, spec_from_definition
+from beatd.core.field_changes import FieldChange, field_changes
+from beatd.core.instant import instant_text
+from beatd.core.patch import patched
+from beatd.errors import BeatdError, Conflict, EntryInvalid, Refused
+from beatd.formats.celery import compile_template
+from beatd.store.entries import MOST_ITEMS, Row, check_put, put_call, remove_call, row_commands, rows_of
+from beatd.store.keys import Keys
+from beatd.store.spoilt import whole
+
+MOST_TRIES: Final = 10  # somebody would have to pause and resume as fast as we can write
+CREATED, GONE = "created", "removed"
+
+
+@dataclass(frozen=True, slots=True)
+class Base:
+    """What an edit is based on: a row or none, its runs left, and the clock of Redis (UTC ms)."""
+
+    name: str
+    row: Row | None
+    left: int | None
+    now: int
+
+    @property
+    def revision(self) -> str:
+        """The revision, '' where there is no such entry."""
+        return ABSENT if self.row is None else self.row.rev
+
+    @property
+    def entry(self) -> Entry | None:
+        """The entry, None where there is none that can be read."""
+        try:
+            return None if self.row is None else entry_from_definition(self.name, self.row.definition)
+        except BeatdError:
+            return None
+
+    def state(self) -> EntryState:
+        """The same for people. Raises NotFound."""
+        if self.row is None:
+            raise entries.not_found(self.name)
+        return state_of(self.row, self.left, self.now)
+
+
+def look(keys: Keys, names: Sequence[str]) -> Steps[list[Base]]:
+    """What is stored under some names, in one round trip."""
+    replies = yield from ask(*row_commands(keys, names), ("HMGET", keys.key("left"), *names), ("TIME",))
+    *columns, lefts, (seconds, micros) = replies
+    rows = {row.name: row for row in rows_of(names, columns)}
+    now = int(seconds) * 1000 + int(micros) // 1000
+    return [Base(name, rows.get(name), whole(left), now) for name, left in zip(names, lefts, strict=True)]
+
+
+def look_at(keys: Keys, name: str) -> Steps[Base]:
+    """What is stored under one name."""
+    return (yield from look(keys, [name]))[0]
+
+
+def changed(base: Base, given: Mapping[str, Any]) -> Entry:
+    """The entry that some fields make of what is stored. Raises EntryInvalid.
+
+    A definition that can't be read may be replaced by a whole one, with a task and a schedule.
+    """
+    entry = patched(base.name, _spec(base, given), given)
+    check_size(entry)
+    compile_template(entry.task, entry.queue, entry.options, origin="").own(entry.name, entry.args, entry.kwargs)
+    if given.get("at") is not None and (slot := entry.schedule.rule.last_ms(base.now)) is not None:
+        raise EntryInvalid(
+            f"at: {instant_text(slot)} is past: the clock of Redis shows {instant_text(base.now)}",
+            hint="an instant without an offset is wall time in the entry's zone, UTC without one",
+        )
+    return entry
+
+
+def _spec(base: Base, given: Mapping[str, Any]) -> dict[str, Any] | None:
+    if base.row is None:
+        return None
+    try:
+        return spec_from_definition(base.row.definition)
+    except EntryInvalid:
+        if given.get("task") is None:
+            raise
+        return {}
+
+
+def write(keys: Keys, base: Base, given: Mapping[str, Any], nonce: str, who: str) -> Steps[EntryState]:
+    """Makes an edit of what was seen. Nothing is written where nothing would change. Raises EntryInvalid, Refused.
+
+    Raises Conflict where the definition is another one by now; a nonce is good for one edit, however often repeated.
+    """
+    for _ in range(MOST_TRIES):
+        entry = changed(base, given)
+        if _is_so(base, entry):
+            return base.state()
+        left = runs_left(base.entry, entry, base.left)
+        item = put_item(entry, nonce, expected=base.revision, left=left)
+        [(codes, _)] = yield from ask(put_call(keys, [item], who))
+        if codes != b"2":
+            check_put([item], codes)
+            return (yield from look_at(keys, base.name)).state()
+        found = yield from look_at(keys, base.name)
+        if found.row is not None and found.row.definition == item.definition.encode():
+            return found.state()  # this very edit, whose first answer was lost
+        if not _same_definition(base, found):
+            raise (yield from _conflict(keys, base, found))
+        base = found
+    raise Refused(f"{base.name!r} changes faster than this edit can be made", hint="repeat it later")
+
+
+def set_entry(
+    keys: Keys, name: str, given: Mapping[str, Any], if_revision: str | None, nonce: str, who: str
+) -> Steps[EntryState]:
+    """Creates an entry, or changes fields of it. Raises EntryInvalid, Refused, and Conflict.
+
+    if_revision: the one that the edit is based on, ABSENT for a name that must be free, None for whatever is there.
+    """
+    base = yield from look_at(keys, name)
+    yield from check_owner(keys, base.row)
+    yield from check_revision(keys, base, if_revision)
+    return (yield from write(keys, base, given, nonce, who))
+
+
+def remove_entries(keys: Keys, names: Sequence[str], if_revision: str | None, who: str) -> Steps[None]:
+    """Removes entries of the API, all or nothing within 500. Raises NotFound, OtherOwner, and Conflict."""
+    for start in range(0, len(names), MOST_ITEMS):
+        yield from _remove(keys, names[start : start + MOST_ITEMS], if_revision, who)
+
+
+def _remove(keys: Keys, names: Sequence[str], if_revision: str | None, who: str) -> Steps[None]:
+    first = True
+    for _ in range(MOST_TRIES):
+        bases = yield from look(keys, names)
+        for base in bases:
+            if base.row is None and first:
+                raise entries.not_found(base.name)
+            yield from check_owner(keys, base.row)
+            if base.row is not None:
+                yield from check_revision(keys, base, if_revision)
+        # Those that went meanwhile are where they should be: perhaps by this very call, whose answer was lost.
+        there = [base for base in bases if base.row is not None]
+        if not there:
+            return
+        call = remove_call(keys, [base.name for base in there], who, [base.revision for base in there])
+        [(codes, _)] = yield from ask(call)
+        if b"2" not in codes:
+            return
+        first = False
+    raise Refused(f"{names[0]!r} changes faster than it can be removed", hint="repeat it later")
+
+
+def check_revision(keys: Keys, base: Base, if_revision: str | None) -> Steps[None]:
+    """Raises Conflict unless an edit based on a revision may be made of what is there now."""
+    if if_revision is None or base.revision == if_revision:
+        return
+    if not if_revision:
+        message = f"there is an entry {base.name!r} already"
+        raise Conflict(message, name=base.name, revision=base.revision, hint="look at it, or choose another name")
+    found = yield from blame(keys, base.name, if_revision)
+    if base.row is None or not found.only_run_state:
+        raise _lost(base, found, _changes(found.before, base))
+
+
+def _is_so(base: Base, entry: Entry) -> bool:
+    """Whether nothing would change. To write an invalid or a finished one again is what brings it back."""
+    if base.row is None or base.row.state_at(base.now) in ("invalid", "finished"):
+        return False
+    return base.entry == entry
+
+
+def _same_definition(base: Base, found: Base) -> bool:
+    return base.row is not None and found.row is not None and base.row.definition == found.row.definition
+
+
+def _conflict(keys: Keys, base: Base, found: Base) -> Steps[Conflict]:
+    culprit = yield from blame(keys, base.name, base.revision)
+    return _lost(found, culprit, _changes(None if base.row is None else base.row.definition, found))
+
+
+def _changes(before: str | bytes | None, found: Base) -> Sequence[FieldChange]:
+    """What differs between a definition and the one that is there now, where both are known."""
+    if before is None or found.row is None:
+        return ()
+    return field_changes(_fields(before), _fields(found.row.definition))
+
+
+def _lost(found: Base, culprit: Blame, changes: Sequence[tuple[str, Any, Any]]) -> Conflict:
+    fields = ", ".join(field for field, _, _ in changes)
+    what = "removed it" if found.row is None else f"changed {fields}" if fields else "changed it"
+    seen = "" if found.row is None else f"; it has the revision {found.revision} now"
+    return Conflict(
+        f"{found.name!r} is not what this edit was based on: {culprit.who or 'somebody'} {what} meanwhile{seen}",
+        name=found.name,
+        revision=found.revision,
+        changes=changes,
+        hint="look at the entry again and repeat the edit",
+    )
+
+
+def _fields(definition: str | bytes) -> dict[str, Any]:
+    try:
+        found = json.loads(definition)
+    except (ValueError, RecursionError):
+        return {}
+    return found if isinstance(found, dict) else {}

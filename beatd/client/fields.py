@@ -1,0 +1,100 @@
+"""What the client takes for the fields of an entry, and how that is written down."""
+
+from collections.abc import Mapping, Sequence
+from datetime import datetime, timedelta
+from typing import Any, Literal, TypedDict
+
+from beatd.core.duration import format_duration, parse_duration
+from beatd.core.entry import Catchup, Guarantee
+from beatd.core.instant import aware_ms, instant_text
+from beatd.errors import EntryInvalid, ScheduleInvalid
+
+Duration = str | int | float | timedelta
+"""``"90s"``, ``"1h30m"``, seconds, or a timedelta; whole milliseconds."""
+Instant = str | datetime
+"""An aware datetime, or a text: ``"2026-12-01T08:00:00Z"``; without an offset it is wall time in the entry's zone."""
+
+_DURATIONS = frozenset({"every", "grace", "deadline", "jitter"})
+_INSTANTS = frozenset({"at", "start", "end", "anchor"})
+_LISTS = frozenset({"args", "tags"})
+
+
+class Fields(TypedDict, total=False):
+    """The fields of an entry, as in ``schedules.yaml`` (docs/entries.md). None gives a field its default back."""
+
+    task: str
+    cron: str | None
+    every: Duration | None
+    at: Instant | None
+    rrule: str | None
+    timezone: str | None
+    day: Literal["or", "and"] | None
+    hash_id: str | None
+    start: Instant | None
+    end: Instant | None
+    anchor: Instant | None
+    fast: bool | None
+    args: Sequence[Any] | None
+    kwargs: Mapping[str, Any] | None
+    queue: str | None
+    options: Mapping[str, Any] | None
+    description: str | None
+    tags: Sequence[str] | None
+    enabled: bool | None
+    max_runs: int | None
+    jitter: Duration | None
+    catchup: Catchup | None
+    catchup_limit: int | None
+    grace: Duration | None
+    deadline: Duration | None
+    guarantee: Guarantee | None
+
+
+def plain_fields(fields: Mapping[str, Any]) -> dict[str, Any]:
+    """Fields as JSON can say them. Raises EntryInvalid for a naive datetime."""
+    return {key: _plain(key, value) for key, value in fields.items()}
+
+
+def _plain(key: str, value: Any) -> Any:
+    try:
+        if key in _DURATIONS and isinstance(value, timedelta):
+            return format_duration(_timedelta_ms(value))
+        if key in _INSTANTS and isinstance(value, datetime):
+            return instant_text(aware_ms(value))
+    except ScheduleInvalid as error:
+        raise EntryInvalid(f"{key}: {error.message}", hint=error.hint) from error
+    if key in _LISTS and isinstance(value, tuple):
+        return list(value)
+    return dict(value) if isinstance(value, Mapping) else value
+
+
+def _timedelta_ms(value: timedelta) -> int:
+    ms, rest = divmod(value, timedelta(milliseconds=1))
+    if rest or ms < 0:
+        raise ScheduleInvalid(f"found {value!r}; a duration of whole milliseconds is accepted")
+    return ms
+
+
+def until_ms(until: Instant | timedelta, now: int) -> int:
+    """The end of a pause, UTC ms: an aware datetime, a text with an offset, or so long from now."""
+    if isinstance(until, timedelta):
+        return now + _timedelta_ms(until)
+    if isinstance(until, datetime):
+        return _aware(until)
+    if not isinstance(until, str):
+        raise EntryInvalid(f"until: found {type(until).__name__}; an aware datetime, a timedelta or a text is accepted")
+    try:
+        return now + parse_duration(until)
+    except ScheduleInvalid:
+        pass
+    try:
+        return _aware(datetime.fromisoformat(until))
+    except ValueError as error:
+        raise EntryInvalid(f"until: {until!r} is neither an instant nor a duration such as '2h'") from error
+
+
+def _aware(moment: datetime) -> int:
+    try:
+        return aware_ms(moment)
+    except ScheduleInvalid as error:
+        raise EntryInvalid(f"until: {error.message}", hint="write the offset: 2026-12-01T09:00:00+01:00") from error
