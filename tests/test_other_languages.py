@@ -76,7 +76,16 @@ def test_each_edit_takes_what_the_page_tells_and_answers_so(redis_client: "redis
     send(redis_client, put_call(keys, [item], "{}").command(sha=False, shebang=False))
     if edit == "resume":
         send(redis_client, pause_call(keys, ["e"], "n1", "{}", Pause("ann")).command(sha=False, shebang=False))
-    values = {"WHO": "{}", "BY": "ann", "NOTE": "", "UNTIL": "", "NONCE": "n2"}
+    values = {
+        "WHO": "{}",
+        "BY": "ann",
+        "NOTE": "",
+        "UNTIL": "",
+        "NONCE": "n2",
+        "ID": "n2",
+        "BEFORE": "",
+        "TEXT": '{"kind":"trigger","name":"e"}',
+    }
 
     def code(name: str) -> str:
         words = [{**values, "NAME": name}.get(word, word) for word in given.split()]
