@@ -18,7 +18,7 @@ def stored(hashes: Mapping[str, Mapping[bytes, bytes]]) -> dict[str, Kept]:
         pause: Any = out.get("paused")
         if pause is None and "until" in hold:
             pause = {key: hold[key] for key in OF_A_HOLD if key in hold}
-        file_hash = hashes["file"].get(raw, b"").decode()
+        file_hash = hashes["file"].get(raw, b"").decode(errors="replace")
         kept = Kept(rev.decode(), hashes["def"].get(raw), file_hash, "disabled" not in out, pause)
         entries[raw.decode(errors="replace")] = kept
     return entries
