@@ -6,7 +6,7 @@ import click
 
 from beatd.cli.main import print_json
 
-EDITS: Final = ("put", "remove", "pause", "resume", "reset")  # what any client may call
+EDITS: Final = ("put", "remove", "pause", "resume", "reset", "request")  # what any client may call
 
 
 @click.command()

@@ -1,16 +1,20 @@
 """What commands over stored entries share: the way to them, who edits, and how one is told about."""
 
 import socket
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final
 
 from beatd.cli.main import Common
 from beatd.cli.show import instant
 from beatd.client.blocking import Client
+from beatd.client.entries import names as name_page
 from beatd.errors import BeatdError
 from beatd.store.entries import Row, audit, user_name
 
 if TYPE_CHECKING:  # imported when needed
     from beatd.core.entry import Entry
+
+
+MOST_NAMES: Final = 10_000  # looked at for the nearest one to an unknown name
 
 
 def open_client(common: Common) -> Client:
@@ -39,7 +43,15 @@ def pause_of(row: Row, now: int) -> dict[str, Any] | None:
     return found and {key: value if isinstance(value, str) else instant(value) for key, value in found.items()}
 
 
-def why_invalid(row: Row) -> str | None:
-    """Why an entry is invalid, as the leader that found it said."""
-    invalid = row.out.get("invalid")
-    return str(invalid["why"]) if isinstance(invalid, dict) and "why" in invalid else None
+def nearest(client: Client, name: str) -> str | None:
+    """A name that was perhaps meant, among the first 10,000."""
+    import difflib
+
+    names: list[str] = []
+    cursor = b"0"
+    while len(names) < MOST_NAMES:
+        cursor, page = client.run(name_page(client.keys, cursor))
+        names += page
+        if cursor == b"0":
+            break
+    return next(iter(difflib.get_close_matches(name, names, 1)), None)

@@ -1,7 +1,7 @@
 """How one entry stands, in a sentence, for whoever asks why it did not run."""
 
 from beatd.cli.show import distance, instant
-from beatd.cli.stored import pause_of, why_invalid
+from beatd.cli.stored import pause_of
 from beatd.store.entries import Row
 
 
@@ -14,7 +14,7 @@ def why_idle(row: Row, now: int) -> str:
     if state == "paused":
         return f"is paused{_pause(row, now, from_then)}"
     reasons = {
-        "invalid": f": {why_invalid(row) or 'its definition can not be read'}",
+        "invalid": f": {row.why_invalid() or 'its definition can not be read'}",
         "blocked": ": its queue is a key of another type, which takes no message",
         "finished": ": its schedule has no slot after that, or its runs are used up",
     }

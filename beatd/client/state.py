@@ -66,7 +66,7 @@ def state_of(row: Row, left: int | None, now: int) -> EntryState:
         definition=definition,
         entry=entry,
         why=row.why_invalid() or why,
-        next=_utc(_next(row, entry, left)),
+        next=_utc(next_moment(row, entry, left)),
         last=_utc(_instant(slot)),
         last_fired=_utc(_instant(fired)),
         last_id=task_id or None,
@@ -95,7 +95,7 @@ def _decoded(definition: bytes) -> dict[str, Any]:
     return found if isinstance(found, dict) else {}
 
 
-def _next(row: Row, entry: Entry | None, left: int | None) -> int | None:
+def next_moment(row: Row, entry: Entry | None, left: int | None) -> int | None:
     """The moment in the timetable; for one that is to be planned, what the leader will find."""
     if row.moment is None or row.moment >= 0 or row.blocked or entry is None:
         return row.moment if row.moment is None or row.moment >= 0 else None

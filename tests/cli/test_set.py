@@ -170,7 +170,7 @@ def test_a_new_entry_is_asked_for_its_task(set_: Set) -> None:
 
 def test_ls_of_an_empty_namespace_says_how_to_create_an_entry(beatd: Any, clean_redis: RedisServer) -> None:
     done = beatd("ls", "--redis", clean_redis.url)
-    assert (done.code, done.out) == (0, "NAME  SCHEDULE  NEXT  LEFT  LAST  STATE\n")
+    assert (done.code, done.out) == (0, "NAME  SCHEDULE  NEXT  LEFT  LAST  AGO  RESULT  STATE\n")
     assert done.err.startswith("note: no entries here yet; create one: beatd set NAME --task")
     bare = beatd("ls", "--redis", clean_redis.url, "-o", "json")
     assert (bare.json, bare.err) == ([], "")
