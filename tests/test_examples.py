@@ -7,7 +7,8 @@ How a block is treated follows from its language and from the HTML comment right
 * ``console`` is typed and compared, ``$ COMMAND`` by ``$ COMMAND``: what comes on stdout, then what on stderr; ``...``
   stands for anything. ``<!-- redis -->`` gives it an empty server, which the blocks below share.
 * ``sh`` is read: every ``beatd`` command with its flags, every ``make`` target; other programs only if they are known.
-* ``python`` is executed, after ``<!-- redis -->`` on an empty server in place of the one it names; ``json`` is read, ``text`` and ``mermaid`` are left alone; ``js`` has a test of its own.
+* ``python`` is executed, after ``<!-- redis -->`` on an empty server in place of the one it names. ``json`` is read,
+  ``text`` and ``mermaid`` are left alone; ``js`` has a test of its own.
 * ``<!-- not checked: why -->`` is the way out for what is none of ours.
 """
 
