@@ -25,6 +25,7 @@ if TYPE_CHECKING:  # imported when needed: a command loads only what it uses
 COMMANDS: Final = {
     "run": "beatd.cli.run:run",
     "ls": "beatd.cli.ls:ls",
+    "show": "beatd.cli.show_entry:show",
     "set": "beatd.cli.edit:set_entry",
     "rm": "beatd.cli.edit:rm",
     "pause": "beatd.cli.pause:pause",

@@ -6,6 +6,7 @@ from types import TracebackType
 from typing import Any, Self, Unpack
 
 from beatd.client.fields import Fields, Instant
+from beatd.client.spoilt import in_our_words
 from beatd.client.state import EntryState
 from beatd.client.steps import Ask, Steps, T, drive_async
 from beatd.client.verbs import Verbs
@@ -108,7 +109,7 @@ class AsyncClient:
 
     async def run(self, steps: Steps[T]) -> T:
         """Runs any verb to its end."""
-        return await drive_async(steps, self._answer)
+        return await drive_async(in_our_words(self.keys, steps), self._answer)
 
     async def _answer(self, question: Ask) -> list[Any]:
         return await self.link.exchange(question.commands, tolerant=question.tolerant)

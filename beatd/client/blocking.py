@@ -7,6 +7,7 @@ from typing import Any, Self, Unpack
 
 from beatd.client import entries
 from beatd.client.fields import Fields, Instant
+from beatd.client.spoilt import in_our_words
 from beatd.client.state import EntryState
 from beatd.client.steps import Ask, Steps, T, drive
 from beatd.client.verbs import Verbs
@@ -108,7 +109,7 @@ class Client:
 
     def run(self, steps: Steps[T]) -> T:
         """Runs any verb to its end."""
-        return drive(steps, self._answer)
+        return drive(in_our_words(self.keys, steps), self._answer)
 
     def _answer(self, question: Ask) -> list[Any]:
         return self.link.exchange(question.commands, tolerant=question.tolerant)
