@@ -14,7 +14,7 @@ from beatd.client.blocking import Client
 from beatd.config.settings import Settings
 from beatd.core.batch import MOST_MESSAGES, make_item
 from beatd.core.difference import difference
-from beatd.core.edit import KEEP, PutItem, put_item, runs_left
+from beatd.core.edit import PutItem, put_item, runs_after, runs_left
 from beatd.core.entry import Entry, entry_from_definition
 from beatd.core.entry_set import EntrySet, definition_hash
 from beatd.core.fire import FireItem
@@ -120,7 +120,7 @@ def _put(entry: Entry, before: Row | None, left: int | None, now: int) -> Stored
     item = put_item(entry, "dry", left=runs_left(old, entry, left), file_hash=definition_hash(entry.to_definition()))
     stored = _stored(before, left) if before is not None else None
     last = stored.last_slot if stored is not None else 0
-    runs = left if item.left == KEEP else int(item.left) if item.left else None
+    runs = runs_after(item.left, left)
     return Stored(entry.name, _score(item, before, now), item.rev, item.definition.encode(), last, item.jitter, runs)
 
 

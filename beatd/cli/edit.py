@@ -16,10 +16,10 @@ from beatd.cli.stored import open_client, who_edits
 from beatd.client import editing
 from beatd.client.blocking import Client
 from beatd.client.ownership import check_owner, of_file
-from beatd.client.verbs import fresh_nonce
 from beatd.core.entry import Entry, Guarantee
 from beatd.core.preview import coming_slots, why_none
 from beatd.errors import EntryInvalid, OtherOwner
+from beatd.store.entries import fresh_nonce
 
 PREVIEWED: Final = 3
 
@@ -75,7 +75,7 @@ def set_entry(
         if not yes and sys.stdin.isatty() and sys.stderr.isatty():
             what = "Create" if base.row is None else "Change"
             click.confirm(f"{what} {name}?", default=True, abort=True, err=True)
-        state = client.run(editing.write(client.keys, base, given, fresh_nonce(), who_edits("beatd set", why)))
+        state = client.run(editing.write(client.keys, base, given, fresh_nonce, who_edits("beatd set", why)))
     done = "created" if base.row is None else "unchanged" if state.revision == base.revision else "changed"
     click.echo(f"{name}: {done}", err=True)
 

@@ -258,6 +258,7 @@ class Printer:
             "name": line.name,
             "what": line.what,
             "reason": line.reason,
+            "cause": line.cause or ("schedule" if line.what == "fired" else None),
             "count": line.count or None,
             "at_least": line.at_least,
             "last": instant(line.last),
@@ -272,6 +273,8 @@ class Printer:
     def _task_id(self, line: Line) -> str | None:
         if line.what != "fired" or line.name is None or line.slot is None:
             return None
+        if line.id is not None:
+            return line.id
         try:
             return self._ids.of(line.name, line.slot)
         except UnicodeEncodeError:  # a name that another client wrote in no encoding of ours
@@ -302,11 +305,16 @@ class Printer:
         slot = f"{row['slot']} to {row['last']}" if ranged else row["slot"] or "-"
         count = "-" if row["count"] is None else f"{row['count']:,}{'+' if row['at_least'] else ''}"
         said = "to skip" if row["foretold"] else row["what"]
-        what = printable(f"{said}: {row.get('text') or row['reason']}") if row["what"] != "fired" else "fired"
+        skipped = row["what"] != "fired"
+        what = printable(f"{said}: {row.get('text') or row['reason']}") if skipped else _fired(row["cause"])
         late = row["lateness_ms"]
         named = [_printable(row["name"] or "-")] if self._named else []
         local = [str(row["local"] or "-")] if self._local else []
         return [slot, *local, *named, what, count, "-" if late is None else lateness(late), row["task_id"] or "-"]
+
+
+def _fired(cause: str) -> str:
+    return "fired" if cause == "schedule" else printable(f"fired: {cause}")
 
 
 def _printable(text: str) -> str:

@@ -31,6 +31,8 @@ COMMANDS: Final = {
     "pause": "beatd.cli.pause:pause",
     "resume": "beatd.cli.pause:resume",
     "reset": "beatd.cli.pause:reset",
+    "trigger": "beatd.cli.requests:trigger",
+    "backfill": "beatd.cli.requests:backfill",
     "next": "beatd.cli.next:next_slots",
     "explain": "beatd.cli.explain:explain",
     "history": "beatd.cli.history:history",

@@ -10,12 +10,11 @@ from beatd.cli.show import instant
 from beatd.cli.stored import open_client, who_edits
 from beatd.client import entries
 from beatd.client.blocking import Client
-from beatd.client.verbs import fresh_nonce
 from beatd.core.duration import parse_duration
 from beatd.core.instant import read_moment
 from beatd.core.zone import zone_named
 from beatd.errors import Refused, ScheduleInvalid
-from beatd.store.entries import Pause, user_name
+from beatd.store.entries import Pause, fresh_nonce, user_name
 
 
 @click.command()

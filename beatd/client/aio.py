@@ -2,17 +2,20 @@
 
 from collections.abc import AsyncIterator
 from datetime import timedelta
+from functools import cached_property
 from types import TracebackType
-from typing import Any, Self, Unpack
+from typing import TYPE_CHECKING, Any, Self, Unpack
 
-from beatd.client.fields import Fields, Instant
 from beatd.client.spoilt import in_our_words
-from beatd.client.state import EntryState
 from beatd.client.steps import Ask, Steps, T, drive_async
-from beatd.client.verbs import Verbs
 from beatd.store.aio import AsyncLink
 from beatd.store.connect import DEFAULT_TIMEOUT
 from beatd.store.keys import Keys
+
+if TYPE_CHECKING:  # imported by the first verb over entries: a command loads only what it uses
+    from beatd.client.fields import Fields, Instant
+    from beatd.client.state import EntryState
+    from beatd.client.verbs import Verbs
 
 
 class AsyncClient:
@@ -36,7 +39,7 @@ class AsyncClient:
         program: str = "beatd.AsyncClient",
     ) -> None:
         self.link = AsyncLink(url, namespace, timeout)
-        self.verbs = Verbs(self.link.keys, who, program)
+        self._who, self._program = who, program
 
     async def __aenter__(self) -> Self:
         return self
@@ -52,15 +55,15 @@ class AsyncClient:
 
     # Entries
 
-    async def get(self, name: str) -> EntryState:
+    async def get(self, name: str) -> "EntryState":
         """One entry. Raises NotFound."""
         return await self.run(self.verbs.get(name))
 
-    async def find(self, name: str) -> EntryState | None:
+    async def find(self, name: str) -> "EntryState | None":
         """One entry, or None."""
         return await self.run(self.verbs.find(name))
 
-    async def iterate(self) -> AsyncIterator[EntryState]:
+    async def iterate(self) -> AsyncIterator["EntryState"]:
         """All entries, page by page, in no order. One that is edited meanwhile may be left out or come twice."""
         cursor = b"0"
         while True:
@@ -71,8 +74,8 @@ class AsyncClient:
                 return
 
     async def set(
-        self, name: str, *, if_revision: str | None = None, note: str | None = None, **fields: Unpack[Fields]
-    ) -> EntryState:
+        self, name: str, *, if_revision: str | None = None, note: str | None = None, **fields: "Unpack[Fields]"
+    ) -> "EntryState":
         """Creates an entry, or changes the given fields of one and leaves the others; None gives a default back.
 
         Once it has returned nothing of the old definition is enqueued. Raises EntryInvalid naming the field; OtherOwner
@@ -85,20 +88,27 @@ class AsyncClient:
         """Removes an entry. Once it has returned nothing of it is enqueued. Raises NotFound, OtherOwner, Conflict."""
         await self.run(self.verbs.remove([name], if_revision, note))
 
-    async def pause(self, name: str, *, note: str = "", until: Instant | timedelta | None = None) -> EntryState:
+    async def pause(self, name: str, *, note: str = "", until: "Instant | timedelta | None" = None) -> "EntryState":
         """Pauses an entry, whoever owns it, for ever or up to an instant, at which a slot fires again.
 
         until: an aware datetime, a text with an offset, or a duration from now. Raises NotFound, EntryInvalid.
         """
         return await self.run(self.verbs.pause(name, note, until))
 
-    async def resume(self, name: str, *, catchup: bool = False, note: str | None = None) -> EntryState:
+    async def resume(self, name: str, *, catchup: bool = False, note: str | None = None) -> "EntryState":
         """Lifts a pause; with `catchup` the entry goes on with what was owed when it began. Raises NotFound."""
         return await self.run(self.verbs.resume(name, note, catchup=catchup))
 
-    async def reset(self, name: str, *, note: str | None = None) -> EntryState:
+    async def reset(self, name: str, *, note: str | None = None) -> "EntryState":
         """Gives an entry the runs of its `max_runs` anew. Raises NotFound, and Refused where they are not counted."""
         return await self.run(self.verbs.reset(name, note))
+
+    @cached_property
+    def verbs(self) -> "Verbs":
+        """The verbs as steps, for `run`."""
+        from beatd.client.verbs import Verbs
+
+        return Verbs(self.keys, self._who, self._program)
 
     # For tools that bring verbs of their own
 
@@ -112,4 +122,4 @@ class AsyncClient:
         return await drive_async(in_our_words(self.keys, steps), self._answer)
 
     async def _answer(self, question: Ask) -> list[Any]:
-        return await self.link.exchange(question.commands, tolerant=question.tolerant)
+        return await self.link.exchange(question.commands, tolerant=question.tolerant, again=question.again)

@@ -1,17 +1,16 @@
 """Who changed an entry after a revision, by the newest rows of the change log."""
 
-import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from typing import Any, Final
+from typing import Final
 
 from beatd.client.steps import Steps, ask
+from beatd.core.change_log import Change, change_of
 from beatd.errors import BeatdError
 from beatd.store.keys import Keys
 
 ROWS: Final = 100
 MOST_PAGES: Final = 5  # a race is lost to somebody who was quick
-RUN_STATE: Final = frozenset({"pause", "resume", "reset"})
 
 
 @dataclass(frozen=True, slots=True)
@@ -24,49 +23,37 @@ class Blame:
 
     who: str = ""
     only_run_state: bool = False
-    before: str | None = None
+    before: bytes | None = None
 
 
 def blame(keys: Keys, name: str, since: str) -> Steps[Blame]:
     """What the change log says of an entry since a revision; nothing where it may not be read, or no longer says it."""
-    rows: list[Mapping[str, str]] = []
+    changes: list[Change] = []
     end, complete = "+", False
     for _ in range(MOST_PAGES):
         [found] = yield from ask(("XREVRANGE", keys.key("log"), end, "-", "COUNT", ROWS), tolerant=True)
         if isinstance(found, BeatdError) or not found:
             break
         for _, flat in found:
-            row = _row(flat)
-            if row.get("name") != name:
+            change = change_of(0, dict(zip(flat[::2], flat[1::2], strict=True)))
+            if change is None or change.name != name:
                 continue
-            if complete:  # older than the revision: what it was based on
-                if "def" in row:
-                    return replace(_blamed(rows, complete=True), before=row["def"])
-                continue
-            rows.append(row)
-            complete = row.get("was", "") == since
+            if not complete:
+                changes.append(change)
+                complete = change.was == since and change.op != "request"
+            elif change.definition is not None:  # older than the revision: what that one was
+                return replace(_blamed(changes, complete=True), before=change.definition)
         end = f"({found[-1][0].decode()}"
-    return _blamed(rows, complete=complete)
+    return _blamed(changes, complete=complete)
 
 
-def _blamed(rows: Sequence[Mapping[str, str]], *, complete: bool) -> Blame:
-    edits = [row for row in rows if row.get("op") not in RUN_STATE]
+def _blamed(changes: Sequence[Change], *, complete: bool) -> Blame:
+    edits = [change for change in changes if change.op in ("put", "remove")]
     return Blame(_author(edits[0]) if edits else "", only_run_state=complete and not edits)
 
 
-def _row(flat: Sequence[bytes]) -> dict[str, str]:
-    texts = [part.decode("utf-8", "surrogateescape") for part in flat]
-    return dict(zip(texts[::2], texts[1::2], strict=True))
-
-
-def _author(row: Mapping[str, str]) -> str:
+def _author(change: Change) -> str:
     """`ann@web-1 (beatd set)`, as far as it is known."""
-    try:
-        who: Any = json.loads(row.get("who", ""))
-    except (ValueError, RecursionError):
-        return ""
-    if not isinstance(who, dict):
-        return ""
+    who = change.who
     place = "@".join(str(who[key]) for key in ("user", "host") if who.get(key))
-    client = f"({who['client']})" if who.get("client") else ""
-    return " ".join(filter(None, [place, client]))
+    return " ".join(filter(None, [place, f"({who['client']})" if who.get("client") else ""]))

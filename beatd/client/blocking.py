@@ -2,19 +2,22 @@
 
 from collections.abc import Iterator
 from datetime import timedelta
+from functools import cached_property
 from types import TracebackType
-from typing import Any, Self, Unpack
+from typing import TYPE_CHECKING, Any, Self, Unpack
 
 from beatd.client import entries
-from beatd.client.fields import Fields, Instant
 from beatd.client.spoilt import in_our_words
-from beatd.client.state import EntryState
 from beatd.client.steps import Ask, Steps, T, drive
-from beatd.client.verbs import Verbs
 from beatd.store.blocking import BlockingLink
 from beatd.store.connect import DEFAULT_TIMEOUT
 from beatd.store.entries import Row
 from beatd.store.keys import Keys
+
+if TYPE_CHECKING:  # imported by the first verb over entries: a command loads only what it uses
+    from beatd.client.fields import Fields, Instant
+    from beatd.client.state import EntryState
+    from beatd.client.verbs import Verbs
 
 
 class Client:
@@ -37,7 +40,7 @@ class Client:
         program: str = "beatd.Client",
     ) -> None:
         self.link = BlockingLink(url, namespace, timeout)
-        self.verbs = Verbs(self.link.keys, who, program)
+        self._who, self._program = who, program
 
     def __enter__(self) -> Self:
         return self
@@ -53,15 +56,15 @@ class Client:
 
     # Entries
 
-    def get(self, name: str) -> EntryState:
+    def get(self, name: str) -> "EntryState":
         """One entry. Raises NotFound."""
         return self.run(self.verbs.get(name))
 
-    def find(self, name: str) -> EntryState | None:
+    def find(self, name: str) -> "EntryState | None":
         """One entry, or None."""
         return self.run(self.verbs.find(name))
 
-    def iterate(self) -> Iterator[EntryState]:
+    def iterate(self) -> Iterator["EntryState"]:
         """All entries, page by page, in no order. One that is edited meanwhile may be left out or come twice."""
         cursor = b"0"
         while True:
@@ -71,8 +74,8 @@ class Client:
                 return
 
     def set(
-        self, name: str, *, if_revision: str | None = None, note: str | None = None, **fields: Unpack[Fields]
-    ) -> EntryState:
+        self, name: str, *, if_revision: str | None = None, note: str | None = None, **fields: "Unpack[Fields]"
+    ) -> "EntryState":
         """Creates an entry, or changes the given fields of one and leaves the others; None gives a default back.
 
         Once it has returned nothing of the old definition is enqueued. Raises EntryInvalid naming the field; OtherOwner
@@ -85,20 +88,27 @@ class Client:
         """Removes an entry. Once it has returned nothing of it is enqueued. Raises NotFound, OtherOwner, Conflict."""
         self.run(self.verbs.remove([name], if_revision, note))
 
-    def pause(self, name: str, *, note: str = "", until: Instant | timedelta | None = None) -> EntryState:
+    def pause(self, name: str, *, note: str = "", until: "Instant | timedelta | None" = None) -> "EntryState":
         """Pauses an entry, whoever owns it, for ever or up to an instant, at which a slot fires again.
 
         until: an aware datetime, a text with an offset, or a duration from now. Raises NotFound, EntryInvalid.
         """
         return self.run(self.verbs.pause(name, note, until))
 
-    def resume(self, name: str, *, catchup: bool = False, note: str | None = None) -> EntryState:
+    def resume(self, name: str, *, catchup: bool = False, note: str | None = None) -> "EntryState":
         """Lifts a pause; with `catchup` the entry goes on with what was owed when it began. Raises NotFound."""
         return self.run(self.verbs.resume(name, note, catchup=catchup))
 
-    def reset(self, name: str, *, note: str | None = None) -> EntryState:
+    def reset(self, name: str, *, note: str | None = None) -> "EntryState":
         """Gives an entry the runs of its `max_runs` anew. Raises NotFound, and Refused where they are not counted."""
         return self.run(self.verbs.reset(name, note))
+
+    @cached_property
+    def verbs(self) -> "Verbs":
+        """The verbs as steps, for `run`."""
+        from beatd.client.verbs import Verbs
+
+        return Verbs(self.keys, self._who, self._program)
 
     # For commands, tests and tools that work with what is stored
 
@@ -112,7 +122,7 @@ class Client:
         return drive(in_our_words(self.keys, steps), self._answer)
 
     def _answer(self, question: Ask) -> list[Any]:
-        return self.link.exchange(question.commands, tolerant=question.tolerant)
+        return self.link.exchange(question.commands, tolerant=question.tolerant, again=question.again)
 
     def now_ms(self) -> int:
         """The clock of Redis, UTC ms."""

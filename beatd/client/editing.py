@@ -5,7 +5,7 @@ meanwhile (a pause, a resume, a reset), the same edit is made again on what is t
 """
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Final
 
@@ -23,10 +23,11 @@ from beatd.errors import BeatdError, Conflict, EntryInvalid, Refused
 from beatd.formats.celery import compile_template
 from beatd.store.entries import MOST_ITEMS, Row, check_put, put_call, remove_call, row_commands, rows_of
 from beatd.store.keys import Keys
+from beatd.store.refusals import ConnectionClosed
 from beatd.store.spoilt import whole
 
+Fresh = Callable[[], str]
 MOST_TRIES: Final = 10  # somebody would have to pause and resume as fast as we can write
-CREATED, GONE = "created", "removed"
 
 
 @dataclass(frozen=True, slots=True)
@@ -99,24 +100,27 @@ def _spec(base: Base, given: Mapping[str, Any]) -> dict[str, Any] | None:
         return {}
 
 
-def write(keys: Keys, base: Base, given: Mapping[str, Any], nonce: str, who: str) -> Steps[EntryState]:
+def write(keys: Keys, base: Base, given: Mapping[str, Any], fresh: Fresh, who: str) -> Steps[EntryState]:
     """Makes an edit of what was seen. Nothing is written where nothing would change. Raises EntryInvalid, Refused.
 
-    Raises Conflict where the definition is another one by now; a nonce is good for one edit, however often repeated.
+    Raises Conflict where the definition is another one by now. ``fresh`` gives nonces.
     """
     for _ in range(MOST_TRIES):
         entry = changed(base, given)
         if _is_so(base, entry):
             return base.state()
         left = runs_left(base.entry, entry, base.left)
-        item = put_item(entry, nonce, expected=base.revision, left=left)
-        [(codes, _)] = yield from ask(put_call(keys, [item], who))
+        item = put_item(entry, fresh(), expected=base.revision, left=left)
+        try:
+            [(codes, _)] = yield from ask(put_call(keys, [item], who), again=False)
+        except ConnectionClosed:  # it may have been done, and others may have come after it
+            codes = b"2"
         if codes != b"2":
             check_put([item], codes)
             return (yield from look_at(keys, base.name)).state()
         found = yield from look_at(keys, base.name)
         if found.row is not None and found.row.definition == item.definition.encode():
-            return found.state()  # this very edit, whose first answer was lost
+            return found.state()
         if not _same_definition(base, found):
             raise (yield from _conflict(keys, base, found))
         base = found
@@ -124,7 +128,7 @@ def write(keys: Keys, base: Base, given: Mapping[str, Any], nonce: str, who: str
 
 
 def set_entry(
-    keys: Keys, name: str, given: Mapping[str, Any], if_revision: str | None, nonce: str, who: str
+    keys: Keys, name: str, given: Mapping[str, Any], if_revision: str | None, fresh: Fresh, who: str
 ) -> Steps[EntryState]:
     """Creates an entry, or changes fields of it. Raises EntryInvalid, Refused, and Conflict.
 
@@ -133,7 +137,7 @@ def set_entry(
     base = yield from look_at(keys, name)
     yield from check_owner(keys, base.row)
     yield from check_revision(keys, base, if_revision)
-    return (yield from write(keys, base, given, nonce, who))
+    return (yield from write(keys, base, given, fresh, who))
 
 
 def remove_entries(keys: Keys, names: Sequence[str], if_revision: str | None, who: str) -> Steps[None]:
@@ -192,7 +196,7 @@ def _conflict(keys: Keys, base: Base, found: Base) -> Steps[Conflict]:
     return _lost(found, culprit, _changes(None if base.row is None else base.row.definition, found))
 
 
-def _changes(before: str | bytes | None, found: Base) -> Sequence[FieldChange]:
+def _changes(before: bytes | None, found: Base) -> Sequence[FieldChange]:
     """What differs between a definition and the one that is there now, where both are known."""
     if before is None or found.row is None:
         return ()
@@ -212,7 +216,7 @@ def _lost(found: Base, culprit: Blame, changes: Sequence[tuple[str, Any, Any]]) 
     )
 
 
-def _fields(definition: str | bytes) -> dict[str, Any]:
+def _fields(definition: bytes) -> dict[str, Any]:
     try:
         found = json.loads(definition)
     except (ValueError, RecursionError):

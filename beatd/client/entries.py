@@ -3,7 +3,7 @@
 from collections.abc import Iterable, Mapping, Sequence
 
 from beatd.client.steps import Steps, ask
-from beatd.core.edit import PutItem
+from beatd.core.edit import ABSENT, ANY, PutItem
 from beatd.errors import NotFound
 from beatd.store.entries import (
     Pause,
@@ -78,30 +78,31 @@ def runs_left(keys: Keys, name: str) -> Steps[int | None]:
 def put(keys: Keys, items: Iterable[PutItem], who: str) -> Steps[None]:
     """Writes entries, all or nothing within a step. Raises Refused."""
     for step in put_steps(list(items)):
-        [(codes, _)] = yield from ask(put_call(keys, step, who))
+        based = all(item.expected not in (ANY, ABSENT) for item in step)
+        [(codes, _)] = yield from ask(put_call(keys, step, who), again=based)
         check_put(step, codes)
 
 
 def remove(keys: Keys, names: Sequence[str], who: str, expected: Sequence[str] | None = None) -> Steps[None]:
     """Removes entries, those at these revisions where they are given. Raises Refused or NotFound."""
-    [(codes, _)] = yield from ask(remove_call(keys, names, who, expected))
+    [(codes, _)] = yield from ask(remove_call(keys, names, who, expected), again=expected is not None)
     check_remove(names, codes)
 
 
 def pause(keys: Keys, names: Sequence[str], nonce: str, who: str, wanted: Pause) -> Steps[None]:
     """Pauses entries under a fresh nonce, all or nothing. Raises Refused or NotFound."""
-    [(codes, _)] = yield from ask(pause_call(keys, names, nonce, who, wanted))
+    [(codes, _)] = yield from ask(pause_call(keys, names, nonce, who, wanted), again=False)
     check_pause(names, codes)
 
 
 def resume(keys: Keys, names: Sequence[str], nonce: str, who: str, *, catchup: bool) -> Steps[list[str]]:
     """Lifts pauses under a fresh nonce, all or nothing; the names of those that were paused. Raises NotFound."""
-    [(codes, _)] = yield from ask(resume_call(keys, names, nonce, who, catchup=catchup))
+    [(codes, _)] = yield from ask(resume_call(keys, names, nonce, who, catchup=catchup), again=False)
     check_pause(names, codes)
     return [name for name, code in zip(names, codes.decode(), strict=True) if code == "0"]
 
 
 def reset(keys: Keys, runs: Mapping[str, int], nonce: str, who: str) -> Steps[None]:
     """Gives entries their runs anew under a fresh nonce, all or nothing. Raises Refused or NotFound."""
-    [(codes, _)] = yield from ask(reset_call(keys, runs, nonce, who))
+    [(codes, _)] = yield from ask(reset_call(keys, runs, nonce, who), again=False)
     check_pause(list(runs), codes)

@@ -15,18 +15,23 @@ T = TypeVar("T")
 
 
 class Ask(NamedTuple):
-    """Commands and script calls for one write. tolerant: errors of the server are given among the replies."""
+    """Commands and script calls for one write. tolerant: errors of the server are given among the replies.
+
+    again: it may be sent once more where the connection was closed under it. Not so an edit that goes over whatever it
+    finds: somebody else's may have come between, and its revision would come back.
+    """
 
     commands: Sequence[Sequence[Arg] | Call]
     tolerant: bool = False
+    again: bool = True
 
 
 Steps = Generator[Ask, list[Any], T]
 
 
-def ask(*commands: Sequence[Arg] | Call, tolerant: bool = False) -> Steps[list[Any]]:
+def ask(*commands: Sequence[Arg] | Call, tolerant: bool = False, again: bool = True) -> Steps[list[Any]]:
     """The replies to some commands, one each, in a verb that says ``yield from``."""
-    return (yield Ask(commands, tolerant))
+    return (yield Ask(commands, tolerant, again))
 
 
 def drive(steps: Steps[T], answer: Callable[[Ask], list[Any]]) -> T:

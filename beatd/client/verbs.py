@@ -1,18 +1,18 @@
 """What both clients can do, as verbs: arguments as people give them, a fresh nonce for each edit, who makes it."""
 
 import socket
-import uuid
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from datetime import timedelta
 from typing import Any
 
 from beatd.client import editing, entries
 from beatd.client.fields import Instant, plain_fields, until_ms
 from beatd.client.state import EntryState
-from beatd.client.steps import Steps
+from beatd.client.steps import Steps, T
 from beatd.errors import EntryInvalid, Refused
-from beatd.store.entries import Pause, audit, user_name
+from beatd.store.entries import Pause, audit, fresh_nonce, user_name
 from beatd.store.keys import Keys
+from beatd.store.refusals import ConnectionClosed
 
 
 class Verbs:
@@ -43,7 +43,7 @@ class Verbs:
 
     def set(self, name: str, if_revision: str | None, note: str | None, fields: Mapping[str, Any]) -> Steps[EntryState]:
         given = plain_fields(fields)
-        return editing.set_entry(self.keys, _text(name), given, if_revision, fresh_nonce(), self.author(note))
+        return editing.set_entry(self.keys, _text(name), given, if_revision, fresh_nonce, self.author(note))
 
     def remove(self, names: Sequence[str], if_revision: str | None, note: str | None) -> Steps[None]:
         return editing.remove_entries(self.keys, list(map(_text, names)), if_revision, self.author(note))
@@ -56,11 +56,13 @@ class Verbs:
             if ends <= now:
                 raise EntryInvalid("until: the instant is past by the clock of Redis")
         by = self._who or f"{user_name()}@{self._host}"
-        yield from entries.pause(self.keys, [_text(name)], fresh_nonce(), self.author(), Pause(by, note, ends))
+        wanted = Pause(by, note, ends)
+        yield from _repeated(lambda nonce: entries.pause(self.keys, [_text(name)], nonce, self.author(), wanted))
         return (yield from editing.look_at(self.keys, name)).state()
 
     def resume(self, name: str, note: str | None, *, catchup: bool) -> Steps[EntryState]:
-        yield from entries.resume(self.keys, [_text(name)], fresh_nonce(), self.author(note), catchup=catchup)
+        who = self.author(note)
+        yield from _repeated(lambda nonce: entries.resume(self.keys, [_text(name)], nonce, who, catchup=catchup))
         return (yield from editing.look_at(self.keys, name)).state()
 
     def reset(self, name: str, note: str | None) -> Steps[EntryState]:
@@ -68,13 +70,20 @@ class Verbs:
         runs = state.entry and state.entry.policy.max_runs
         if not runs:
             raise Refused(f"{name!r} has no max_runs: its runs are not counted", hint="set its max_runs first")
-        yield from entries.reset(self.keys, {name: runs}, fresh_nonce(), self.author(note))
+        who, given = self.author(note), {name: runs}
+        yield from _repeated(lambda nonce: entries.reset(self.keys, given, nonce, who))
         return (yield from editing.look_at(self.keys, name)).state()
 
 
-def fresh_nonce() -> str:
-    """One that was never used before."""
-    return uuid.uuid4().hex
+def _repeated(edit: Callable[[str], Steps[T]]) -> Steps[T]:
+    """An edit of run state, made once more where the connection was closed under it.
+
+    As another edit: somebody else's may have come between, and a revision must never come back.
+    """
+    try:
+        return (yield from edit(fresh_nonce()))
+    except ConnectionClosed:
+        return (yield from edit(fresh_nonce()))
 
 
 def _text(name: str) -> str:

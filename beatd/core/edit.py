@@ -17,9 +17,10 @@ KEEP = "keep"
 class PutItem:
     """One entry as the put script takes it.
 
-    expected: the revision this edit is based on, ANY, or ABSENT for a name that must be free. left: runs left, KEEP, or
-    '' where they are not counted. file_hash: hash of the definition for entries owned by files, else ''. replaces: the
-    name under which this entry was stored so far, removed in the same step; '' where it has not been renamed.
+    expected: the revision this edit is based on, ANY, or ABSENT for a name that must be free. left: runs left, so many
+    more or fewer ("+3", "-1"), KEEP, or '' where they are not counted. file_hash: hash of the definition for entries
+    owned by files, else ''. replaces: the name under which this entry was stored so far, removed in the same step; ''
+    where it has not been renamed.
     """
 
     name: str
@@ -44,11 +45,20 @@ def put_item(
 
 
 def runs_left(before: "Entry | None", after: "Entry", stored: int | None) -> str:
-    """The runs left that an edit leaves behind: editing `max_runs` changes them by the difference."""
+    """The runs left that an edit leaves behind, for put: editing `max_runs` changes them by the difference ("+3"), for
+    a run may be over before the edit is made. ``stored``: None where they are not counted.
+    """
     allowed = after.policy.max_runs
     if allowed is None:
         return ""
     old = before.policy.max_runs if before else None
     if old is None or stored is None:
         return str(allowed)
-    return KEEP if old == allowed else str(max(0, stored + allowed - old))
+    return KEEP if old == allowed else f"{allowed - old:+d}"
+
+
+def runs_after(left: str, stored: int | None) -> int | None:
+    """What a put with ``left`` makes of the stored number of runs left; None where they are not counted then."""
+    if left in (KEEP, ""):
+        return stored if left == KEEP else None
+    return max(0, (stored or 0) + int(left)) if left[0] in "+-" else int(left)

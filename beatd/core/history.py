@@ -1,7 +1,7 @@
 """The rows of the two histories, unpacked: a line a fire, a line a skip, and one for what nobody can read."""
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Final, Literal
 
 from beatd.core.fire import UNIT_SEPARATOR
@@ -18,7 +18,8 @@ class Line:
     """One fire or skip. Instants in UTC ms.
 
     at: when it was decided. slot: of a skip the first of its range, ``last`` the last one. count: how many slots lie in
-    the range, 0 where nobody has counted. text: of an unreadable row what was found.
+    the range, 0 where nobody has counted. text: of an unreadable row what was found. cause: `trigger` or `backfill` of
+    what was fired beside the timetable, None of the rest; id: the task id of a trigger.
     """
 
     what: What
@@ -30,6 +31,8 @@ class Line:
     count: int = 1
     epoch: int | None = None
     text: str | None = None
+    cause: str | None = None
+    id: str | None = None
 
     @property
     def at_least(self) -> bool:
@@ -55,7 +58,9 @@ def lines_of(what: Literal["fired", "skipped"], at: int, fields: Mapping[bytes, 
     epoch = _whole(_text(fields.get(b"epoch", b"")))
     unpack = _fires if what == "fired" else _skips
     pieces = _text(packed).split(RECORD_SEPARATOR)
-    return [line for piece in pieces for line in unpack(piece, at, epoch)]
+    lines = [line for piece in pieces for line in unpack(piece, at, epoch)]
+    cause, task_id = _text(fields.get(b"cause", b"")) or None, _text(fields.get(b"id", b"")) or None
+    return lines if cause is None else [replace(line, cause=cause, id=task_id) for line in lines]
 
 
 def _fires(piece: str, at: int, epoch: int | None) -> Iterator[Line]:
@@ -81,11 +86,11 @@ def _skips(piece: str, at: int, epoch: int | None) -> Iterator[Line]:
 
 
 def lateness_ms(line: Line, jitter: int) -> int | None:
-    """How long after its slot and the entry's jitter a slot was fired; None of what was not.
+    """How long after its slot and the entry's jitter a slot was fired; None of what was not, or beside the timetable.
 
     The jitter is the one of today: where that can't have been the one of the fire, it does not count.
     """
-    if line.what != "fired" or line.slot is None:
+    if line.what != "fired" or line.slot is None or line.cause is not None:
         return None
     late = line.at - line.slot
     return late - jitter if jitter <= late else late

@@ -206,14 +206,15 @@ def next_part(request: Request, schedule: Schedule, settled_to: int, now: int, r
     allowed = wanted.most - request.pushed
     end = min(wanted.last, settled_to)
     slots = past_slots(schedule, request.cursor, end, min(room, allowed))
-    following = schedule.next_ms(slots[-1] if slots else request.cursor)
+    cursor = slots[-1] if slots else request.cursor
+    following = schedule.next_ms(cursor)
     if following is None or following > end:
-        beyond = following is not None and following <= wanted.last
-        why = f"from {instant_text(following)} on the timetable fires by itself" if beyond and following else ""
-        return Part(slots, max(request.cursor, end, *slots), "done", why)
+        owed = following is not None and following <= wanted.last
+        why = f"from {instant_text(following or 0)} on the timetable fires by itself" if owed else ""
+        return Part(slots, max(cursor, end), "done", why)
     if len(slots) == allowed:
-        return Part(slots, max(request.cursor, *slots), "refused", f"there are more than {wanted.most} slots")
-    return Part(slots, slots[-1], "open")
+        return Part(slots, cursor, "refused", f"there are more than {wanted.most} slots")
+    return Part(slots, cursor, "open")
 
 
 def past_slots(schedule: Schedule, after: int, until: int, at_most: int) -> tuple[int, ...]:

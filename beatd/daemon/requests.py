@@ -15,6 +15,7 @@ from beatd.core.requests import (
     Serving,
     Standing,
     Tidying,
+    Wanted,
     is_over,
     next_part,
     open_ids,
@@ -113,15 +114,20 @@ class Requests:
         if standing.settled_to is None:
             return None
         try:
-            made = self._s.definitions.for_request(name, standing, request.wanted)
+            return self._made(name, request, request.wanted, standing, standing.settled_to)
         except EntryInvalid as error:
             return _refusal(name, request, standing.rev, error.message)
-        room = min(room_for(request.wanted), max(1, MOST_BYTES // made.template.longest(made.own)))
+        except Exception as error:  # noqa: BLE001  # a defect met by one request would end this instance, and each standby
+            return _refusal(name, request, standing.rev, f"it can't be served: {type(error).__name__}: {error}")
+
+    def _made(self, name: str, request: Request, wanted: Wanted, standing: Standing, settled_to: int) -> Serving:
+        made = self._s.definitions.for_request(name, standing, wanted)
+        room = min(room_for(wanted), max(1, MOST_BYTES // made.template.longest(made.own)))
         now = self._s.clock.now_ms()
-        part = next_part(request, made.schedule, standing.settled_to, now, room)
+        part = next_part(request, made.schedule, settled_to, now, room)
         if part.slots and (why := made.dead_at(part.slots[0], now)):
             return _refusal(name, request, standing.rev, why)
-        return self._rendered(name, request, request.wanted.kind, standing.rev, made, part)
+        return self._rendered(name, request, wanted.kind, standing.rev, made, part)
 
     def _rendered(self, name: str, request: Request, cause: Cause, rev: str, made: Beside, part: Part) -> Serving:
         task_id = request.id if cause == "trigger" else ""

@@ -4,6 +4,7 @@ import asyncio
 import os
 from collections.abc import Sequence
 from contextlib import suppress
+from functools import partial
 from typing import Any, Final
 
 import redis
@@ -33,6 +34,7 @@ class AsyncLink:
         self._home: tuple[asyncio.AbstractEventLoop, int] | None = None  # whose are these two
         self._redis: redis.asyncio.Redis
         self._free: asyncio.Semaphore
+        self._met = False  # whether it has ever answered
 
     @property
     def place(self) -> str:
@@ -45,16 +47,16 @@ class AsyncLink:
             await self._redis.aclose()
         self._home = None
 
-    async def exchange(self, commands: Sequence[Command], *, tolerant: bool) -> list[Any]:
-        """Sends commands in one write, and once more where the connection was closed under it: for what may be
+    async def exchange(self, commands: Sequence[Command], *, tolerant: bool, again: bool) -> list[Any]:
+        """Sends commands in one write; ``again``: once more where the connection was closed under it, for what may be
         repeated. Errors of the server are raised, the first of them, or given among the replies, as ours.
         """
         self._settle_here()
         async with self._free:
-            replies = await self._send(in_form(commands, sha=True), again=True)
+            replies = await self._send(in_form(commands, sha=True), again=again)
             unknown = [i for i, reply in enumerate(replies) if isinstance(reply, redis.exceptions.NoScriptError)]
             if unknown:  # scripts that this server has not seen yet: now in full
-                in_full = await self._send(in_form([commands[i] for i in unknown], sha=False), again=True)
+                in_full = await self._send(in_form([commands[i] for i in unknown], sha=False), again=again)
                 for i, reply in zip(unknown, in_full, strict=True):
                     replies[i] = reply
             if tolerant:
@@ -76,6 +78,7 @@ class AsyncLink:
             for words in commands:
                 pipe.execute_command(*map(word, words))
             replies: list[Any] = await pipe.execute(raise_on_error=False)
+            self._met = True
         except (redis.RedisError, OSError) as error:
             if again and closed(error):
                 return await self._send(commands, again=False)
@@ -91,4 +94,4 @@ class AsyncLink:
             return self._rights.denial(self._rights.missing(answer), self.place, str(error))
         if not worth_a_look(error, self._address):
             return found
-        return await asyncio.to_thread(look_closer, self._address, self.place, found)
+        return await asyncio.to_thread(partial(look_closer, self._address, self.place, found, met=self._met))

@@ -26,6 +26,7 @@ class BlockingLink:
         self._address = RedisAddress(url, timeout)
         self._rights = Rights(self.keys, user=user_of(url))
         self._redis = open_client(self._address)
+        self._met = False  # whether it has ever answered
 
     def __enter__(self) -> Self:
         return self
@@ -56,13 +57,13 @@ class BlockingLink:
 
     def request(self, *commands: Command) -> list[Any]:
         """Sends commands in one write and returns their replies; raises the first error among them as ours."""
-        return self.exchange(commands, tolerant=False, again=False)
+        return self.exchange(commands)
 
     def ask(self, *commands: Command) -> list[Any]:
         """As request, with errors of the server among the replies, as ours."""
-        return self.exchange(commands, tolerant=True, again=False)
+        return self.exchange(commands, tolerant=True)
 
-    def exchange(self, commands: Sequence[Command], *, tolerant: bool, again: bool = True) -> list[Any]:
+    def exchange(self, commands: Sequence[Command], *, tolerant: bool = False, again: bool = False) -> list[Any]:
         """Sends commands in one write; ``again``: once more where the connection was closed under it, for what may be
         repeated. Errors of the server are raised, the first of them, or given among the replies, as ours.
         """
@@ -85,6 +86,7 @@ class BlockingLink:
             for words in commands:
                 pipe.execute_command(*map(word, words))
             replies: list[Any] = pipe.execute(raise_on_error=False)
+            self._met = True
         except (redis.RedisError, OSError) as error:
             if again and closed(error):
                 return self._send(commands, again=False)
@@ -100,7 +102,7 @@ class BlockingLink:
             with suppress(redis.RedisError, OSError):
                 answer = self._redis.execute_command(*map(word, self._rights.question()))
             return self._rights.denial(self._rights.missing(answer), place, str(error))
-        return look_closer(self._address, place, found) if worth_a_look(error, self._address) else found
+        return look_closer(self._address, place, found, met=self._met) if worth_a_look(error, self._address) else found
 
 
 def in_form(commands: Sequence[Command], *, sha: bool) -> list[Sequence[Arg]]:

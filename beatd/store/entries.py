@@ -3,6 +3,7 @@
 import getpass
 import json
 import os
+import uuid
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Final
@@ -147,6 +148,11 @@ def check_pause(names: Sequence[str], codes: bytes) -> None:
 
 def _not_found(name: str) -> NotFound:
     return NotFound(f"there is no entry {name!r}", hint="beatd ls shows the names")
+
+
+def fresh_nonce() -> str:
+    """One that was never used before: each edit has its own, however often it is repeated."""
+    return uuid.uuid4().hex
 
 
 def user_name() -> str:

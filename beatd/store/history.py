@@ -19,6 +19,7 @@ WHAT: Final[dict[Kind, Literal["fired", "skipped"]]] = {"hist": "fired", "skip":
 PAGE_BYTES: Final = 500_000
 FEWEST: Final = 50  # rows of a page
 MOST: Final = 5_000
+BESIDE: Final = 10  # times as many lines are looked at as are wanted, where some are not of the timetable
 JITTERS: Final = 500  # names asked about at once
 
 RowId = tuple[int, int]
@@ -100,8 +101,9 @@ class History:
         return found
 
     def lateness(self, most: int) -> tuple[list[int], int | None]:
-        """How late the last fires were, in ascending order, and when the oldest of them was fired (UTC ms)."""
-        fires = [line for line in islice(self.backwards(0, self.tips()), most) if line.name is not None]
+        """How late the last fires of the timetable were, ascending, and when the oldest of them was fired (UTC ms)."""
+        lines = islice(self.backwards(0, self.tips()), BESIDE * most)  # a backfill may have filled the last ones
+        fires = list(islice((line for line in lines if line.name is not None and line.cause is None), most))
         jitters = self.jitters(line.name for line in fires if line.name is not None)
         late = [lateness_of(line, jitters.get(line.name or "", 0)) for line in fires]
         return sorted(ms for ms in late if ms is not None), fires[-1].at if fires else None

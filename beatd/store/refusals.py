@@ -27,6 +27,10 @@ class StoreSpoilt(Refused):
     code = "store_spoilt"
 
 
+class ConnectionClosed(Unreachable):
+    """The server was there, and closed the connection before it answered: what was asked may have been done."""
+
+
 class PermissionMissing(AccessDenied):
     """The user may not do something that beatd needs to do; which, is found out by asking (`store/rights.py`)."""
 
@@ -166,7 +170,7 @@ def _no_answer(error: Exception, text: str, place: str) -> BeatdError:  # noqa: 
     if silent(error):
         return Unreachable(f"{place} gave no answer in time", hint="is it frozen or overloaded? beatd tries again")
     if closed(error):
-        return Unreachable(f"{place} closed the connection")
+        return ConnectionClosed(f"{place} closed the connection")
     if any(isinstance(cause, ConnectionRefusedError) for cause in causes) or "Connect call failed" in text:
         return Unreachable(
             f"{place} does not answer: Connection refused",

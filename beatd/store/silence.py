@@ -14,7 +14,7 @@ from redis.asyncio.connection import SSLConnection
 
 from beatd.errors import AccessDenied, BeatdError, Unreachable
 from beatd.store.connect import RedisAddress, new_connection
-from beatd.store.refusals import closed, silent, understand
+from beatd.store.refusals import ConnectionClosed, closed, silent, understand
 
 _REFUSAL_S: Final = 0.2  # a refusal on sight comes at once
 _FIRST: Final = (b"+", b"-", b"$")  # how the answer of a server that speaks plain text begins
@@ -31,7 +31,9 @@ def look_closer(address: RedisAddress, place: str, found: BeatdError, *, met: bo
     """
     connection = new_connection(address)
     host, port = getattr(connection, "host", None), getattr(connection, "port", None)
-    if type(found) is not Unreachable or host is None or port is None:  # a socket of this host has neither
+    if (
+        type(found) not in (Unreachable, ConnectionClosed) or host is None or port is None
+    ):  # a socket of this host has neither
         return found
     if isinstance(connection, SSLConnection):
         if not met and _answer(host, port, address.timeout, b"PING\r\n")[:1] in _FIRST:

@@ -66,6 +66,7 @@ def test_fires_and_skips_are_told_in_order_the_newest_last(at_redis: Beatd) -> N
         "name": "a",
         "what": "skipped",
         "reason": "missed",
+        "cause": None,
         "count": 3,
         "at_least": False,
         "last": "2027-01-15T08:00:00.500Z",

@@ -21,7 +21,7 @@ def test_a_script_is_printed_to_the_byte_and_its_contract_beside_it(beatd: Any, 
     assert f"SHA-1 {hashlib.sha1(done.out.encode()).hexdigest()}" in done.err
     assert f"KEYS  {', '.join(script.keys)}\n" in done.err
     assert "\nARGV  format, who" in done.err
-    assert "\nReply {one digit an item" in done.err
+    assert "\nReply {one digit a" in done.err
     assert "keys: " not in done.err
 
 

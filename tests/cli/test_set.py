@@ -1,5 +1,6 @@
 """`beatd set`: every flag of a schedule, the preview before the write, and what it refuses."""
 
+import json
 import os
 import pty
 import subprocess
@@ -13,6 +14,7 @@ import pytest
 
 from beatd.client.blocking import Client
 from tests.support.servers import RedisServer
+from tests.support.store import Store
 
 Set = Callable[..., Any]
 
@@ -172,3 +174,80 @@ def test_ls_of_an_empty_namespace_says_how_to_create_an_entry(beatd: Any, clean_
     assert done.err.startswith("note: no entries here yet; create one: beatd set NAME --task")
     bare = beatd("ls", "--redis", clean_redis.url, "-o", "json")
     assert (bare.json, bare.err) == ([], "")
+
+
+def test_an_edit_that_changes_nothing_says_so(set_: Set) -> None:
+    set_("a", "--task", "t", "--every", "30s")
+    assert set_("a", "--task", "t", "--queue", "celery").err == "a: unchanged\n"
+
+
+def test_why_is_kept_with_the_change(set_: Set, beatd: Any, clean_redis: RedisServer) -> None:
+    set_("a", "--task", "t", "--every", "30s", "--note", "for the audit")
+    beatd("rm", "a", "--yes", "--note", "not needed", "--redis", clean_redis.url)
+    notes = [json.loads(row["who"])["note"] for row in Store(clean_redis).rows("log")]
+    assert notes == ["for the audit", "not needed"]
+
+
+def test_a_revision_may_be_asked_for(set_: Set, clean_redis: RedisServer) -> None:
+    new = ("a", "--task", "t", "--every", "30s", "--if-revision", "")
+    assert set_(*new).code == 0
+    assert set_(*new).code == 5
+    with Client(clean_redis.url) as client:
+        revision = client.get("a").revision
+    assert set_("a", "--queue", "mail", "--if-revision", revision).code == 0
+    done = set_("a", "--queue", "other", "--if-revision", revision)
+    assert done.code == 5
+    assert "changed queue meanwhile" in done.err
+
+
+def test_the_loser_of_a_race_is_told_what_changed_and_by_whom(clean_redis: RedisServer, tmp_path: Path) -> None:
+    """Somebody else edits the entry while the question is open."""
+    with Client(clean_redis.url, who="ann") as client:
+        client.set("a", task="t", every=30)
+        ours, theirs = pty.openpty()
+        words = ["set", "a", "--queue", "mine", "--redis", clean_redis.url]
+        process = subprocess.Popen(
+            [sys.executable, "-m", "beatd", *words],
+            stdin=theirs,
+            stderr=theirs,
+            stdout=subprocess.PIPE,
+            cwd=tmp_path,
+            env={**os.environ, "PYTHONPATH": str(Path(__file__).parents[2]), "TERM": "dumb"},
+        )
+        os.close(theirs)
+        shown = b""
+        while not shown.endswith(b"[Y/n]: "):
+            shown += os.read(ours, 65_536)
+        client.set("a", args=[1], queue="theirs")
+        os.write(ours, b"\n")
+        while b"hint" not in shown:
+            shown += os.read(ours, 65_536)
+        process.communicate(timeout=30)
+        os.close(ours)
+        assert process.returncode == 5
+        assert b"ann@" in shown
+        assert b"changed args, queue meanwhile" in shown
+        assert client.get("a").definition["queue"] == "theirs"
+
+
+def test_the_entry_of_a_file_is_changed_in_the_file_and_its_line_is_named(
+    set_: Set, beatd: Any, clean_redis: RedisServer, schedules: Callable[[str], None]
+) -> None:
+    set_("nightly", "--task", "t", "--every", "1h")
+    store = Store(clean_redis)
+    store.do("HSET", store.key("file"), "nightly", "hash")
+    refused = set_("nightly", "--queue", "x")
+    assert refused.code == 5
+    assert "'nightly' belongs to a file (schedules.yaml); its definition is changed there" in refused.err
+    schedules("schedules:\n  a: {task: t, every: 1h}\n  nightly:\n    task: t\n    every: 1h\n")
+    for words in (("set", "nightly", "--queue", "x"), ("rm", "nightly", "--yes")):
+        refused = beatd(*words, "--redis", clean_redis.url)
+        assert refused.code == 5
+        assert "'nightly' belongs to a file: schedules.yaml:3; its definition is changed there" in refused.err
+    assert beatd("pause", "nightly", "--redis", clean_redis.url).code == 0
+
+
+def test_rm_refuses_all_where_one_is_not_there_or_not_ours(set_: Set, beatd: Any, clean_redis: RedisServer) -> None:
+    set_("a", "--task", "t", "--every", "1h")
+    done = beatd("rm", "a", "b", "--yes", "--redis", clean_redis.url)
+    assert (done.code, stored(clean_redis, "a")["every"]) == (4, "1h")

@@ -77,6 +77,15 @@ def test_runs_left_may_be_kept(store: Store) -> None:
     assert store.hash("left") == {"a": "3"}
 
 
+@pytest.mark.parametrize("change, left", [("+2", "5"), ("-1", "2"), ("-3", "0"), ("-9", "0"), ("+0", "3")])
+def test_runs_left_may_be_changed_by_a_difference_from_what_they_are_then(store: Store, change: str, left: str) -> None:
+    put_at(store, put_item(left="3"))
+    put_at(store, put_item(rev="n2.f1", left=change))
+    assert store.hash("left") == {"a": left}
+    assert store.put(put_item(rev="n2.f1", left=change)) == "1"
+    assert store.hash("left") == {"a": left}
+
+
 def test_a_disabled_entry_stays_out_of_the_timetable(store: Store) -> None:
     now = put_at(store, put_item(enabled=False))
     assert store.scores() == {}
@@ -139,7 +148,7 @@ def test_an_entry_that_must_exist_is_not_created(store: Store) -> None:
         put_item(rev="n1."),
         put_item(rev=".f1"),
         put_item(definition="x" * 131_073),
-        put_item(left="many"),
+        *(put_item(left=left) for left in ("many", "+", "+-1", "1.5", "+1e3", " +1", "+" + "9" * 16)),
     ],
 )
 def test_a_malformed_entry_refuses_the_whole_edit(store: Store, item: PutItem) -> None:
@@ -150,6 +159,8 @@ def test_a_malformed_entry_refuses_the_whole_edit(store: Store, item: PutItem) -
 @pytest.mark.parametrize("index", [JITTER, LEFT, ENABLED])
 @pytest.mark.parametrize("junk", [*NO_NUMBERS[1:], "kept"])
 def test_a_malformed_number_refuses_the_whole_edit(store: Store, index: int, junk: str) -> None:
+    if index == LEFT and junk[0] in "+-":
+        junk += "x"  # by itself it is a difference
     spoilt = with_args(put_call(store.keys, [put_item()], WHO), {index: junk})
     with store.unchanged():
         assert store.run(spoilt)[0] == "5"

@@ -2,7 +2,7 @@
 
 import pytest
 
-from beatd.core.edit import ABSENT, ANY, KEEP, PutItem, put_item, runs_left
+from beatd.core.edit import ABSENT, ANY, KEEP, PutItem, put_item, runs_after, runs_left
 from beatd.core.entry import Entry, entry_from_spec
 from beatd.core.fire import jitter_of
 
@@ -40,10 +40,10 @@ def test_unless_it_is_said_a_put_goes_over_any_revision_and_keeps_the_runs_left(
         ("new", 5, None, "5"),
         (5, 5, 3, KEEP),
         (5, 5, None, "5"),  # the count was lost: begin again
-        (5, 8, 3, "6"),
-        (5, 4, 3, "2"),
-        (5, 1, 3, "0"),
-        (5, 7, 0, "2"),
+        (5, 8, 3, "+3"),
+        (5, 4, 3, "-1"),
+        (5, 1, 3, "-4"),
+        (5, 7, 0, "+2"),
     ],
 )
 def test_editing_max_runs_changes_the_runs_left_by_the_difference(
@@ -51,3 +51,20 @@ def test_editing_max_runs_changes_the_runs_left_by_the_difference(
 ) -> None:
     old = None if isinstance(before, str) else entry(before)
     assert runs_left(old, entry(after), stored) == left
+
+
+@pytest.mark.parametrize(
+    "left, stored, after",
+    [
+        (KEEP, 3, 3),
+        (KEEP, None, None),
+        ("", 3, None),
+        ("5", 3, 5),
+        ("+2", 3, 5),
+        ("-2", 3, 1),
+        ("-4", 3, 0),
+        ("+2", None, 2),
+    ],
+)
+def test_what_a_put_makes_of_the_runs_left(left: str, stored: int | None, after: int | None) -> None:
+    assert runs_after(left, stored) == after

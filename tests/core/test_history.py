@@ -19,6 +19,15 @@ def test_a_row_of_a_batch_is_a_line_a_fire() -> None:
     ]
 
 
+def test_what_was_fired_beside_the_timetable_names_its_cause_and_is_never_late() -> None:
+    row = {**HEAD, b"cause": b"trigger", b"id": b"t-1", b"fires": b"a\x1f1000"}
+    (line,) = lines_of("fired", AT, row)
+    assert line == Line("fired", AT + 5, "a", 1_000, 1_000, epoch=7, cause="trigger", id="t-1")
+    assert lateness_ms(line, 0) is None
+    (past,) = lines_of("fired", AT, {**row, b"cause": b"backfill", b"id": b""})
+    assert (past.cause, past.id) == ("backfill", None)
+
+
 def test_a_skip_is_read_as_it_was_packed() -> None:
     skips = pack_skips([Skip("missed", 3, 1, 9), Skip("dropped", 10_000, 10, 99)])
     missed, dropped = lines_of("skipped", AT, {b"at": b"5", b"skips": f"a\x1f{skips}".encode()})

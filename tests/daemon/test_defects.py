@@ -9,12 +9,14 @@ import pytest
 
 from beatd.core.entry import entry_from_spec
 from beatd.core.fire import FireItem, Template
+from beatd.core.requests import Request, Standing, Wanted
 from beatd.core.term import Term
 from beatd.core.timetable import Stored
 from beatd.daemon.clock import ServerClock
 from beatd.daemon.complaints import Complaints
 from beatd.daemon.definitions import Definitions
 from beatd.daemon.ports import TimetablePort
+from beatd.daemon.requests import Requests
 from beatd.daemon.session import Session
 from beatd.daemon.ticker import Ticker
 from beatd.errors import EntryInvalid
@@ -72,6 +74,17 @@ def session() -> Session:
 def test_a_definition_on_which_compiling_breaks_is_invalid(session: Session) -> None:
     with pytest.raises(EntryInvalid, match="RuntimeError: no template"):
         session.stage(stored("hopeless"), NOW)
+
+
+@pytest.mark.parametrize("name, said", [("hopeless", "RuntimeError"), ("brittle", "OverflowError")])
+def test_a_request_on_which_something_breaks_is_refused_and_nothing_else_stops(
+    session: Session, name: str, said: str
+) -> None:
+    service = Requests(session, cast(Any, None), lambda: "tag")
+    request = Request("q", "open", 0, 0, NOW, "", Wanted("trigger", name))
+    serving = service._make(name, request, Standing("r.f", stored(name).definition, 0, NOW))
+    assert serving is not None
+    assert (serving.part.outcome, serving.messages, said in serving.part.why) == ("refused", (), True)
 
 
 def test_an_entry_on_which_rendering_breaks_is_condemned_and_the_others_are_fired(session: Session) -> None:

@@ -6,18 +6,18 @@ import threading
 import time
 import uuid
 from collections import Counter
-from datetime import timedelta
 from typing import Any, Final
 
 import pytest
 import redis
 
+from beatd.client import steps
 from beatd.client.blocking import Client
 from beatd.core.fire import TaskIds
 from beatd.core.requests import Request, Wanted, read_request
 from beatd.store.requests import Asking, check_request, request_call
 from tests.support.daemon import Fleet
-from tests.support.scenes import FAST, StartDaemon, T, now_ms, put, wait_until
+from tests.support.scenes import FAST, StartDaemon, T, beatd, now_ms, put, wait_until
 from tests.support.servers import RedisServer
 
 HOURLY: Final[dict[str, Any]] = {"task": "t.t", "every": "1h", "anchor": "1970-01-01T00:30:00Z", "args": [1]}
@@ -27,7 +27,7 @@ WHO: Final = '{"client":"test"}'
 
 def ask(store: Client, wanted: Wanted, request_id: str | None = None, before: bytes = b"") -> str:
     asking = Asking(request_id or str(uuid.uuid4()), wanted, wanted.begins_at, before)
-    [(codes, _)] = store.link.request(request_call(store.keys, [asking], WHO))
+    [(codes, _)] = store.run(steps.ask(request_call(store.keys, [asking], WHO)))
     check_request([asking], codes)
     return asking.id
 
@@ -88,6 +88,26 @@ def slot_of(said: dict[str, Any]) -> int:
     return round(datetime.fromisoformat(said["beatd_slot"]).timestamp() * 1000)
 
 
+def test_the_commands_wait_for_the_push_and_say_what_came_of_it(
+    client: redis.Redis, store: Client, server: RedisServer, start_daemon: StartDaemon
+) -> None:
+    put(store, {"a": HOURLY, "dead": {**HOURLY, "options": {"expires": "2020-01-01T00:00:00Z"}}})
+    start_daemon(server.url).wait_for("leader_acquired")
+    done = beatd("trigger", "a", "--redis", server.url)
+    assert (done.returncode, done.stderr) == (0, "a: pushed\n")
+    assert [h["id"] for h in headers(client)] == [done.stdout.strip()]
+    dead = beatd("trigger", "dead", "--redis", server.url)
+    assert dead.returncode == 5
+    assert "was refused: expired" in dead.stderr
+    filled = beatd("backfill", "a", "--from", "30h", "--yes", "--redis", server.url)
+    assert (filled.returncode, filled.stderr) == (0, "a: pushed 30\n")
+    again = beatd(
+        "backfill", "a", "--from", "2026-01-01T00:00Z", "--to", "2026-01-01T09:00Z", "--yes", "--redis", server.url
+    )
+    assert (again.returncode, again.stderr) == (0, "a: pushed 9\n")
+    assert len(headers(client)) == 40
+
+
 def test_a_backfill_pushes_each_past_slot_once_with_its_own_task_id(
     client: redis.Redis, store: Client, server: RedisServer, start_daemon: StartDaemon
 ) -> None:
@@ -144,7 +164,7 @@ def test_after_a_pause_or_a_removal_nothing_of_open_requests_is_pushed(
         if end == "remove":
             store.remove(name)
         else:
-            store.pause(name, until=None if end == "pause" else timedelta(hours=1))
+            store.pause(name, until=None if end == "pause" else "1h")
         client.lpush("celery", json.dumps({"headers": {"marker": name}}))
         found = request_of(client, backfill)
         assert (found.state, found.why) == ("withdrawn", {"remove": "removed"}.get(end, "paused"))

@@ -162,10 +162,10 @@ class Ledger:
         elif script in ("put", "remove", "pause", "resume", "reset"):
             self._edits.ended.clear()
             getattr(self._edits, script)(state, now, args, reply, time)
-            if seen.whole is not None:
-                self._all_written_down()
             if not self.history.foreign_requests:
                 self._requests.kept(script, state, now, self._edits.ended)
+            if seen.whole is not None:
+                self._all_written_down()
 
     def _take(self, pushed: list[tuple[bytes, bytes]]) -> None:
         """A worker has taken them."""

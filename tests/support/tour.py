@@ -66,7 +66,7 @@ TOUR: Final = (
         "`set` shows the next three slots, and asks.",
         [
             Typed('beatd set cleanup --task app.cleanup --cron "*/10 * * * *" --queue slow', answer="y"),
-            "beatd set cleanup --grace 5m --yes",
+            'beatd set cleanup --grace 5m --note "the disk is slow at night" --yes',
             "beatd set cleanup --cron '*/10 * * * mon-fry'",
             "beatd set heartbeat --every 5s",
             "beatd sett cleanup",
@@ -85,8 +85,8 @@ TOUR: Final = (
     ),
     Chapter(
         "What happened",
-        "Fires and skips, with the reason of each.",
-        ["beatd history heartbeat -n 3", "beatd history nobody", "beatd doctor"],
+        "Fires and skips, with the reason of each; and who changed what.",
+        ["beatd history heartbeat -n 3", "beatd history nobody", "beatd history --changes cleanup", "beatd doctor"],
     ),
     Chapter(
         "The end",
@@ -112,7 +112,7 @@ def shape(text: str) -> list[str]:
 
 
 _SHAPES: Final = (
-    (r"[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}|\b[0-9a-f]{16,}\b", "ID"),
+    (r"[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}|\b[0-9a-f]{8,}\b", "ID"),
     (r"(?:(?:Mon|Tue|Wed|Thu|Fri|Sat|Sun) )?\d{4}-\d\d-\d\dT[0-9:.]+(?:Z|[+-]\d\d:?\d\d)?", "AT"),
     (r"[+-]?\b\d[\d.,]* ?(?:ms|s|min|m|h|d|kB|MB|GB)\b(?: \d[\d.]* ?(?:ms|s|min|m|h|d)\b)*", "N"),
     (r"[+-]?\d[\d.,]*", "N"),

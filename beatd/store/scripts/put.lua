@@ -6,7 +6,8 @@
 -- ARGV  format, who (JSON text for the audit), rows kept in log, rows kept in skip, number of items n; then eight
 --       columns of n values each:
 --         name, revision `nonce.fingerprint` with a fresh nonce, expected revision ('*' any, '' none),
---         definition (opaque), jitter in ms, runs left ('keep', '' none, or a number), enabled ('1' or '0'),
+--         definition (opaque), jitter in ms, runs left ('keep', '' none, a number, or '+n' or '-n': so many more
+--         or fewer than there are in that instant, as a fire may come between), enabled ('1' or '0'),
 --         hash of the definition for an entry owned by a file, else '';
 --       then, for renames, what else goes in the same step: a number m and three columns of m values each:
 --         name, expected revision ('*' any), number of the item that takes its place (1 to n; '0': none does). A new
@@ -41,13 +42,20 @@ end
 -- Control characters part the rows of the history.
 local function is_name(name) return name ~= '' and #name <= 800 and not find(name, '%c') end
 
+-- '+n' or '-n' as a number, or nil.
+local function difference(text)
+  local sign = string.sub(text, 1, 1)
+  local n = whole(string.sub(text, 2))
+  return (sign == '+' and n) or (sign == '-' and n and -n) or nil
+end
+
 local codes, refused, repeated = {}, false, true
 local revs = redis.call('HMGET', K_rev, unpack(ARGV, NAME + 1, NAME + N))
 for i = 1, N do
   local rev, expected, left = ARGV[REV + i], ARGV[EXPECTED + i], ARGV[LEFT + i]
   local code = 0
   if not is_name(ARGV[NAME + i]) or not fingerprint(rev) or #ARGV[DEF + i] > 131072
-    or not whole(ARGV[JITTER + i]) or not (left == 'keep' or left == '' or whole(left))
+    or not whole(ARGV[JITTER + i]) or not (left == 'keep' or left == '' or whole(left) or difference(left))
     or not (ARGV[ENABLED + i] == '0' or ARGV[ENABLED + i] == '1') then
     code, refused = 5, true
   elseif revs[i] == rev then
@@ -99,8 +107,10 @@ local function write(name, i, gone)
   redis.call('HSET', K_rev, name, ARGV[REV + i])
   if whole(ARGV[JITTER + i]) == 0 then redis.call('HDEL', K_jit, name) else
     redis.call('HSET', K_jit, name, ARGV[JITTER + i]) end
-  if ARGV[LEFT + i] == '' then redis.call('HDEL', K_left, name) elseif ARGV[LEFT + i] ~= 'keep' then
-    redis.call('HSET', K_left, name, ARGV[LEFT + i]) end
+  local left = ARGV[LEFT + i]
+  if left == '' then redis.call('HDEL', K_left, name) elseif difference(left) then
+    redis.call('HSET', K_left, name, ms(math.max(0, number(redis.call('HGET', K_left, name)) + difference(left))))
+  elseif left ~= 'keep' then redis.call('HSET', K_left, name, left) end
   if ARGV[FILE + i] == '' then redis.call('HDEL', K_file, name) else
     redis.call('HSET', K_file, name, ARGV[FILE + i]) end
   if gone then redis.call('HDEL', K_gone, name) end
