@@ -3,7 +3,6 @@
 import csv
 import io
 import json
-import textwrap
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from itertools import islice
 from typing import Any, Final
@@ -26,8 +25,8 @@ def print_rows(output: str, rows: Iterable[Row], columns: Iterable[str]) -> None
 def _json(rows: Iterator[Row], columns: list[str]) -> Iterator[str]:
     begun = False
     for row in rows:
-        text = textwrap.indent(plain(json.dumps(row, ensure_ascii=False, indent=2)), "  ")
-        yield f"{',' if begun else '['}\n{text}"
+        text = plain(json.dumps(row, ensure_ascii=False, indent=2)).replace("\n", "\n  ")
+        yield f"{',' if begun else '['}\n  {text}"
         begun = True
     yield "\n]\n" if begun else "[]\n"
 
