@@ -4,7 +4,7 @@ import json
 import os
 import time
 from collections import deque
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import islice
 from typing import Any, Final, get_args
@@ -235,7 +235,7 @@ class Printer:
     def print(self, lines: list[Line], jitters: Callable[[Iterable[str]], Mapping[str, int]]) -> None:
         """Prints some lines."""
         known = jitters(line.name for line in lines if line.what == "fired" and line.name is not None)
-        rows = [self._row(line, known.get(line.name or "", 0)) for line in lines]
+        rows = [self.row(line, known.get(line.name or "", 0)) for line in lines]
         if self._output == "table":
             self._print_table(rows)
         elif self._output == "ndjson":
@@ -249,7 +249,8 @@ class Printer:
         if self._output == "json":
             click.echo("\n]" if self._begun else "[]")
 
-    def _row(self, line: Line, jitter: int) -> dict[str, Any]:
+    def row(self, line: Line, jitter: int) -> dict[str, Any]:
+        """A line as JSON."""
         slot = line.slot
         return {
             "slot": instant(slot),
@@ -285,6 +286,10 @@ class Printer:
             click.echo(f"{',' if self._begun or number else '['}\n  {_json(row)}", nl=False)
 
     def _print_table(self, rows: list[dict[str, Any]]) -> None:
+        click.echo("\n".join(self.table(rows)))
+
+    def table(self, rows: Sequence[Mapping[str, Any]]) -> list[str]:
+        """Rows as lines of columns that only grow, with a head above the first of all."""
         heads = ["SLOT", *([self._local] if self._local else []), *(["NAME"] if self._named else [])]
         heads += ["WHAT", "COUNT", "LATE", "TASK ID"]
         cells = [[_cut(cell) for cell in self._cells(row)] for row in rows]
@@ -292,8 +297,8 @@ class Printer:
         self._widths = [
             max(*(len(row[i]) for row in [heads, *cells]), before[i] if before else 0) for i in range(len(heads))
         ]
-        for row in cells if self._begun else [heads, *cells]:
-            click.echo("  ".join(cell.ljust(w) for cell, w in zip(row, self._widths, strict=True)).rstrip())
+        shown = cells if self._begun else [heads, *cells]
+        return ["  ".join(cell.ljust(w) for cell, w in zip(row, self._widths, strict=True)).rstrip() for row in shown]
 
     def _cells(self, row: Mapping[str, Any]) -> list[str]:
         ranged = row["last"] != row["slot"] and row["last"] is not None

@@ -15,14 +15,14 @@ from beatd.cli.rows import COLUMNS, FIELDS, WIDE, Shown, cells, fields, shown, s
 from beatd.cli.screen import Screen, size
 from beatd.cli.show import HOW_TO_CREATE, coloured, instant, note, styled
 from beatd.cli.slots import display_zone
-from beatd.cli.stored import nearest, open_client
+from beatd.cli.stored import open_client, unknown
 from beatd.cli.table import render
 from beatd.client.blocking import Client
 from beatd.client.listing import Listing
 from beatd.core.duration import parse_duration
 from beatd.core.listing import ASKED_STATES, Sort, Wanted
 from beatd.core.zone import Zone
-from beatd.errors import AccessDenied, NotFound, ScheduleInvalid, Unreachable
+from beatd.errors import AccessDenied, ScheduleInvalid, Unreachable
 
 USUAL: Final = 1_000  # rows of a table
 MOST_NOTES: Final = 10
@@ -166,14 +166,7 @@ def _tell(asked: Asked, rows: Rows) -> None:
     alone = not (asked.wanted.states or asked.wanted.by_definition) and asked.page == 1 and not rows.more
     for name in (asked.wanted.names or ()) if alone else ():
         if name not in rows.found:
-            _unknown(rows.client, name)
-
-
-def _unknown(client: Client, name: str) -> NoReturn:
-    near = nearest(client, name)
-    raise NotFound(
-        f"there is no entry {name!r}", hint=f"did you mean {near!r}?" if near else "beatd ls shows the names"
-    )
+            raise unknown(rows.client, name)
 
 
 def _watch(client: Client, asked: Asked, zone: Zone | None, every: float) -> NoReturn:

@@ -20,11 +20,14 @@ from beatd.errors import BeatdError, ConfigInvalid, ScheduleInvalid, Unreachable
 if TYPE_CHECKING:  # imported when needed: a command loads only what it uses
     from pathlib import Path
 
+    from click.shell_completion import CompletionItem
+
     from beatd.config.settings import Settings
 
 COMMANDS: Final = {
     "run": "beatd.cli.run:run",
     "ls": "beatd.cli.ls:ls",
+    "show": "beatd.cli.show_entry:show",
     "set": "beatd.cli.edit:set_entry",
     "rm": "beatd.cli.edit:rm",
     "pause": "beatd.cli.pause:pause",
@@ -40,7 +43,11 @@ COMMANDS: Final = {
     "check": "beatd.cli.check:check",
     "config": "beatd.cli.config:config",
     "schema": "beatd.cli.schema:schema",
+    "completion": "beatd.cli.completion:completion",
 }
+
+
+COMPLETING: Final = "_BEATD_COMPLETE"  # set by a shell that asks what could be typed next
 
 
 class _Commands(click.Group):
@@ -55,7 +62,19 @@ class _Commands(click.Group):
             return None
         module, _, name = place.partition(":")
         command: click.Command = getattr(importlib.import_module(module), name)
+        if os.environ.get(COMPLETING):
+            from beatd.cli.complete import teach
+
+            return teach(command)
         return command
+
+    def shell_complete(self, ctx: click.Context, incomplete: str) -> "list[CompletionItem[Any]]":
+        """Commands by name alone: what each does would need all of them."""
+        from click.shell_completion import CompletionItem
+
+        if incomplete.startswith("-"):
+            return super().shell_complete(ctx, incomplete)
+        return [CompletionItem(name) for name in COMMANDS if name.startswith(incomplete)]
 
     def invoke(self, ctx: click.Context) -> Any:
         """Runs a command. That the reader of our output has left (`beatd ls | head`) is no error of ours."""
@@ -121,7 +140,9 @@ def main() -> NoReturn:
     hide_command_line()
     sys.excepthook = _show_defect
     try:
-        code = cli.main(standalone_mode=False)
+        if os.environ.get(COMPLETING):
+            import beatd.cli.complete  # noqa: F401  # the shells it knows
+        code = cli.main(prog_name="beatd", complete_var=COMPLETING, standalone_mode=False)
     except BeatdError as error:
         sys.exit(_tell(error))
     except click.exceptions.Abort:

@@ -25,7 +25,8 @@ def print_rows(output: str, rows: Iterable[Row], columns: Iterable[str]) -> None
 def _json(rows: Iterator[Row], columns: list[str]) -> Iterator[str]:
     begun = False
     for row in rows:
-        yield f"{',' if begun else '['}\n  {_object(row)}"
+        text = plain(json.dumps(row, ensure_ascii=False, indent=2)).replace("\n", "\n  ")
+        yield f"{',' if begun else '['}\n  {text}"
         begun = True
     yield "\n]\n" if begun else "[]\n"
 

@@ -7,7 +7,7 @@ from beatd.cli.main import Common
 from beatd.cli.show import instant
 from beatd.client.blocking import Client
 from beatd.client.entries import names as name_page
-from beatd.errors import BeatdError
+from beatd.errors import BeatdError, NotFound
 from beatd.store.entries import Row, audit, user_name
 
 if TYPE_CHECKING:  # imported when needed
@@ -41,6 +41,14 @@ def pause_of(row: Row, now: int) -> dict[str, Any] | None:
     """Who paused it and why, with instants as text; None where it is not paused."""
     found = row.pause_at(now)
     return found and {key: value if isinstance(value, str) else instant(value) for key, value in found.items()}
+
+
+def unknown(client: Client, name: str) -> NotFound:
+    """That there is no entry of a name, with the one that was perhaps meant."""
+    near = nearest(client, name)
+    return NotFound(
+        f"there is no entry {name!r}", hint=f"did you mean {near!r}?" if near else "beatd ls shows the names"
+    )
 
 
 def nearest(client: Client, name: str) -> str | None:

@@ -7,6 +7,7 @@ from functools import cached_property
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Self, Unpack
 
+from beatd.client.spoilt import in_our_words
 from beatd.client.steps import Ask, Replies, Steps, T, drive_async
 from beatd.store.aio import AsyncLink
 from beatd.store.connect import DEFAULT_TIMEOUT
@@ -201,7 +202,7 @@ class AsyncClient:
 
     async def run(self, steps: Steps[T]) -> T:
         """Runs any verb to its end."""
-        return await drive_async(steps, self._answer)
+        return await drive_async(in_our_words(self.keys, steps), self._answer)
 
     async def _answer(self, question: Ask) -> Replies:
         return await self.link.exchange(question.commands, tolerant=question.tolerant, again=question.again)

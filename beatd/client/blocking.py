@@ -7,6 +7,7 @@ from types import TracebackType
 from typing import TYPE_CHECKING, Any, Self, Unpack
 
 from beatd.client import entries
+from beatd.client.spoilt import in_our_words
 from beatd.client.steps import Ask, Replies, Steps, T, drive
 from beatd.store.blocking import BlockingLink
 from beatd.store.connect import DEFAULT_TIMEOUT
@@ -196,7 +197,7 @@ class Client:
 
     def run(self, steps: Steps[T]) -> T:
         """Runs any verb to its end."""
-        return drive(steps, self._answer)
+        return drive(in_our_words(self.keys, steps), self._answer)
 
     def _answer(self, question: Ask) -> Replies:
         return self.link.exchange(question.commands, tolerant=question.tolerant, again=question.again)

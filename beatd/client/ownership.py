@@ -24,7 +24,7 @@ def check_owner(keys: Keys, row: Row | None) -> Steps[None]:
             owner=owner,
             hint="change it in what is applied there, and apply that again",
         )
-    raise of_file(row.name, (yield from _places(keys)))
+    raise of_file(row.name, (yield from places(keys)))
 
 
 def of_file(name: str, places: Sequence[str]) -> OtherOwner:
@@ -35,7 +35,7 @@ def of_file(name: str, places: Sequence[str]) -> OtherOwner:
     return OtherOwner(message, name=name, owner="file", hint=hint)
 
 
-def _places(keys: Keys) -> Steps[list[str]]:
+def places(keys: Keys) -> Steps[list[str]]:
     """The files that are stored, as the instances say that have them: `/etc/beatd/schedules.yaml on web-1`."""
     applied, flat = yield from ask(("HGET", keys.key("meta"), "file"), ("HGETALL", keys.key("inst")), tolerant=True)
     if isinstance(applied, BeatdError | None) or isinstance(flat, BeatdError):
