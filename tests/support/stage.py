@@ -3,7 +3,6 @@
 import os
 import re
 import shlex
-import socket
 import sys
 import time
 from collections.abc import Iterator, Sequence
@@ -13,12 +12,13 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Final
 
-from tests.support.clock import ShiftedClock
+from tests.support.clock import ShiftedClock, compiled
 from tests.support.daemon import ROOT
 from tests.support.servers import free_port, redis_binary, require
 from tests.support.terminal import CTRL_C, Terminal
 
 BEGINS: Final = datetime(2026, 11, 30, 7, 57, 30, tzinfo=UTC)  # a Monday, two and a half minutes before nine in Paris
+HOST_SHIM: Final = Path(__file__).with_name("host_shim.c")
 PROMPT: Final = r"\[[yY]/[nN]\]: $"
 
 
@@ -181,11 +181,12 @@ def stage(base: Path) -> Iterator[Stage]:
         "TERM": "xterm-256color",
         "BEATD_HTTP": f"127.0.0.1:{port}",  # the usual one may be taken here
         **clock.variables,
+        "LD_PRELOAD": f"{clock.variables['LD_PRELOAD']}:{compiled(HOST_SHIM, base)}",
+        "HOST_SHIM": "web-1",
     }
     masks = [
         (re.escape(str(folder)), "/home/ann/shop"),
         (re.escape(str(base)), "/home/ann"),
-        (rf"\b{re.escape(socket.gethostname())}\b", "web-1"),
         (rf"(?<=127\.0\.0\.1:){port}\b", "9464"),
         (r"(?<=redis://127\.0\.0\.1:)\d+", "7379"),
     ]
