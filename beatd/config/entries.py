@@ -12,7 +12,7 @@ from beatd.config.option_dates import date_options
 from beatd.config.plain import NOT_GIVEN, Broken, Plain
 from beatd.config.problems import Problems
 from beatd.core.celery_spellings import SpellingInvalid, from_crontab, from_schedule, relative_hint
-from beatd.core.entry import Entry, check_name, check_size, entry_from_spec
+from beatd.core.entry import Entry, check_name, checked_definition, entry_from_spec
 from beatd.errors import BeatdError, EntryInvalid
 
 KEYS: Final[Mapping[str, Key]] = by_name(ENTRY)
@@ -20,10 +20,11 @@ _OLD_WORDS: Final = {"yes": "true", "on": "true", "no": "false", "off": "false"}
 
 
 class EntryReader:
-    """Reads the entries of one file."""
+    """Reads the entries of one file, for an owner."""
 
-    def __init__(self, plain: Plain, problems: Problems, check: CheckEntry) -> None:
+    def __init__(self, plain: Plain, problems: Problems, check: CheckEntry, owner: str = "file") -> None:
         self._plain = plain
+        self._owner = owner
         self._problems = problems
         self._check = check
         self._diagnosis = Diagnosis(problems, check)
@@ -61,9 +62,9 @@ class EntryReader:
             return None
         try:
             date_options(merged.values)
-            entry = entry_from_spec(key.text, {**merged.values, "owner": "file"})
+            entry = entry_from_spec(key.text, {**merged.values, "owner": self._owner})
             self._check(entry)
-            check_size(entry)
+            checked_definition(entry)
         except BeatdError as error:
             self._diagnosis.of_entry(key, merged, error)
             return None

@@ -137,12 +137,14 @@ def _check_values(spec: Mapping[str, Any]) -> None:
             check_json(key, spec[key])
 
 
-def check_size(entry: Entry) -> None:
-    """Raises EntryInvalid for a definition larger than may be stored."""
-    size = len(entry.to_definition().encode())
+def checked_definition(entry: Entry) -> str:
+    """What is stored of an entry. Raises EntryInvalid where it is larger than may be."""
+    definition = entry.to_definition()
+    size = len(definition) if definition.isascii() else len(definition.encode())
     if size > LARGEST_DEFINITION:
         hint = "store the data elsewhere and pass a reference to it"
         raise EntryInvalid(f"the definition has {size} bytes; at most {LARGEST_DEFINITION} are accepted", hint=hint)
+    return definition
 
 
 def check_name(name: object) -> None:
