@@ -7,7 +7,8 @@ How a block is treated follows from its language and from the HTML comment right
 * ``console`` is typed and compared, ``$ COMMAND`` by ``$ COMMAND``: what comes on stdout, then what on stderr; ``...``
   stands for anything. ``<!-- redis -->`` gives it an empty server, which the blocks below share.
 * ``sh`` is read: every ``beatd`` command with its flags, every ``make`` target; other programs only if they are known.
-* ``python`` is executed, ``json`` is read, ``text`` and ``mermaid`` are left alone; ``js`` has a test of its own.
+* ``python`` is executed, after ``<!-- redis -->`` on an empty server in place of the one it names. ``json`` is read,
+  ``text`` and ``mermaid`` are left alone; ``js`` has a test of its own.
 * ``<!-- not checked: why -->`` is the way out for what is none of ours.
 """
 
@@ -238,9 +239,14 @@ def terminal(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.Cap
 
 
 @pytest.mark.parametrize("block", checked("python"))
-def test_programs_on_a_page_run(block: Block, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_programs_on_a_page_run(
+    block: Block, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, request: pytest.FixtureRequest
+) -> None:
     monkeypatch.chdir(tmp_path)
-    exec(compile(block.text, block.place, "exec"), {"__name__": "example"})
+    text = block.text
+    if block.mark == "redis":
+        text = text.replace("redis://localhost:6379/0", request.getfixturevalue("clean_redis").url)
+    exec(compile(text, block.place, "exec"), {"__name__": "example"})
 
 
 @pytest.mark.parametrize("block", checked("json"))

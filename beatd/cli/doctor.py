@@ -105,10 +105,11 @@ _Section = Callable[[], "Iterable[Finding | Overview]"]
 
 def _sections(client: "Client", queue_keys: Sequence[str]) -> Iterator[tuple[str, _Section]]:
     """What is asked of Redis, in steps; the first one finds out whether it answers at all."""
-    from beatd.cli.doctor_host import queue_of
+    from beatd.cli.doctor_host import unknown_fields
     from beatd.core.doctor.fleet import (
         ZoneVersions,
         entry_findings,
+        field_findings,
         instance_findings,
         key_findings,
         lease_findings,
@@ -121,7 +122,7 @@ def _sections(client: "Client", queue_keys: Sequence[str]) -> Iterator[tuple[str
         QueueLooks,
         examine_server,
         examine_sizes,
-        stored_queues,
+        some_definitions,
         stored_zone_data,
         try_queue,
     )
@@ -140,7 +141,7 @@ def _sections(client: "Client", queue_keys: Sequence[str]) -> Iterator[tuple[str
 
     def queues() -> Iterator[Finding]:
         begun = time.monotonic()
-        looks = QueueLooks(client.link, [*queue_keys, *stored_queues(client.link, queue_of)])
+        looks = QueueLooks(client.link, [*queue_keys, *_queues_of(client)])
         yield publish_finding(try_queue(client.link))
         time.sleep(max(0.0, begun + APART_S - time.monotonic()))
         yield from queue_findings(looks.again(), client.now_ms())
@@ -148,8 +149,21 @@ def _sections(client: "Client", queue_keys: Sequence[str]) -> Iterator[tuple[str
     yield "redis", server
     yield "keys", lambda: key_findings(spoilt_keys(client.link))
     yield "lease", fleet
-    yield "entries", lambda: entry_findings(examine_sizes(client.link))
+
+    def entries() -> Iterator[Finding]:
+        yield from entry_findings(examine_sizes(client.link))
+        yield from field_findings(unknown_fields(some_definitions(client.link)))
+
+    yield "entries", entries
     yield "queues", queues
+
+
+def _queues_of(client: "Client") -> list[str]:
+    """The keys of queues that stored entries go to, as some of them say."""
+    from beatd.cli.doctor_host import queue_of
+    from beatd.store.examine import some_definitions
+
+    return list(dict.fromkeys(key for text in some_definitions(client.link) if (key := queue_of(text)) is not None))
 
 
 def _failed(check: str, error: BeatdError) -> Finding:

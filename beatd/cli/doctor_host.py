@@ -6,7 +6,9 @@ import os
 import shutil
 import stat
 import subprocess
-from collections.abc import Sequence
+from collections import Counter
+from collections.abc import Iterable, Sequence
+from contextlib import suppress
 from typing import TYPE_CHECKING, Final
 
 from beatd.core.doctor import Finding
@@ -67,6 +69,15 @@ def queue_of(definition: bytes) -> str | None:
         return _queue_key(entry_from_definition("-", definition))
     except BeatdError:
         return None
+
+
+def unknown_fields(definitions: Iterable[bytes]) -> Counter[str]:
+    """How many of some stored definitions have a field that this version does not know, by field."""
+    found: Counter[str] = Counter()
+    for definition in definitions:
+        with suppress(BeatdError):
+            found.update(entry_from_definition("-", definition).extra)
+    return found
 
 
 def parser() -> Finding:

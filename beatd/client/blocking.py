@@ -1,23 +1,26 @@
 """The client for programs and commands that may wait."""
 
-from collections.abc import Iterator
-from datetime import timedelta
+from collections.abc import Iterator, Mapping, Sequence
+from datetime import datetime, timedelta
 from functools import cached_property
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Self, Unpack
 
 from beatd.client import entries
 from beatd.client.spoilt import in_our_words
-from beatd.client.steps import Ask, Steps, T, drive
+from beatd.client.steps import Ask, Replies, Steps, T, drive
 from beatd.store.blocking import BlockingLink
 from beatd.store.connect import DEFAULT_TIMEOUT
 from beatd.store.entries import Row
 from beatd.store.keys import Keys
 
 if TYPE_CHECKING:  # imported by the first verb over entries: a command loads only what it uses
-    from beatd.client.fields import Fields, Instant
+    from beatd.client.fields import Fields, Filters, Instant
+    from beatd.client.requested import Backfill, RequestState
     from beatd.client.state import EntryState
     from beatd.client.verbs import Verbs
+    from beatd.core.change_log import Told
+    from beatd.core.history import Line
 
 
 class Client:
@@ -64,14 +67,21 @@ class Client:
         """One entry, or None."""
         return self.run(self.verbs.find(name))
 
-    def iterate(self) -> Iterator["EntryState"]:
-        """All entries, page by page, in no order. One that is edited meanwhile may be left out or come twice."""
-        cursor = b"0"
-        while True:
-            cursor, found = self.run(self.verbs.page(cursor))
+    def iterate(self, *patterns: str, **filters: "Unpack[Filters]") -> Iterator["EntryState"]:
+        """Entries page by page, the next one to run first: all of them, or those of some names or globs that pass.
+
+        ``client.iterate("mail-*", states=["paused"], sort="name")``. What nobody edits meanwhile comes exactly once.
+        """
+        listing = self.verbs.listing(patterns, filters)
+        self.run(listing.begin())
+        while found := self.run(self.verbs.chunk(listing)):
             yield from found
-            if cursor == b"0":
-                return
+
+    def list(
+        self, *patterns: str, limit: int | None = None, skip: int = 0, **filters: "Unpack[Filters]"
+    ) -> Sequence["EntryState"]:
+        """As iterate, at most so many of them after some. The first page costs the same at any number of entries."""
+        return self.run(self.verbs.listed(patterns, filters, limit, skip))
 
     def set(
         self, name: str, *, if_revision: str | None = None, note: str | None = None, **fields: "Unpack[Fields]"
@@ -103,6 +113,74 @@ class Client:
         """Gives an entry the runs of its `max_runs` anew. Raises NotFound, and Refused where they are not counted."""
         return self.run(self.verbs.reset(name, note))
 
+    # Runs beside the timetable
+
+    def trigger(
+        self,
+        name: str,
+        *,
+        args: Sequence[Any] | None = None,
+        kwargs: Mapping[str, Any] | None = None,
+        note: str = "",
+    ) -> str:
+        """Asks for one run now, paused or not, and gives the task id. The next slot stays where it is.
+
+        args, kwargs: in place of the entry's. The leader pushes it at once, within the hour, or not at all (`request`
+        tells). Raises NotFound, EntryInvalid, Refused.
+        """
+        return self.run(self.verbs.trigger(name, args, kwargs, note))
+
+    def backfill(
+        self,
+        name: str,
+        first: "Instant",
+        last: "Instant",
+        *,
+        most: int = 1_000,
+        rate: float | None = None,
+        note: str = "",
+        again: bool = False,
+        dry_run: bool = False,
+    ) -> "Backfill":
+        """Asks for the runs of the past slots from `first` to `last`, both included; aware datetimes, or texts with an
+        offset. The same range asked for again pushes nothing twice, unless `again` says so.
+
+        most: Refused where there are more. rate: messages a second at most. dry_run: tells the slots and asks for
+        nothing. Raises NotFound, EntryInvalid, Refused.
+        """
+        return self.run(self.verbs.backfill(name, first, last, most, rate, note, again=again, dry_run=dry_run))
+
+    def request(self, request_id: str) -> "RequestState | None":
+        """What became of a trigger (known for an hour after it) or a backfill (30 days); None where nobody knows."""
+        return self.run(self.verbs.request(request_id))
+
+    # What happened
+
+    def history(self, name: str | None = None, *, limit: int = 100, since: datetime | None = None) -> Sequence["Line"]:
+        """The last fires and skips of one entry or of all, the oldest first: when, which slot, why not."""
+        from beatd.client.fields import instant_ms
+        from beatd.client.past import read_history
+
+        low = 0 if since is None else instant_ms("since", since)
+        return read_history(self.link, name, limit, low)
+
+    def status(self) -> Mapping[str, Any]:
+        """Who leads, is all well, how late it is: what `beatd status -o json` says."""
+        from beatd.client.past import read_status
+
+        return read_status(self.link)
+
+    def changes(
+        self,
+        name: str | None = None,
+        *,
+        limit: int = 100,
+        since: datetime | None = None,
+        until: datetime | None = None,
+    ) -> Sequence["Told"]:
+        """The last changes of one entry or of all, the oldest first: who, when, what by field, and why."""
+        return self.run(self.verbs.changes(name, limit, since, until))
+
     @cached_property
     def verbs(self) -> "Verbs":
         """The verbs as steps, for `run`."""
@@ -121,7 +199,7 @@ class Client:
         """Runs any verb to its end."""
         return drive(in_our_words(self.keys, steps), self._answer)
 
-    def _answer(self, question: Ask) -> list[Any]:
+    def _answer(self, question: Ask) -> Replies:
         return self.link.exchange(question.commands, tolerant=question.tolerant, again=question.again)
 
     def now_ms(self) -> int:

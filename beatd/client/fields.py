@@ -1,12 +1,13 @@
 """What the client takes for the fields of an entry, and how that is written down."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from datetime import datetime, timedelta
 from typing import Any, Literal, TypedDict
 
 from beatd.core.duration import format_duration, parse_duration
 from beatd.core.entry import Catchup, Guarantee
 from beatd.core.instant import aware_ms, instant_text
+from beatd.core.listing import Sort
 from beatd.errors import EntryInvalid, ScheduleInvalid
 
 Duration = str | int | float | timedelta
@@ -16,6 +17,7 @@ Instant = str | datetime
 
 _DURATIONS = frozenset({"every", "grace", "deadline", "jitter"})
 _INSTANTS = frozenset({"at", "start", "end", "anchor"})
+_OFFSET = "write the offset: 2026-12-01T09:00:00+01:00"
 _LISTS = frozenset({"args", "tags"})
 
 
@@ -50,6 +52,19 @@ class Fields(TypedDict, total=False):
     guarantee: Guarantee | None
 
 
+class Filters(TypedDict, total=False):
+    """Which entries, and in what order. tasks, owners: globs, any of them; tags: all of them.
+
+    states: any of `scheduled paused disabled finished blocked invalid`, `never` (ran), `late`.
+    """
+
+    states: Collection[str]
+    tags: Collection[str]
+    tasks: Sequence[str]
+    owners: Sequence[str]
+    sort: Sort
+
+
 def plain_fields(fields: Mapping[str, Any]) -> dict[str, Any]:
     """Fields as JSON can say them. Raises EntryInvalid for a naive datetime."""
     return {key: _plain(key, value) for key, value in fields.items()}
@@ -80,21 +95,27 @@ def until_ms(until: Instant | timedelta, now: int) -> int:
     if isinstance(until, timedelta):
         return now + _timedelta_ms(until)
     if isinstance(until, datetime):
-        return _aware(until)
+        return _aware("until", until)
     if not isinstance(until, str):
         raise EntryInvalid(f"until: found {type(until).__name__}; an aware datetime, a timedelta or a text is accepted")
     try:
         return now + parse_duration(until)
     except ScheduleInvalid:
         pass
+    return instant_ms("until", until, or_else="nor a duration such as '2h'")
+
+
+def instant_ms(key: str, value: Instant, *, or_else: str = "") -> int:
+    """An instant, UTC ms: an aware datetime, or a text with an offset. Raises EntryInvalid."""
     try:
-        return _aware(datetime.fromisoformat(until))
-    except ValueError as error:
-        raise EntryInvalid(f"until: {until!r} is neither an instant nor a duration such as '2h'") from error
+        moment = value if isinstance(value, datetime) else datetime.fromisoformat(value)
+    except (TypeError, ValueError) as error:
+        raise EntryInvalid(f"{key}: {value!r} is no instant {or_else}".rstrip(), hint=_OFFSET) from error
+    return _aware(key, moment)
 
 
-def _aware(moment: datetime) -> int:
+def _aware(key: str, moment: datetime) -> int:
     try:
         return aware_ms(moment)
     except ScheduleInvalid as error:
-        raise EntryInvalid(f"until: {error.message}", hint="write the offset: 2026-12-01T09:00:00+01:00") from error
+        raise EntryInvalid(f"{key}: {error.message}", hint=_OFFSET) from error

@@ -26,7 +26,8 @@ class Ask(NamedTuple):
     again: bool = True
 
 
-Steps = Generator[Ask, list[Any], T]
+Replies = list[Any]
+Steps = Generator[Ask, Replies, T]
 
 
 def ask(*commands: Sequence[Arg] | Call, tolerant: bool = False, again: bool = True) -> Steps[list[Any]]:
@@ -34,7 +35,7 @@ def ask(*commands: Sequence[Arg] | Call, tolerant: bool = False, again: bool = T
     return (yield Ask(commands, tolerant, again))
 
 
-def drive(steps: Steps[T], answer: Callable[[Ask], list[Any]]) -> T:
+def drive(steps: Steps[T], answer: Callable[[Ask], Replies]) -> T:
     """Runs a verb to its end. Errors of ours that ``answer`` raises are raised inside the verb, where it waits."""
     try:
         question = next(steps)
@@ -50,7 +51,7 @@ def drive(steps: Steps[T], answer: Callable[[Ask], list[Any]]) -> T:
         return result
 
 
-async def drive_async(steps: Steps[T], answer: Callable[[Ask], Awaitable[list[Any]]]) -> T:
+async def drive_async(steps: Steps[T], answer: Callable[[Ask], Awaitable[Replies]]) -> T:
     """The same where an answer is awaited. A cancellation ends the verb where it waits."""
     try:
         question = next(steps)

@@ -1,18 +1,26 @@
 """What both clients can do, as verbs: arguments as people give them, a fresh nonce for each edit, who makes it."""
 
 import socket
+import uuid
 from collections.abc import Callable, Mapping, Sequence
-from datetime import timedelta
-from typing import Any
+from datetime import datetime, timedelta
+from typing import Any, get_args
 
-from beatd.client import editing, entries
-from beatd.client.fields import Instant, plain_fields, until_ms
-from beatd.client.state import EntryState
-from beatd.client.steps import Steps, T
+from beatd.client import change_log, editing, entries, requests
+from beatd.client.fields import Filters, Instant, instant_ms, plain_fields, until_ms
+from beatd.client.listing import Listing
+from beatd.client.requested import Backfill, RequestState, request_state_of
+from beatd.client.state import EntryState, state_of
+from beatd.client.steps import Steps, T, ask
+from beatd.core.change_log import Told
+from beatd.core.instant import utc_of
+from beatd.core.listing import ASKED_STATES, Sort, Wanted
+from beatd.core.shown import shown
 from beatd.errors import EntryInvalid, Refused
 from beatd.store.entries import Pause, audit, fresh_nonce, user_name
 from beatd.store.keys import Keys
 from beatd.store.refusals import ConnectionClosed
+from beatd.store.spoilt import whole
 
 
 class Verbs:
@@ -35,11 +43,38 @@ class Verbs:
         base = yield from editing.look_at(self.keys, _text(name))
         return None if base.row is None else base.state()
 
-    def page(self, cursor: bytes) -> Steps[tuple[bytes, list[EntryState]]]:
-        """One page of all entries, in no order, and the next cursor; b"0" begins and ends."""
-        after, names = yield from entries.names(self.keys, cursor)
-        found = (yield from editing.look(self.keys, names)) if names else []
-        return after, [base.state() for base in found if base.row is not None]
+    def listing(self, patterns: Sequence[str], filters: Filters, limit: int | None = None, skip: int = 0) -> Listing:
+        """Entries in order; not begun yet."""
+        given = dict(filters)
+        sort: Any = given.pop("sort", "next")
+        if sort not in get_args(Sort):
+            raise EntryInvalid(f"sort: found {shown(sort)}; accepted are {', '.join(get_args(Sort))}")
+        unknown = [state for state in filters.get("states", ()) if state not in ASKED_STATES]
+        if unknown:
+            raise EntryInvalid(f"states: found {shown(unknown[0])}; accepted are {', '.join(ASKED_STATES)}")
+        wanted: Any = Wanted(patterns=patterns, **given)  # type: ignore[arg-type]  # as in Filters
+        return Listing(self.keys, wanted, sort, skip=skip, most=limit)
+
+    def chunk(self, listing: Listing) -> Steps[Sequence[EntryState]]:
+        """The next entries of a list that was begun, none at the end."""
+        rows = yield from listing.chunk()
+        if not rows:
+            return []
+        [lefts] = yield from ask(("HMGET", self.keys.key("left"), *(row.name for row in rows)))
+        return [state_of(row, whole(left), listing.now) for row, left in zip(rows, lefts, strict=True)]
+
+    def listed(
+        self, patterns: Sequence[str], filters: Filters, limit: int | None, skip: int
+    ) -> Steps[Sequence[EntryState]]:
+        listing = self.listing(patterns, filters, limit, skip)
+        yield from listing.begin()
+        found: list[EntryState] = []
+        while limit is None or len(found) < limit:
+            more = yield from self.chunk(listing)
+            if not more:
+                break
+            found += more
+        return found[:limit]
 
     def set(self, name: str, if_revision: str | None, note: str | None, fields: Mapping[str, Any]) -> Steps[EntryState]:
         given = plain_fields(fields)
@@ -73,6 +108,42 @@ class Verbs:
         who, given = self.author(note), {name: runs}
         yield from _repeated(lambda nonce: entries.reset(self.keys, given, nonce, who))
         return (yield from editing.look_at(self.keys, name)).state()
+
+    def trigger(self, name: str, args: Sequence[Any] | None, kwargs: Mapping[str, Any] | None, note: str) -> Steps[str]:
+        who = self.author(note)
+        return requests.trigger(self.keys, _text(name), str(uuid.uuid4()), who, args=args, kwargs=kwargs, note=note)
+
+    def backfill(
+        self,
+        name: str,
+        first: Instant,
+        last: Instant,
+        most: int,
+        rate: float | None,
+        note: str,
+        *,
+        again: bool,
+        dry_run: bool,
+    ) -> Steps[Backfill]:
+        low, high = instant_ms("first", first), instant_ms("last", last)
+        fresh = str(uuid.uuid4()) if again else None
+        found = yield from requests.look_at_range(self.keys, _text(name), low, high, most=most, rate=rate, again=fresh)
+        asks = bool(found.slots) and not found.answered and not dry_run
+        if asks:
+            yield from requests.backfill(self.keys, found, self.author(note), note)
+        left = None if found.owed is None else utc_of(found.owed)
+        return Backfill(found.request_id, tuple(map(utc_of, found.slots)), left, asks)
+
+    def request(self, request_id: str) -> Steps[RequestState | None]:
+        found = yield from requests.request_state(self.keys, request_id)
+        return None if found is None else request_state_of(found)
+
+    def changes(
+        self, name: str | None, limit: int, since: datetime | None, until: datetime | None
+    ) -> Steps[Sequence[Told]]:
+        low = 0 if since is None else instant_ms("since", since)
+        high = None if until is None else instant_ms("until", until)
+        return (yield from change_log.changes(self.keys, name, limit, low, high))
 
 
 def _repeated(edit: Callable[[str], Steps[T]]) -> Steps[T]:

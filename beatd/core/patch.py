@@ -14,10 +14,11 @@ API: Final = "api"
 def patched(name: str, stored: Mapping[str, Any] | None, given: Mapping[str, Any]) -> Entry:
     """The entry that an edit makes of a decoded definition, or of nothing. Raises EntryInvalid.
 
-    given: fields in the spelling of a file. None gives a field its default back. ``options`` are merged one level deep,
+    given: fields in the spelling of a file. None gives a field its default back, and takes a stored one
+    that nobody knows away. ``options`` are merged one level deep,
     as ``defaults.options`` of a file are. Of another schedule's keys those go that the new kind does not understand.
     """
-    check_keys(given)
+    check_keys({key: value for key, value in given.items() if value is not None or key not in (stored or {})})
     if stored is None and given.get("task") is None:
         raise EntryInvalid(
             f"there is no entry {name!r} yet; a new one needs a task and a schedule",

@@ -11,7 +11,7 @@ import redis
 import redis.asyncio
 
 from beatd.errors import BeatdError
-from beatd.store.blocking import Command, first_error, in_form, understood, word
+from beatd.store.blocking import BlockingLink, Command, first_error, in_form, understood, word
 from beatd.store.connect import DEFAULT_TIMEOUT, RedisAddress, open_async_client, user_of
 from beatd.store.keys import Keys
 from beatd.store.refusals import PermissionMissing, closed, understand
@@ -40,6 +40,10 @@ class AsyncLink:
     def place(self) -> str:
         """Where it leads, as a sentence begins."""
         return f"Redis at {self._address}"
+
+    def blocking(self) -> BlockingLink:
+        """Another one to the same place, for a thread that may wait."""
+        return BlockingLink(self._address.url, self.keys.namespace, self._address.timeout)
 
     async def close(self) -> None:
         """Closes all connections; the next command opens one again."""

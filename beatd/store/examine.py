@@ -2,7 +2,7 @@
 
 import time
 import uuid
-from collections.abc import Callable, Sequence
+from collections.abc import Iterator, Sequence
 from statistics import median
 from typing import Any, Final
 
@@ -68,22 +68,15 @@ def stored_zone_data(link: BlockingLink) -> str:
     return "" if found is None else str(found.decode(errors="replace"))
 
 
-def stored_queues(link: BlockingLink, queue_of: Callable[[bytes], str | None]) -> list[str]:
-    """The keys of queues that stored entries go to, as some of them say, in no order.
-
-    queue_of: the key that a definition means, None for one that can't be read.
-    """
-    found: dict[str, None] = {}
+def some_definitions(link: BlockingLink) -> Iterator[bytes]:
+    """Stored definitions, not more of them than a look may take, in no order."""
     cursor, seen = b"0", 0
     while seen < SAMPLE:
         cursor, flat = link.request(("HSCAN", link.keys.key("def"), cursor, "COUNT", PAGE))[0]
-        for text in flat[1::2]:
-            if (name := queue_of(text)) is not None:
-                found[name] = None
+        yield from flat[1::2]
         seen += len(flat) // 2
         if cursor == b"0":
             break
-    return list(found)
 
 
 class QueueLooks:

@@ -265,3 +265,10 @@ ActiveState=inactive
 """
     assert read_units(shown) == [UnitFacts("beatd.service", "enabled", "active", "30s", 2)]
     assert read_units("") == []
+
+
+def test_fields_that_nobody_knows_are_told(beatd: Beatd, store: Store, clean_redis: RedisServer) -> None:
+    store.plant("a", 1_000)
+    store.do("HSET", store.key("def"), "a", '{"task":"t","every":"1h","catchupp":"all"}')
+    done = beatd("doctor", "--redis", clean_redis.url)
+    assert "stored fields that this beatd does not know: catchupp; they are kept, and decide nothing" in done.out

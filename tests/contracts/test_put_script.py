@@ -573,3 +573,16 @@ def test_another_schedule_counts_from_now_where_a_lifted_pause_left_an_instant_a
     assert store.scores() == {"a": str(-ahead)}
     assert store.put(put_item("a", "n3.f2")) == "0"
     assert -int(store.scores()["a"]) <= store.now()
+
+
+def test_an_edit_that_leaves_no_runs_is_planned_at_once_to_be_finished(store: Store) -> None:
+    moment = store.now() + HOUR
+    for name, left in (("a", "-3"), ("b", "-2"), ("c", "0"), ("d", "keep")):
+        store.plant(name, moment, rev="n1.f1", left=3)
+        put_at(store, put_item(name, "n2.f1", left=left))
+    assert {name: score.startswith("-") for name, score in store.scores().items()} == {
+        "a": True,
+        "b": False,
+        "c": True,
+        "d": False,
+    }

@@ -74,6 +74,7 @@ class Scenario:
     sizes: dict[tuple[Any, str], int]
     message_size: int
     zone_data: tuple[str, ...]  # versions, one for each instance by chance
+    writers: int = 0  # who edit the same entries with the client's own verbs
 
     @property
     def calm_after(self) -> float:
@@ -115,6 +116,7 @@ def scenario(seed: int) -> Scenario:
         },
         message_size=r.choice([400, 400, 100_000]),
         zone_data=("2026a", "2026b") if not quiet and r.random() < 0.1 else ("2026a",),
+        writers=2 if r.random() < 0.3 else 0,
     )
     return replace(found, faults=(*LOUD, *["flush"] * 3)) if not quiet and r.random() < 0.05 else found
 

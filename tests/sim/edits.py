@@ -26,7 +26,9 @@ class Edits:
     def put(self, seen: State, now: State, args: Words, reply: Any, time: int) -> None:
         """One call of put, with what it replaces."""
         codes, n = reply[0].decode(), int(args[4])
-        names, revs, _, definitions, jitters, _, enabled, files = (args[5 + i * n : 5 + (i + 1) * n] for i in range(8))
+        names, revs, _, definitions, jitters, lefts, enabled, files = (
+            args[5 + i * n : 5 + (i + 1) * n] for i in range(8)
+        )
         refused, m, gone = any(code in "25" for code in codes), len(codes) - n, args[6 + 8 * n :]
         replaced, heirs = gone[:m], dict(zip(map(int, gone[2 * m : 3 * m]), gone[:m], strict=True))
         for i, raw in enumerate(names):
@@ -35,6 +37,7 @@ class Edits:
                 continue
             if now["rev"].get(raw) != revs[i] or now["def"].get(raw) != definitions[i]:
                 self._book.fail(f"put of {raw!r} was acknowledged and not stored")
+            self._runs_changed(raw, lefts[i], seen, now)
             if raw not in seen["rev"]:
                 if i + 1 in heirs and heirs[i + 1] in seen["rev"]:
                     self._history.renamed(heirs[i + 1].decode(), raw.decode(), time)
@@ -196,6 +199,12 @@ class Edits:
         return time if since is None else since
 
     # put and remove
+
+    def _runs_changed(self, raw: bytes, left: bytes, seen: State, now: State) -> None:
+        """A difference counts from what was left in that instant."""
+        before, after = seen["left"].get(raw), now["left"].get(raw)
+        if left[:1] in (b"+", b"-") and whole(after) != max(0, whole(before) + int(left)):
+            self._book.fail(f"{raw!r} had {before!r} runs left, was given {left!r}, and has {after!r}")
 
     def _edited(
         self, name: str, raw: bytes, seen: State, now: State, jitter: bytes, time: int, *, enabled: bool

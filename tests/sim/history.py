@@ -11,6 +11,7 @@ from typing import Any, Final
 from beatd.core.entry import Entry, entry_from_definition
 from beatd.errors import EntryInvalid
 
+SHARED: Final = ("shared-0", "shared-1")  # entries that several people edit at once
 MOST_WALKED: Final = 3_000  # slots of one span that are looked at one by one
 Fail = Callable[[str], None]
 Skipped = tuple[str, int, int, int]  # reason, count, first, last
@@ -42,6 +43,7 @@ class History:
     applied: tuple[str, int] = ("", 0)  # the files that were stored last in full, and when they were registered
     begun: tuple[bytes, bytes] | None = None  # whose difference was the first since then
     requests: dict[str, Any] = field(default_factory=dict)  # id -> requests.Asked
+    revisions: dict[str, set[bytes]] = field(default_factory=dict)  # of entries that several people edit at once
     foreign_requests: bool = False  # somebody changed what is stored of them past the scripts
 
     def copy(self) -> "History":
@@ -59,6 +61,7 @@ class History:
             applied=self.applied,
             begun=self.begun,
             requests=dict(self.requests),
+            revisions={name: set(of_name) for name, of_name in self.revisions.items()},
             foreign_requests=self.foreign_requests,
         )
 
@@ -182,3 +185,13 @@ def settled(score: float | None, jitter: int) -> int | None:
 def instant(value: object) -> int:
     """An instant in a JSON object; 0 where there is none."""
     return int(value) if isinstance(value, str | int) and str(value).isdigit() else 0
+
+
+def counts_of(definition: bytes | None) -> dict[str, int]:
+    """What the writers have counted, by a definition."""
+    try:
+        spec = json.loads(definition or b"{}")
+    except ValueError:
+        return {}
+    found = spec.get("kwargs", {})
+    return {name: number for name, number in found.items() if isinstance(number, int)}

@@ -13,7 +13,7 @@ from beatd.store.keys import Keys
 from beatd.store.scripts import load_script
 from tests.sim.change_log import disagreement
 from tests.sim.edits import Edits
-from tests.sim.history import Book, Fail, History, settled, skips_of, walk, whole
+from tests.sim.history import SHARED, Book, Fail, History, counts_of, settled, skips_of, walk, whole
 from tests.sim.lua import shared_lua
 from tests.sim.moves import Fires, Plans
 from tests.sim.redis import Data, Hash, Server, Stream, Words, ZSet, copied
@@ -116,6 +116,7 @@ class Ledger:
             self._accepted(seen, now, args, reply, pushed)
         self._fenced(seen, args, reply)
         self._one_place(now)
+        self._no_update_lost(seen, now)
         if seen.whole is not None:
             self._again(seen, text, keys, args, reply)
 
@@ -202,6 +203,22 @@ class Ledger:
         if clean and files != before and at <= before_at:
             self.book.fail(f"files {files} of {at} replaced {before} of {before_at}")
         history.applied, history.begun = (files, at), None
+
+    def _no_update_lost(self, seen: Before, now: Mapping[str, Mapping[bytes, Any]]) -> None:
+        """Of entries that several people edit: no count goes back, no run is forgotten, no revision returns."""
+        for name in SHARED:
+            raw = name.encode()
+            before, after = seen.state["rev"].get(raw), now["rev"].get(raw)
+            if after is None or after == before:
+                continue
+            known = self.history.revisions.setdefault(name, set())
+            if after in known:
+                self.book.fail(f"the revision {after!r} of {name} returned with {seen.script}")
+            known.add(after)
+            old, new = (counts_of(state["def"].get(raw)) for state in (seen.state, now))
+            lost = {who: count for who, count in old.items() if new.get(who, 0) < count}
+            if before is not None and lost:
+                self.book.fail(f"{seen.script} of {name} lost an update: {old} became {new}")
 
     def _one_place(self, now: Mapping[str, Mapping[bytes, Any]]) -> None:
         """I11."""

@@ -315,9 +315,12 @@ def _xadd(s: Server, w: Words) -> Reply:
 
 
 def _xrevrange(s: Server, w: Words) -> Reply:
-    if list(w[1:4]) != [b"+", b"-", b"COUNT"]:
+    if list(w[2:4]) != [b"-", b"COUNT"] or (w[1] != b"+" and not w[1].startswith(b"(")):
         raise CommandError(SYNTAX)
-    return [_row(row) for row in reversed(s._typed(w[0], Stream).rows[-_int(w[4]) :])]
+    rows = s._typed(w[0], Stream).rows
+    if w[1] != b"+":
+        rows = [row for row in rows if row[0] < _row_id(w[1][1:])]
+    return [_row(row) for row in reversed(rows[-_int(w[4]) :])]
 
 
 def _xlen(s: Server, w: Words) -> Reply:

@@ -249,6 +249,7 @@ class Calls:
             ["HLEN", due],
             ["TYPE", r.choice([due, *QUEUES])],
             ["XREVRANGE", KEYS.key("none"), "+", "-", "COUNT", 1],
+            ["XREVRANGE", KEYS.key("none"), "(5-1", "-", "COUNT", 1],
             ["XREAD", "COUNT", 2, "STREAMS", r.choice([KEYS.key("none"), due]), "0-0"],
         ]
 

@@ -12,12 +12,14 @@ import beatd.core.planning
 import beatd.daemon.leader
 import beatd.store.scripts
 import tests.sim.ledger
+from beatd.client import editing
 from beatd.daemon.checker import Checker
 from beatd.daemon.planner import Planner
 from beatd.daemon.session import Session
 from beatd.daemon.ticker import Ticker
 from beatd.store.scripts import Script
 from tests.sim.cluster import Scenario, World, scenario
+from tests.sim.writers import Writer
 
 MOST_SEEDS = 500
 Apply = Callable[[pytest.MonkeyPatch], None]
@@ -106,6 +108,10 @@ def _paged(world: Scenario) -> Scenario:
 
 def _losing(world: Scenario) -> Scenario:
     return replace(_quiet(world), faulty=False, fault_every=6.0, edit_every=3.0, faults=("lose_one",))
+
+
+def _writing(world: Scenario) -> Scenario:
+    return replace(world, writers=2, foreign=False, edit_every=1.0)
 
 
 def _clocks(world: Scenario) -> Scenario:
@@ -269,6 +275,21 @@ QUICK = [
     Mutation(
         "a rename's two halves are one step",
         lua("put", "if codes[N + i] == 0 then\n    local heir", "if false then\n    local heir"),
+    ),
+    Mutation(
+        "a put compares the revision it is based on",
+        lua("put", "elseif expected ~= '*' and (revs[i] or '') ~= expected then", "elseif false then"),
+        _writing,
+    ),
+    Mutation(
+        "an edit is made again only where the definition is the same",
+        python(editing, "write", "if not _same_definition(base, found):", "if False:"),
+        _writing,
+    ),
+    Mutation(
+        "an edit that may have been done is not sent again",
+        python(Writer, "_answer", "if not question.again:", "if False:"),
+        _writing,
     ),
     Mutation("a renamed entry goes on under its pause", lua("put", "  if old then\n", "  if false then\n")),
     Mutation("a put tells in its row the pause that stands", lua("put", "pause_text(out, hold, now),", "'',")),

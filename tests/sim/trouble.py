@@ -25,6 +25,7 @@ from tests.sim.cluster import KEYS, World
 from tests.sim.entries import plain_template, random_entry, renamed, with_payload
 from tests.sim.history import History, compiled
 from tests.sim.requests import settled_by
+from tests.sim.writers import Writer
 
 ODD_SCORES: Final = [b"0", b"-0", b"1.5", b"-1.5", b"inf", b"-inf", b"1e300", b"-1e20", b"-3", b"9007199254740993"]
 ODD_REQUESTS: Final = [
@@ -47,6 +48,7 @@ GARBAGE: Final = [
 def all_trouble(world: World) -> list[Coroutine[Any, Any, None]]:
     """The tasks of one world."""
     found: list[Coroutine[Any, Any, None]] = [Client(world).edit(), Chaos(world).run()]
+    found += [Writer(world, f"writer-{n}").edit() for n in range(world.scenario.writers)]
     if world.scenario.foreign:
         found.append(meddle(world))
     if world.scenario.faulty:

@@ -10,13 +10,19 @@ from tests.support.servers import require
 SOURCE: Final = Path(__file__).with_name("clock_shim.c")
 
 
+def compiled(source: Path, folder: Path) -> Path:
+    """A library for LD_PRELOAD."""
+    compiler = require(shutil.which("cc") or shutil.which("gcc"), "C compiler")
+    library = folder / f"{source.stem}.so"
+    subprocess.run([compiler, "-shared", "-fPIC", "-O1", "-o", str(library), str(source), "-ldl"], check=True)
+    return library
+
+
 class ShiftedClock:
     """The clock of processes started with ``variables``. ``shift`` sets it, in whole seconds from the host's."""
 
     def __init__(self, folder: Path) -> None:
-        compiler = require(shutil.which("cc") or shutil.which("gcc"), "C compiler")
-        library = folder / "clock_shim.so"
-        subprocess.run([compiler, "-shared", "-fPIC", "-O1", "-o", str(library), str(SOURCE), "-ldl"], check=True)
+        library = compiled(SOURCE, folder)
         self._file = folder / "clock_shift"
         self.shift(0)
         self.variables = {"LD_PRELOAD": str(library), "CLOCK_SHIM": str(self._file)}

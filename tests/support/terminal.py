@@ -21,7 +21,7 @@ ROWS: Final = 50
 COLUMNS: Final = 120
 PATIENCE_S: Final = 30.0
 CTRL_C: Final = "\x03"
-_CLEAR: Final = re.compile(r"\x1b\[2J|\x1b\[H\x1b\[J|\x1b\[H\x1b\[0?J|\x1bc")
+_ANEW: Final = re.compile(r"\x1b\[2J|\x1b\[H|\x1bc")  # cleared, or written over from the first line on
 _ESCAPE: Final = re.compile(r"\x1b\[[0-9;?]*[A-Za-z]|\x1b[()][A-Z0-9]|\x1b\][^\x07]*\x07|\x1b[=>]")
 
 
@@ -94,7 +94,7 @@ class Terminal:
 
 def plain(shown: str) -> str:
     """What a screen shows, as text: without colours, and without what a clearing or a return has taken away."""
-    last = _CLEAR.split(shown)[-1]
+    last = _ANEW.split(shown)[-1]
     lines = (line.rsplit("\r", 1)[-1] for line in _no_escapes(last).replace("\r\n", "\n").split("\n"))
     return "\n".join(line.rstrip() for line in lines).strip("\n")
 

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Final
 
 from tests.support.daemon import ROOT
-from tests.support.stage import Chapter, Daemon, Left, Saved, Typed, Waited, stage
+from tests.support.stage import Chapter, Completed, Daemon, Left, Saved, Typed, Waited, stage
 
 PAGE: Final = ROOT / "docs" / "tour.md"
 HEAD: Final = """# A tour
@@ -57,8 +57,14 @@ TOUR: Final = (
         [
             Waited("entry_fired"),
             "beatd ls",
+            "beatd ls -o wide",
+            "beatd ls --tag mail -o yaml",
+            Typed("beatd ls --watch --interval 1s", until="send-digest", times=2),
+            "beatd show send-digest",
+            "beatd show send-digest --message -o json",
             "beatd status",
             "beatd next send-digest -n 2",
+            Completed('eval "$(beatd completion bash)"', "beatd pause send", until="send-digest"),
         ],
     ),
     Chapter(
@@ -80,7 +86,20 @@ TOUR: Final = (
             "beatd pause cleanup --until 2h",
             Waited("entry_fired"),
             "beatd ls",
+            "beatd ls --state paused",
             "beatd resume send-digest cleanup",
+        ],
+    ),
+    Chapter(
+        "Now, and once more",
+        "Beside the schedule: the next run stays where it is.",
+        [
+            'beatd trigger send-digest --note "asked for by Bob"',
+            "beatd backfill cleanup --from 2026-11-30T07:20 --to 2026-11-30T07:40 --dry-run",
+            Typed("beatd backfill cleanup --from 2026-11-30T07:20 --to 2026-11-30T07:40", answer="y"),
+            "beatd backfill cleanup --from 2026-11-30T07:20 --to 2026-11-30T07:40",
+            "beatd backfill cleanup --from 2020-01-01T00:00 --yes",
+            "beatd history cleanup",
         ],
     ),
     Chapter(
@@ -117,6 +136,7 @@ _SHAPES: Final = (
     (r"[+-]?\b\d[\d.,]* ?(?:ms|s|min|m|h|d|kB|MB|GB)\b(?: \d[\d.]* ?(?:ms|s|min|m|h|d)\b)*", "N"),
     (r"[+-]?\d[\d.,]*", "N"),
     (r"(?i)\b(?:redis|valkey) N", "Redis N"),
+    (r"\S+(?: \S+)*…", "CUT"),
     (r"[ -]{2,}", " "),
 )
 

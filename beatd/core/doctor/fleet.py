@@ -11,6 +11,7 @@ from beatd.core.instant import utc_of
 from beatd.core.overview import LATE_MS, Overview, files_of, versions, why_no_leader
 
 OLD_YEARS: Final = 2
+NAMED: Final = 5  # of fields
 
 
 @dataclass(frozen=True, slots=True)
@@ -93,6 +94,14 @@ def entry_findings(sizes: Sizes) -> Iterator[Finding]:
         return
     text = f"{sizes.revisions:,} entries, {definitions:+,} definitions and {places:+,} places that belong to none"
     yield warn("entries", text, "the leader mends that within seconds; if it stays, see its log (entry_invalid)")
+
+
+def field_findings(unknown: Mapping[str, int]) -> Iterator[Finding]:
+    """Whether stored definitions have fields that this version does not know; unknown: how many, by field."""
+    if unknown:
+        named = ", ".join(sorted(unknown)[:NAMED])
+        text = f"stored fields that this beatd does not know: {named}; they are kept, and decide nothing"
+        yield warn("entries", text, "upgrade beatd if a newer one wrote them; write entries with a misspelt one anew")
 
 
 def _is_old(version: str, year: int) -> bool:

@@ -86,10 +86,11 @@ end
 -- Editing only what a task gets leaves a pending slot alone; a changed schedule counts from just before the slot still
 -- owed. An entry that nobody has planned since instant t may owe every slot of its old schedule from t on. A pause that
 -- was lifted may leave such a t in the future, where the old schedule went on: another one counts from now.
-local function next_score(owed, same_schedule, jitter, fired, hold)
+-- One without runs left is planned at once, to be finished and not to stand there until its slot.
+local function next_score(owed, same_schedule, jitter, fired, hold, used_up)
   if not owed then return mark(now, fired, hold), false end
   if owed < 0 then return mark(same_schedule and -owed or math.min(now, -owed), fired, hold), not same_schedule end
-  if same_schedule and owed - jitter > hold then return ms(owed), false end
+  if same_schedule and not used_up and owed - jitter > hold then return ms(owed), false end
   return mark(math.min(now, settled(owed, jitter)), fired, hold), not same_schedule
 end
 
@@ -153,7 +154,8 @@ local function put(i)
   else
     -- What stays out keeps what it owes, pause or not: only a row may pass over slots, and none is written here.
     local stays = out.paused or not enabled
-    new, given_up = next_score(owed, same, jitter, fired, stays and 0 or held(hold))
+    local used_up = ARGV[LEFT + i] ~= '' and redis.call('HGET', K_left, name) == '0'
+    new, given_up = next_score(owed, same, jitter, fired, stays and 0 or held(hold), used_up)
     if given_up and score then swallowed(name, 'superseded', score, jitter) end
   end
   -- What the pause swallows from here on is not in the row of its beginning where this entry owes other slots than then.

@@ -1,0 +1,22 @@
+"""What `history` and `status` read, over a connection that may wait: pages of streams merged by time, and counts."""
+
+from collections.abc import Mapping
+from itertools import islice
+from typing import Any
+
+from beatd.core.history import Line
+from beatd.core.overview import judged
+from beatd.store.blocking import BlockingLink
+from beatd.store.history import History
+from beatd.store.overview import read_overview
+
+
+def read_history(link: BlockingLink, name: str | None, limit: int, since: int) -> list[Line]:
+    """The last lines, of one entry or of all, decided at or after an instant (UTC ms); the oldest first."""
+    history = History(link, name=name)
+    return list(islice(history.backwards(since, history.tips()), limit))[::-1]
+
+
+def read_status(link: BlockingLink) -> Mapping[str, Any]:
+    """All that `beatd status -o json` says."""
+    return judged(read_overview(link))

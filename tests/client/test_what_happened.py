@@ -1,0 +1,121 @@
+"""Lists, requests, history, changes and status, as programs see them."""
+
+import asyncio
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+import pytest
+
+from beatd.client.aio import AsyncClient
+from beatd.client.blocking import Client
+from beatd.errors import EntryInvalid, NotFound
+from tests.support.servers import RedisServer
+from tests.support.store import Store
+
+NIGHT = datetime(2026, 1, 1, tzinfo=UTC)
+
+
+@pytest.fixture
+def fleet(client: Client) -> None:
+    for number in range(12):
+        more: Any = {"tags": ("even",), "task": "app.mail.send"} if number % 2 == 0 else {"task": "app.count"}
+        client.set(f"e{number:02}", cron=f"{number} 9 * * *", enabled=number != 3, max_runs=number or None, **more)
+    client.pause("e04")
+
+
+def names(found: Any) -> list[str]:
+    return [state.name for state in found]
+
+
+@pytest.mark.usefixtures("fleet")
+def test_a_list_is_filtered_ordered_and_paged(client: Client) -> None:
+    everything = [f"e{number:02}" for number in range(12)]
+    assert names(client.iterate(sort="name")) == everything
+    assert sorted(names(client.iterate())) == everything
+    assert names(client.list(sort="name", limit=3, skip=4)) == everything[4:7]
+    assert names(client.list("e0[0-3]", "e11", sort="name")) == [*everything[:4], "e11"]
+    assert names(client.list(states=["paused", "disabled"], sort="name")) == ["e03", "e04"]
+    assert names(client.list(tags=["even"], tasks=["app.*"], sort="name")) == everything[::2]
+    assert names(client.list(owners=["file"])) == []
+    assert client.list("e05")[0] == client.get("e05")
+    assert client.list("e05")[0].runs_left == 5
+
+
+@pytest.mark.parametrize("filters", [{"states": ["asleep"]}, {"sort": "age"}])
+def test_a_filter_that_is_none_is_refused(client: Client, filters: Any) -> None:
+    with pytest.raises(EntryInvalid, match="accepted are"):
+        client.list(**filters)
+
+
+def test_a_run_is_asked_for_and_what_becomes_of_it_is_told(client: Client) -> None:
+    client.set("a", task="t", cron="0 9 * * *")
+    before = client.get("a")
+    task_id = client.trigger("a", args=(1,), kwargs={"x": 2}, note="by hand")
+    found = client.request(task_id)
+    assert found is not None
+    assert (found.state, found.name, found.kind, found.pushed) == ("open", "a", "trigger", 0)
+    assert client.get("a") == before
+    client.pause("a")
+    found = client.request(task_id)
+    assert found is not None
+    assert (found.state, found.why) == ("withdrawn", "paused")
+    assert client.request("nobody") is None
+    with pytest.raises(NotFound):
+        client.trigger("b")
+    with pytest.raises(EntryInvalid):
+        client.trigger("a", args=("x", {1, 2}))
+
+
+def test_past_slots_are_looked_at_asked_for_and_not_asked_for_twice(client: Client) -> None:
+    client.set("a", task="t", cron="0 9 * * *", timezone="Europe/Paris")
+    last = NIGHT + timedelta(days=3)
+    looked = client.backfill("a", NIGHT, last, dry_run=True)
+    assert looked.slots == tuple(datetime(2026, 1, day, 8, tzinfo=UTC) for day in (1, 2, 3))
+    assert not looked.asked
+    assert client.request(looked.id) is None
+    asked = client.backfill("a", NIGHT, "2026-01-04T01:00:00+01:00", rate=5.0)
+    assert (asked.id, asked.slots, asked.asked, asked.left) == (looked.id, looked.slots, True, None)
+    assert not client.backfill("a", NIGHT, last).asked
+    assert client.backfill("a", NIGHT, last, again=True).asked
+    with pytest.raises(EntryInvalid, match="first: found a naive datetime"):
+        client.backfill("a", datetime(2026, 1, 1), last)
+    with pytest.raises(EntryInvalid, match="last: 'soon' is no instant"):
+        client.backfill("a", NIGHT, "soon")
+
+
+def test_changes_tell_who_changed_what(client: Client, clean_redis: RedisServer) -> None:
+    client.set("a", task="t", cron="0 9 * * *")
+    with Client(clean_redis.url, who="ann") as ann:
+        ann.set("a", queue="mail", note="a queue of its own")
+    client.set("b", task="t", cron="0 9 * * *")
+    told = client.changes("a")
+    assert [change.change.what for change in told] == ["created", "changed"]
+    assert (told[-1].change.who["user"], told[-1].change.note) == ("ann", "a queue of its own")
+    assert told[-1].fields == (("queue", "celery", "mail"),)
+    assert [each.change.name for each in client.changes(limit=1)] == ["b"]
+    assert client.changes(since=datetime.now(UTC) + timedelta(hours=1)) == []
+
+
+def test_history_and_status_are_those_of_the_commands(client: Client, clean_redis: RedisServer) -> None:
+    client.set("a", task="t", every=3600)
+    Store(clean_redis).do("HSET", client.keys.key("last"), "a", "1|1|id|")
+    client.remove("a")
+    assert [(line.what, line.reason) for line in client.history("a")] == [("skipped", "removed")]
+    assert client.history("b") == []
+    assert client.history(limit=0) == []
+    assert client.status()["state"] == "no leader"
+
+
+def test_the_same_for_asyncio(client: Client, clean_redis: RedisServer) -> None:
+    async def use() -> None:
+        async with AsyncClient(clean_redis.url) as other:
+            await other.set("a", task="t", cron="0 9 * * *")
+            assert names([state async for state in other.iterate("a*")]) == ["a"]
+            assert names(await other.list(limit=1)) == ["a"]
+            assert (await other.request(await other.trigger("a"))).state == "open"  # type: ignore[union-attr]
+            assert len((await other.backfill("a", NIGHT, NIGHT + timedelta(days=1))).slots) == 1
+            assert (await other.changes("a"))[0].change.what == "created"
+            assert await other.history("a") == []
+            assert (await other.status())["code"] == 2
+
+    asyncio.run(use())
