@@ -6,7 +6,7 @@ import sys
 from pathlib import Path
 from typing import Final
 
-BENCHES: Final = ("kernel", "fire", "storm", "footprint", "edit", "client", "backlog", "takeover", "peers")
+BENCHES: Final = ("kernel", "fire", "storm", "footprint", "edit", "client", "backlog", "takeover", "commands", "peers")
 RESULTS: Final = Path(__file__).parent / "results"
 
 

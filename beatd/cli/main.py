@@ -71,6 +71,13 @@ class _Commands(click.Group):
             return teach(command)
         return command
 
+    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        """All commands with a line each, without loading one."""
+        from beatd.cli.summaries import SUMMARIES
+
+        with formatter.section("Commands"):
+            formatter.write_dl([(name, SUMMARIES.get(name, "")) for name in COMMANDS])
+
     def shell_complete(self, ctx: click.Context, incomplete: str) -> "list[CompletionItem[Any]]":
         """Commands by name alone: what each does would need all of them."""
         from click.shell_completion import CompletionItem
