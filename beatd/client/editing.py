@@ -14,7 +14,7 @@ from beatd.client.blame import Blame, blame
 from beatd.client.ownership import check_owner
 from beatd.client.state import EntryState, state_of
 from beatd.client.steps import Steps, ask
-from beatd.core.edit import ABSENT, put_item, runs_left
+from beatd.core.edit import ABSENT, PutItem, put_item, runs_after, runs_left
 from beatd.core.entry import Entry, check_size, entry_from_definition, spec_from_definition
 from beatd.core.field_changes import FieldChange, field_changes
 from beatd.core.instant import instant_text
@@ -60,12 +60,25 @@ class Base:
 
 
 def look(keys: Keys, names: Sequence[str]) -> Steps[list[Base]]:
-    """What is stored under some names, in one round trip."""
-    replies = yield from ask(*row_commands(keys, names), ("HMGET", keys.key("left"), *names), ("TIME",))
-    *columns, lefts, (seconds, micros) = replies
-    rows = {row.name: row for row in rows_of(names, columns)}
-    now = int(seconds) * 1000 + int(micros) // 1000
-    return [Base(name, rows.get(name), whole(left), now) for name, left in zip(names, lefts, strict=True)]
+    """What is stored under some names, each at one moment; one round trip where nobody edits them meanwhile.
+
+    Between two commands of one write somebody else's edit may come: a revision with the definition of the next one
+    would look as if only run state had changed since.
+    """
+    found: dict[str, Base] = {}
+    rest = list(names)
+    for _ in range(MOST_TRIES):
+        left, again = ("HMGET", keys.key("left"), *rest), ("HMGET", keys.key("rev"), *rest)
+        *columns, lefts, after, (seconds, micros) = yield from ask(*row_commands(keys, rest), left, again, ("TIME",))
+        rows = {row.name: row for row in rows_of(rest, columns)}
+        now = int(seconds) * 1000 + int(micros) // 1000
+        for name, before, number, rev in zip(rest, columns[0], lefts, after, strict=True):
+            if before == rev:
+                found[name] = Base(name, rows.get(name), whole(number), now)
+        rest = [name for name in rest if name not in found]
+        if not rest:
+            return [found[name] for name in names]
+    raise Refused(f"{rest[0]!r} changes faster than it can be read", hint="repeat it later")
 
 
 def look_at(keys: Keys, name: str) -> Steps[Base]:
@@ -117,7 +130,8 @@ def write(keys: Keys, base: Base, given: Mapping[str, Any], fresh: Fresh, who: s
             codes = b"2"
         if codes != b"2":
             check_put([item], codes)
-            return (yield from look_at(keys, base.name)).state()
+            after = yield from look_at(keys, base.name)
+            return after.state() if after.row is not None else _as_written(item, base.now)
         found = yield from look_at(keys, base.name)
         if found.row is not None and found.row.definition == item.definition.encode():
             return found.state()
@@ -178,6 +192,14 @@ def check_revision(keys: Keys, base: Base, if_revision: str | None) -> Steps[Non
     found = yield from blame(keys, base.name, if_revision)
     if base.row is None or not found.only_run_state:
         raise _lost(base, found, _changes(found.before, base))
+
+
+def _as_written(item: PutItem, now: int) -> EntryState:
+    """An entry that was stored, and that somebody has removed since."""
+    out: dict[str, Any] = {} if item.enabled else {"disabled": {}}
+    definition = item.definition.encode()
+    row = Row(item.name, item.rev, definition, None, False, out, item.jitter, "", None, {})  # as a table
+    return state_of(row, runs_after(item.left, None), now)
 
 
 def _is_so(base: Base, entry: Entry) -> bool:

@@ -305,6 +305,11 @@ QUICK = [
         _writing,
     ),
     Mutation(
+        "what an edit is based on was stored at one moment",
+        python(editing, "look", "if before == rev:", "if True:"),
+        lambda world: replace(_writing(world), edit_every=0.3),
+    ),
+    Mutation(
         "an edit that may have been done is not sent again",
         python(Writer, "_answer", "if not question.again:", "if False:"),
         _cut_off,

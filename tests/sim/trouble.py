@@ -41,9 +41,10 @@ GARBAGE: Final = [
 def all_trouble(world: World) -> list[Coroutine[Any, Any, None]]:
     """The tasks of one world."""
     found: list[Coroutine[Any, Any, None]] = [Client(world).edit(), Chaos(world).run()]
-    found += [Writer(world, f"writer-{n}").edit() for n in range(world.scenario.writers)]
     if world.scenario.foreign:
         found.append(meddle(world))
+    else:  # whose checks know of no strangers
+        found += [Writer(world, f"writer-{n}").edit() for n in range(world.scenario.writers)]
     if world.scenario.faulty:
         wrong = Impostor(world)
         found += [wrong.fire(), wrong.serve()]
