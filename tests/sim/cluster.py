@@ -75,6 +75,7 @@ class Scenario:
     message_size: int
     zone_data: tuple[str, ...]  # versions, one for each instance by chance
     writers: int = 0  # who edit the same entries with the client's own verbs
+    serve_every: float = 1.5  # seconds between two requests that the faulty leader serves, on average
 
     @property
     def calm_after(self) -> float:
