@@ -6,12 +6,14 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, Literal, cast
 
+from beatd.client.listing import owner_of as owner_by
 from beatd.core.entry import Entry, entry_from_definition
 from beatd.core.instant import FIRST_MS, LAST_MS, utc_of
+from beatd.core.last_run import last_run
 from beatd.core.planning import first_moment
 from beatd.errors import BeatdError
 from beatd.store.entries import Row
-from beatd.store.spoilt import instant, whole
+from beatd.store.spoilt import instant
 
 State = Literal["scheduled", "finished", "paused", "disabled", "blocked", "invalid"]
 
@@ -57,7 +59,7 @@ def state_of(row: Row, left: int | None, now: int) -> EntryState:
     """What a stored row says at an instant of Redis (UTC ms)."""
     entry, why = _read(row)
     definition = _decoded(row.definition)
-    slot, fired, task_id = [*row.last.split("|"), "", "", ""][:3]
+    last = last_run(row.last)
     return EntryState(
         name=row.name,
         state=cast(State, row.state_at(now)),
@@ -67,9 +69,9 @@ def state_of(row: Row, left: int | None, now: int) -> EntryState:
         entry=entry,
         why=row.why_invalid() or why,
         next=_utc(next_moment(row, entry, left)),
-        last=_utc(_instant(slot)),
-        last_fired=_utc(_instant(fired)),
-        last_id=task_id or None,
+        last=_utc(last.slot),
+        last_fired=_utc(last.at),
+        last_id=last.task_id,
         paused=_paused(row, now),
         runs_left=left,
     )
@@ -77,7 +79,7 @@ def state_of(row: Row, left: int | None, now: int) -> EntryState:
 
 def owner_of(row: Row) -> str:
     """Who owns the definition: `file`, `apply:<label>`, or `api`."""
-    return "file" if row.file_hash is not None else str(_decoded(row.definition).get("owner", "api"))
+    return owner_by(_decoded(row.definition), owned_by_file=row.file_hash is not None)
 
 
 def _read(row: Row) -> tuple[Entry | None, str | None]:
@@ -99,7 +101,7 @@ def next_moment(row: Row, entry: Entry | None, left: int | None) -> int | None:
     """The moment in the timetable; for one that is to be planned, what the leader will find."""
     if row.moment is None or row.moment >= 0 or row.blocked or entry is None:
         return row.moment if row.moment is None or row.moment >= 0 else None
-    last = _instant(row.last.partition("|")[0]) or 0
+    last = last_run(row.last).slot or 0
     held = max((instant(row.hold.get("until")) or 0) - 1, instant(row.hold.get("after")) or 0)
     return first_moment(entry, -row.moment, last, row.jitter, left, held).moment
 
@@ -109,11 +111,6 @@ def _paused(row: Row, now: int) -> Paused | None:
     if found is None:
         return None
     return Paused(found["who"], found["note"], _utc(found.get("at")), _utc(found.get("until")))
-
-
-def _instant(text: str) -> int | None:
-    """A stored instant; 0 says that there is none."""
-    return whole(text.encode(errors="replace")) or None
 
 
 def _utc(ms: int | None) -> datetime | None:
