@@ -186,9 +186,13 @@ def _json_file(source: Source, problems: Problems) -> Node | None:
         return root
     if isinstance(root, SequenceNode):
         return _file(_entries(root.items, MappingNode(source, root.line, root.column), problems))
-    if isinstance(root, MappingNode) and "name" in root.items and not isinstance(root.items["name"][1], MappingNode):
+    if isinstance(root, MappingNode) and any(_is_scalar(root, key) for key in ("name", "task")):
         return _file(_entries([root], MappingNode(source, root.line, root.column), problems))
     return _file(root) if isinstance(root, MappingNode) and root.items else root
+
+
+def _is_scalar(node: MappingNode, key: str) -> bool:
+    return key in node.items and isinstance(node.items[key][1], Scalar)
 
 
 def _file(entries: MappingNode) -> MappingNode:
