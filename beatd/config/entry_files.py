@@ -5,16 +5,21 @@ The forms, told apart by the ending of the name, else by what is in it:
 - YAML, and JSON with a key ``schedules`` or ``include``: as ``schedules.yaml``, with defaults, zone and variables.
 - JSON, a list of entries with ``name``, or an object with an entry under each name; NDJSON, an entry a line: data.
   Nothing is filled in, and ``${`` is a text like others.
+
+A key that no entry has is an error, as in schedules.yaml. Only where the stored entry has it too, with the very same
+value, it is what another version wrote and ``export`` showed: ``errors_beside`` the stored entries leaves it out, and
+the definition has it.
 """
 
 import json
 import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
+from functools import cached_property
 from pathlib import Path
 from typing import Any, Final, Literal, NamedTuple
 
-from beatd.config.entry_keys import Keys
+from beatd.config.entry_keys import Keys, Unknown
 from beatd.config.json_tree import json_tree, read_json
 from beatd.config.load import Loader, no_collector, stands_twice
 from beatd.config.nodes import Mapping as MappingNode
@@ -22,11 +27,11 @@ from beatd.config.nodes import Node, Scalar
 from beatd.config.nodes import Sequence as SequenceNode
 from beatd.config.option_dates import date_options
 from beatd.config.parse import NOTHING_MEANT, parse
-from beatd.config.problems import Problem, Problems, errors_of
+from beatd.config.problems import MOST_KEPT, Problem, Problems, errors_of
 from beatd.config.source import NEWLINE, Source
 from beatd.config.yaml_tree import Refused
-from beatd.core.entry import Entry, checked_definition, entry_from_spec
-from beatd.errors import BeatdError
+from beatd.core.entry import ENTRY_KEYS, Entry, checked_definition, entry_from_stored, spec_from_definition
+from beatd.errors import BeatdError, EntryInvalid
 
 Form = Literal["yaml", "json", "ndjson"]
 
@@ -46,19 +51,44 @@ class Said(NamedTuple):
     place: str
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class EntryFiles:
-    """What files say: definitions by name, ready to be stored; where each entry stands; every problem."""
+    """What files say: definitions by name, ready to be stored; where each entry stands; every problem.
+
+    unknown: of entries that are sound but for them, keys that no entry has; each is an error among the problems.
+    """
 
     definitions: Mapping[str, str]
-    problems: Sequence[Problem]
     settings: Sequence[Said]
+    unknown: Mapping[str, Mapping[str, Unknown]]
+    _found: Sequence[Problem]
     _names: Mapping[str, Scalar]
+
+    @cached_property
+    def problems(self) -> Sequence[Problem]:
+        """All of them, in the order of files and lines."""
+        return _together(self._found, [key for keys in self.unknown.values() for key in keys.values()])
 
     @property
     def errors(self) -> list[Problem]:
         """The problems because of which nothing of it may be stored."""
         return errors_of(self.problems)
+
+    def errors_beside(self, stored: Mapping[str, str | bytes]) -> list[Problem]:
+        """The errors, but for unknown keys that the stored definition of their entry has with the very same value.
+
+        stored: definitions by name; only those of the names in ``unknown`` are looked at.
+        """
+        strange = [key for name in self.unknown for key in self._not_stored(name, stored.get(name))]
+        return errors_of(_together(self._found, strange))
+
+    def _not_stored(self, name: str, definition: str | bytes | None) -> list[Unknown]:
+        try:
+            spec = {} if definition is None else spec_from_definition(definition)
+        except EntryInvalid:
+            spec = {}
+        unknown = self.unknown[name].items()
+        return [found for key, found in unknown if key not in spec or _text(spec[key]) != _text(found.value)]
 
     def place(self, name: str) -> str:
         """``file:line`` of an entry."""
@@ -75,7 +105,7 @@ def read_entry_files(
     """
     with no_collector():
         now = time.time_ns() // 1_000_000 if now_ms is None else now_ms
-        loader = Loader(env, entries=True, now_ms=now, owner=owner, largest=LARGEST_FILE, parse_file=_parse)
+        loader = Loader(env, entries=True, now_ms=now, owner=owner, largest=LARGEST_FILE, parse_file=_parse, keep=True)
         lines = _Lines(loader, owner)
         for path in paths:
             source = loader.source(path)
@@ -83,8 +113,22 @@ def read_entry_files(
                 lines.read(replace(source, line_end=NEWLINE))
             elif source is not None:
                 loader.take(source)
-        found = {entry.name: entry.to_definition() for file in loader.files for entry in file.entries}
-        return EntryFiles({**found, **lines.found}, list(loader.problems), _said(loader), loader.names)
+        return EntryFiles(loader.definitions, _said(loader), loader.unknown, list(loader.problems), loader.names)
+
+
+def _text(value: Any) -> str:
+    """Equal for the very same value: 1, 1.0 and true are three."""
+    return json.dumps(value, sort_keys=True)
+
+
+def _together(found: Sequence[Problem], unknown: Sequence[Unknown]) -> list[Problem]:
+    """Problems with those about unknown keys among them."""
+    if not unknown:
+        return list(found)
+    together = Problems()
+    for problem in (*found, *(key.problem() for key in unknown[:MOST_KEPT])):
+        together.add(problem)
+    return list(together)
 
 
 def form_of(source: Source) -> Form:
@@ -142,9 +186,13 @@ def _json_file(source: Source, problems: Problems) -> Node | None:
         return root
     if isinstance(root, SequenceNode):
         return _file(_entries(root.items, MappingNode(source, root.line, root.column), problems))
-    if isinstance(root, MappingNode) and "name" in root.items and not isinstance(root.items["name"][1], MappingNode):
+    if isinstance(root, MappingNode) and any(_is_scalar(root, key) for key in ("name", "task")):
         return _file(_entries([root], MappingNode(source, root.line, root.column), problems))
     return _file(root) if isinstance(root, MappingNode) and root.items else root
+
+
+def _is_scalar(node: MappingNode, key: str) -> bool:
+    return key in node.items and isinstance(node.items[key][1], Scalar)
 
 
 def _file(entries: MappingNode) -> MappingNode:
@@ -205,7 +253,6 @@ class _Lines:
     """Reads NDJSON. A sound line takes a short way; what is wrong with another one is told by way of its tree."""
 
     def __init__(self, loader: Loader, owner: str) -> None:
-        self.found: dict[str, str] = {}
         self._loader = loader
         self._owner = owner
 
@@ -215,30 +262,31 @@ class _Lines:
         if not numbers:
             problems.add(_empty(source))
         for number in numbers:
-            entry, definition = self._sound(source.lines[number])
-            if entry is not None:
-                entry = self._loader.known(Scalar(source, number, 0, entry.name, plain=False), entry, {})
-            else:
-                node = _line_node(source, number, problems)
-                named = node and _named(node, problems)
-                entry = self._loader.entry(*named, Keys(), "UTC") if named else None
-            if entry is not None:
-                self.found[entry.name] = definition or entry.to_definition()
+            sound = self._sound(source.lines[number])
+            if sound is not None:
+                entry, definition = sound
+                if self._loader.known(Scalar(source, number, 0, entry.name, plain=False), entry, {}):
+                    self._loader.definitions[entry.name] = definition
+                continue
+            node = _line_node(source, number, problems)
+            named = node and _named(node, problems)
+            if named:
+                self._loader.entry(*named, Keys(), "UTC")
 
-    def _sound(self, line: str) -> tuple[Entry, str] | tuple[None, None]:
-        """The entry of a line and its definition; neither where anything is out of the ordinary."""
+    def _sound(self, line: str) -> tuple[Entry, str] | None:
+        """The entry of a line and its definition; None where anything is out of the ordinary."""
         try:
             spec = _DECODE(line)
             name = spec.pop("name")
-            if None in spec.values() or "owner" in spec:
-                return None, None
+            if None in spec.values() or not spec.keys() <= _KEYS:
+                return None
             date_options(spec)
             spec["owner"] = self._owner
-            entry = entry_from_spec(name, spec)
+            entry = entry_from_stored(name, spec)
             self._loader.check(entry)
             return entry, checked_definition(entry)
         except (ValueError, KeyError, TypeError, AttributeError, RecursionError, BeatdError):
-            return None, None
+            return None
 
 
 def _once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
@@ -249,4 +297,5 @@ def _once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     return found
 
 
+_KEYS: Final = ENTRY_KEYS - {"owner"}
 _DECODE: Final = json.JSONDecoder(object_pairs_hook=_once).decode

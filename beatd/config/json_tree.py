@@ -5,7 +5,6 @@ Python's own reader decides whether a text is JSON, and says where not; it tells
 
 import json
 import re
-from bisect import bisect
 from typing import Any, Final
 
 from beatd.config.nodes import Mapping, Node, Scalar, Sequence
@@ -14,18 +13,22 @@ from beatd.config.source import NEWLINE, Source
 from beatd.config.yaml_tree import DEEPEST, Refused, too_many
 from beatd.core.shown import shown
 
-_TOKEN: Final = re.compile(
-    r"""[ \t\n\r]*(?:([{}\[\],:])|"([^"\\]*(?:\\.[^"\\]*)*)"|(-?[0-9][0-9.eE+-]*|true|false|null))"""
-)
+# Commas and colons tell nothing more of a text that is JSON.
+_TOKEN: Final = re.compile(r"""[\s,:]*(?:"([^"\\]*(?:\\.[^"\\]*)*)"|([{}\[\]])|([^\s,:{}\[\]"]+))""")
+_STRING, _PLAIN = 1, 3
+_BEYOND: Final = frozenset({"NaN", "Infinity", "-Infinity"})  # what Python reads beyond JSON
 
 
 def read_json(source: Source, text: str, first_line: int = 0) -> Any:
     """The values of a text, numbers as floats. Raises Refused at the place where it is no JSON."""
+    hint = None
     try:
         return json.loads(text, parse_int=float)
     except json.JSONDecodeError as error:
         line, column = first_line + error.lineno - 1, error.colno - 1
-        problem = source.problem(line, column, "E012", f"not JSON: {_lowered(error.msg)}")
+        if error.msg == "Extra data":
+            hint = "a file has one value; entries one a line are read from a file that ends in .ndjson"
+        problem = source.problem(line, column, "E012", f"not JSON: {_lowered(error.msg)}", hint)
     except RecursionError:
         problem = source.problem(first_line, 0, "E010", f"more than {DEEPEST} levels deep")
     raise Refused(problem)
@@ -38,92 +41,82 @@ def json_tree(
 
     data: ``${`` in its texts is no variable. Raises Refused.
     """
-    return _Builder(source, text, problems, most_nodes, data, first_line).build()
+    return _Builder(source, problems, most_nodes, data).build(text, first_line)
 
 
 class _Builder:
     """A state machine over tokens: the open collections are its stack."""
 
-    def __init__(
-        self, source: Source, text: str, problems: Problems, most_nodes: int, data: bool, first_line: int
-    ) -> None:
+    def __init__(self, source: Source, problems: Problems, most_nodes: int, data: bool) -> None:
         self.source = source
-        self.text = text
         self.problems = problems
         self.most_nodes = most_nodes
         self.data = data
-        self.first_line = first_line
-        self.starts = [0, *(found.end() for found in NEWLINE.finditer(text))]
-        self.open: list[Sequence | Mapping] = []
-        self.keys: list[Scalar | None] = []
+        self.open: list[Sequence | Mapping | None] = []  # around the innermost
+        self.holder: Sequence | Mapping | None = None
+        self.key: Scalar | None = None  # whose value is awaited
+        self.keys: dict[str, str] = {}  # one text for all entries
         self.root: Node | None = None
         self.count = 0
 
-    def build(self) -> Node:
-        at = 0
-        while self.open or self.root is None:
-            token = _TOKEN.match(self.text, at)
-            if token is None:  # what Python reads beyond JSON
-                found = re.match(r"\s*(-?\w*)", self.text[at : at + 100])
-                line, column = self._place(at + (found.start(1) if found else 0))
-                message = f"not JSON: found {shown(found[1] if found else '')}"
-                raise Refused(self.source.problem(line, column, "E012", message))
-            at = token.end()
-            self._token(token)
+    def build(self, text: str, line: int) -> Node:
+        """Long, as every token of a large file passes here."""
+        begins, ends = 0, [found.end() for found in NEWLINE.finditer(text)]
+        ends.reverse()
+        for token in _TOKEN.finditer(text):
+            kind = token.lastindex or 0
+            found, at = token[kind], token.start(kind)
+            while ends and ends[-1] <= at:
+                begins, line = ends.pop(), line + 1
+            if kind == _STRING:
+                self._string(line, at - begins - 1, found)
+            elif kind == _PLAIN:
+                node = Scalar(self.source, line, at - begins, found, True)
+                if found in _BEYOND:
+                    raise Refused(node.problem("E012", f"not JSON: found {found}"))
+                self._put(node)
+            elif found in "]}":
+                self.holder = self.open.pop()
+            else:
+                self._begin((Sequence if found == "[" else Mapping)(self.source, line, at - begins))
+        if self.root is None:
+            raise ValueError("no JSON")
         return self.root
 
-    def _token(self, token: "re.Match[str]") -> None:
-        mark, string, plain = token.groups()
-        if mark is None:
-            kind = 2 if plain is None else 3
-            text = plain if string is None else _unescaped(string)
-            self._scalar(Scalar(self.source, *self._place(token.start(kind)), text, plain is not None))
-        elif mark in "[{":
-            node = (Sequence if mark == "[" else Mapping)(self.source, *self._place(token.start(1)))
-            self._put(node)
-            if len(self.open) >= DEEPEST:
-                raise Refused(node.problem("E010", f"more than {DEEPEST} levels deep"))
-            self.open.append(node)
-            self.keys.append(None)
-        elif mark in "]}":
-            self.open.pop()
-            self.keys.pop()
-
-    def _scalar(self, node: Scalar) -> None:
-        if self.open and isinstance(self.open[-1], Mapping) and self.keys[-1] is None:
-            self.keys[-1] = node
+    def _string(self, line: int, column: int, text: str) -> None:
+        if "\\" in text:
+            text = str(json.loads(f'"{text}"'))
+        if self.key is None and type(self.holder) is Mapping:
+            self.key = Scalar(self.source, line, column, self.keys.setdefault(text, text), False)
             return
-        if self.data and "${" in node.text:
-            node.text = node.text.replace("${", "$${")
+        if self.data and "${" in text:
+            text = text.replace("${", "$${")
+        self._put(Scalar(self.source, line, column, text, False))
+
+    def _begin(self, node: Sequence | Mapping) -> None:
         self._put(node)
+        if len(self.open) >= DEEPEST:
+            raise Refused(node.problem("E010", f"more than {DEEPEST} levels deep"))
+        self.open.append(self.holder)
+        self.holder = node
 
     def _put(self, node: Node) -> None:
         self.count += 1
         if self.count > self.most_nodes:
             raise too_many(node, self.most_nodes)
-        if not self.open:
+        holder = self.holder
+        if holder is None:
             self.root = node
-            return
-        holder = self.open[-1]
-        if isinstance(holder, Sequence):
+        elif isinstance(holder, Sequence):
             holder.items.append(node)
-            return
-        key, self.keys[-1] = self.keys[-1], None
-        if isinstance(holder, Mapping) and key is not None:
+        elif self.key is not None:
+            key, self.key = self.key, None
             if key.text in holder.items:
                 first = holder.items[key.text][0].line + 1
                 message = f"the key {shown(key.text)} stands on line {first} and again here"
                 self.problems.add(key.problem("E026", message, "keep one of them"))
             else:
                 holder.items[key.text] = (key, node)
-
-    def _place(self, at: int) -> tuple[int, int]:
-        line = bisect(self.starts, at) - 1
-        return self.first_line + line, at - self.starts[line]
-
-
-def _unescaped(text: str) -> str:
-    return str(json.loads(f'"{text}"')) if "\\" in text else text
 
 
 def _lowered(message: str) -> str:

@@ -13,7 +13,7 @@ from typing import Any, Final
 
 from beatd.config.diagnosis import CheckEntry
 from beatd.config.entries import EntryReader
-from beatd.config.entry_keys import Keys
+from beatd.config.entry_keys import Keys, Unknown
 from beatd.config.keys import FREE_PREFIX, HISTORY, LEASE, LOG, TOP, Key, by_name, hint_for
 from beatd.config.nodes import Mapping as MappingNode
 from beatd.config.nodes import Node, Scalar, Unusable
@@ -110,7 +110,8 @@ NOTHING_INHERITED: Final = Inherited()
 class Loader:
     """Reads files one after the other into one list of problems.
 
-    ``owner``: of their entries. ``largest``: bytes of a file. ``parse_file``: a source into its tree.
+    ``owner``: of their entries. ``largest``: bytes of a file. ``parse_file``: a source into its tree. ``keep``: hold
+    each entry's definition, and the keys of it that no entry has; else such keys are problems.
     """
 
     def __init__(
@@ -122,16 +123,20 @@ class Loader:
         owner: str = "file",
         largest: int = LARGEST_FILE,
         parse_file: Callable[[Source, Problems], Node | None] = parse,
+        keep: bool = False,
     ) -> None:
         self.files: list[ConfigFile] = []
         self.problems = Problems()
         self.check = _message_check()
         self.names: dict[str, Scalar] = {}  # of the entries, where each stands first
+        self.definitions: dict[str, str] = {}
+        self.unknown: dict[str, dict[str, Unknown]] = {}  # by the names of their entries
+        self._keep = keep
         self._with_entries = entries
         self._largest = largest
         self._parse = parse_file
         self._plain = Plain(env, self.problems)
-        self._reader = EntryReader(self._plain, self.problems, self.check, owner)
+        self._reader = EntryReader(self._plain, self.problems, self.check, owner, keep_unknown=keep)
         self._remarks = Remarks(now_ms)
         self._read: set[Path] = set()
         self._digests: dict[str, str | None] = {}
@@ -292,8 +297,12 @@ class Loader:
         if found is None:
             self._told_twice(key)
             return None
-        entry, keys = found
-        return self.known(key, entry, keys.nodes)
+        entry = self.known(key, found.entry, found.keys.nodes)
+        if entry is not None and self._keep:
+            self.definitions[entry.name] = found.definition
+            if found.keys.unknown:
+                self.unknown[entry.name] = found.keys.unknown
+        return entry
 
     def known(self, key: Scalar, entry: Entry, nodes: Mapping[str, Node]) -> Entry | None:
         """A sound entry, with its warnings told; None where its name stands twice."""
