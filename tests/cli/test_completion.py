@@ -16,7 +16,7 @@ import pytest
 from beatd.cli.complete import SHELLS, as_typed, last_word
 from beatd.cli.main import COMMANDS
 from tests.cli.conftest import Beatd
-from tests.support.servers import RedisServer
+from tests.support.servers import RedisServer, require
 from tests.support.store import Store
 
 ROOT = Path(__file__).parents[2]
@@ -203,8 +203,7 @@ SETUP = {
 @pytest.fixture(params=list(SHELL_WORDS))
 def typist(request: pytest.FixtureRequest, tmp_path: Path, clean_redis: RedisServer, entries: None) -> Iterator[Typist]:
     words = SHELL_WORDS[request.param]
-    if shutil.which(words[0]) is None:
-        pytest.skip(f"{words[0]} is not installed")
+    require(shutil.which(words[0]), words[0])
     found = Typist(words, tmp_path, clean_redis.url)
     try:
         found.type(SETUP[request.param])
