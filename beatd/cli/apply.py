@@ -1,8 +1,10 @@
 """`beatd diff`, `apply`, `export`: files of entries against what is stored, and back."""
 
+import json
 import os
 import sys
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
+from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
@@ -15,6 +17,7 @@ from beatd.cli.stored import open_client, unknown, who_edits
 from beatd.client import apply as verbs
 from beatd.client.blocking import Client
 from beatd.core.change_set import FILE, Change, ChangeSet, owner_named
+from beatd.core.entry import entry_from_spec
 from beatd.errors import OtherOwner
 from beatd.store.entries import fresh_nonce
 
@@ -182,8 +185,20 @@ def _lines(change: Change) -> Iterable[str]:
     sign, colour = SIGNS[change.op]
     was = f" (was {printable(change.replaces)})" if change.replaces else ""
     yield styled(plain(f"{sign} {printable(change.name)}{was}"), fg=colour)
-    if change.op != "remove":
-        yield from (plain(f"    {printable(line)}") for line in field_lines(change.fields))
+    if change.op == "remove":
+        return
+    fields = change.fields
+    if change.op == "add":
+        fields = [field for field in fields if field.field != "owner" and _usual().get(field.field) != field.new]
+    for line in field_lines(fields):
+        yield plain(f"    {printable(line)}")
+
+
+@cache
+def _usual() -> Mapping[str, Any]:
+    """The fields that every definition has, as they are where nobody said otherwise."""
+    found = json.loads(entry_from_spec("a", {"task": "t", "cron": "* * * * *"}).to_definition())
+    return {key: value for key, value in found.items() if key not in ("task", "cron")}
 
 
 def _shown(changes: ChangeSet) -> dict[str, Any]:

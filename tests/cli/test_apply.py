@@ -2,6 +2,9 @@
 
 import io
 import json
+import os
+import pty
+import subprocess
 import sys
 from collections.abc import Callable
 from pathlib import Path
@@ -104,6 +107,35 @@ def test_prune_asks_and_nobody_can_answer(at_redis: Any, client: Client, file: A
     assert done.code == 2
     assert "--yes" in done.err
     assert stored(client) == {}
+
+
+@pytest.mark.parametrize("answer, code, left", [("y", 0, {"a"}), ("n", 130, {"a", "b"})])
+def test_prune_asks_on_a_terminal(
+    at_redis: Any,
+    client: Client,
+    clean_redis: RedisServer,
+    file: Any,
+    tmp_path: Path,
+    answer: str,
+    code: int,
+    left: set[str],
+) -> None:
+    at_redis("apply", file(AB))
+    file(A)
+    env = {**os.environ, "PYTHONPATH": str(Path(__file__).parents[2]), "TERM": "dumb"}
+    words = [sys.executable, "-m", "beatd", "apply", "--prune", "entries.yaml", "--redis", clean_redis.url]
+    ours, theirs = pty.openpty()
+    process = subprocess.Popen(words, stdin=theirs, stderr=theirs, stdout=subprocess.PIPE, cwd=tmp_path, env=env)
+    os.close(theirs)
+    shown = b""
+    while not shown.endswith(b"[y/N]: "):
+        shown += os.read(ours, 65_536)
+    assert shown == b"Remove 1 of apply:default? [y/N]: "
+    os.write(ours, f"{answer}\n".encode())
+    assert process.communicate(timeout=30)[0] == b"- b\n"
+    os.close(ours)
+    assert process.returncode == code
+    assert set(stored(client)) == left
 
 
 def test_names_of_others_are_refused_before_anything_is_written(at_redis: Any, client: Client, file: Any) -> None:
