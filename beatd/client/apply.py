@@ -30,13 +30,22 @@ MOST_TRIES: Final = 10  # somebody would have to pause and resume as fast as we 
 
 
 def held(keys: Keys, names: Sequence[str]) -> Steps[dict[str, Held]]:
-    """What is stored under some names."""
-    revs, definitions, files = yield from ask(*(("HMGET", keys.key(kind), *names) for kind in ("rev", "def", "file")))
-    return {
-        name: Held(rev.decode(errors="replace"), definition or b"", file is not None)
-        for name, rev, definition, file in zip(names, revs, definitions, files, strict=True)
-        if rev is not None
-    }
+    """What is stored under some names, each as of one moment: what is edited between two of the reads is read again."""
+    found: dict[str, Held] = {}
+    rest = list(names)
+    for _ in range(MOST_TRIES):
+        kinds = ("rev", "def", "file", "rev")
+        columns = yield from ask(*(("HMGET", keys.key(kind), *rest) for kind in kinds))
+        torn = []
+        for name, rev, definition, file, after in zip(rest, *columns, strict=True):
+            if rev != after:
+                torn.append(name)
+            elif rev is not None:
+                found[name] = Held(rev.decode(errors="replace"), definition or b"", file is not None)
+        rest = torn
+        if not rest:
+            return found
+    raise Refused(f"{rest[0]!r} changes faster than it can be read", hint="repeat it later")
 
 
 def plan(
