@@ -111,7 +111,7 @@ def _losing(world: Scenario) -> Scenario:
 
 
 def _writing(world: Scenario) -> Scenario:
-    return replace(world, writers=2, foreign=False, edit_every=1.0)
+    return replace(_quiet(world), seconds=22.0, faulty=False, writers=2, edit_every=0.5, slowest=0.04)
 
 
 def _clocks(world: Scenario) -> Scenario:
@@ -289,12 +289,12 @@ QUICK = [
     Mutation(
         "what an edit is based on was stored at one moment",
         python(editing, "look", "if before == rev:", "if True:"),
-        lambda world: replace(_writing(world), edit_every=0.3),
+        lambda world: replace(_writing(world), part_rate=1.0),
     ),
     Mutation(
         "an edit that may have been done is not sent again",
         python(Writer, "_answer", "if not question.again:", "if False:"),
-        _writing,
+        lambda world: replace(_writing(world), writers=6, edit_every=0.3, fault_rate=0.1),
     ),
     Mutation("a renamed entry goes on under its pause", lua("put", "  if old then\n", "  if false then\n")),
     Mutation("a put tells in its row the pause that stands", lua("put", "pause_text(out, hold, now),", "'',")),
