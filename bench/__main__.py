@@ -6,7 +6,9 @@ import sys
 from pathlib import Path
 from typing import Final
 
-BENCHES: Final = ("kernel", "fire", "storm", "footprint", "edit", "client", "backlog", "takeover", "peers")
+BENCHES: Final = (
+    *("kernel", "fire", "storm", "footprint", "edit", "client", "backlog", "takeover", "commands", "apply", "peers"),
+)
 RESULTS: Final = Path(__file__).parent / "results"
 
 

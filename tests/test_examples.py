@@ -40,7 +40,20 @@ BLOCKS = [block for page in PAGES for block in blocks_of(page)]
 NOT_CHECKED = "not checked: "
 A_FILE = "file: "
 # What a line of a shell block may begin with besides beatd and make.
-OTHER_PROGRAMS = {"python3", ".", "celery", "export", "kill", "pip", "redis-cli", "sudo", "systemctl", "docker", "curl"}
+OTHER_PROGRAMS = {
+    "python3",
+    ".",
+    "eval",
+    "celery",
+    "export",
+    "kill",
+    "pip",
+    "redis-cli",
+    "sudo",
+    "systemctl",
+    "docker",
+    "curl",
+}
 
 
 @pytest.fixture(scope="module")

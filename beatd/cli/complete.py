@@ -199,7 +199,7 @@ def teach(command: click.Command) -> click.Command:
             param.type = StateName()
         elif param.name == "timezone":
             param.type = ZoneName()
-        elif param.name == "config":
+        elif param.name in ("config", "files"):
             param.type = click.Path()
     return command
 

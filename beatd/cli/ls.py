@@ -68,10 +68,23 @@ class Rows:
                     self.more = True
                     return
                 self.count += 1
-                self.found.add(row.name)
+                if self.listing.wanted.names is not None:
+                    self.found.add(row.name)
                 if (why := row.why_invalid()) is not None:
                     self.invalid.append(f"{row.name} is invalid: {why}")
                 yield shown(row, self.listing.now)
+
+    def names(self) -> Iterator[str]:
+        """Their names alone, which takes a tenth of the time."""
+        while chunk := self.client.run(self.listing.names()):
+            left = len(chunk) if self.limit is None else self.limit - self.count
+            self.more = left < len(chunk)
+            self.count += len(chunk[:left])
+            if self.listing.wanted.names is not None:
+                self.found.update(chunk[:left])
+            yield from chunk[:left]
+            if self.more:
+                return
 
 
 @click.command()
@@ -132,6 +145,8 @@ def ls(
             width = size()[0] if sys.stdout.isatty() else None
             for line in _table(list(rows), output, zone, width):
                 click.echo(line)
+        elif output == "name":
+            print_rows(output, ({"name": name} for name in rows.names()), FIELDS)
         else:
             print_rows(output, map(fields, rows), FIELDS)
         _tell(asked, rows)

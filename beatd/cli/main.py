@@ -35,6 +35,9 @@ COMMANDS: Final = {
     "reset": "beatd.cli.pause:reset",
     "trigger": "beatd.cli.requests:trigger",
     "backfill": "beatd.cli.requests:backfill",
+    "diff": "beatd.cli.apply:diff",
+    "apply": "beatd.cli.apply:apply",
+    "export": "beatd.cli.apply:export",
     "next": "beatd.cli.next:next_slots",
     "explain": "beatd.cli.explain:explain",
     "history": "beatd.cli.history:history",
@@ -67,6 +70,13 @@ class _Commands(click.Group):
 
             return teach(command)
         return command
+
+    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        """All commands with a line each, without loading one."""
+        from beatd.cli.summaries import SUMMARIES
+
+        with formatter.section("Commands"):
+            formatter.write_dl([(name, SUMMARIES.get(name, "")) for name in COMMANDS])
 
     def shell_complete(self, ctx: click.Context, incomplete: str) -> "list[CompletionItem[Any]]":
         """Commands by name alone: what each does would need all of them."""

@@ -39,7 +39,7 @@ FIELDS: Final = (
 )
 # What goes first on a narrow terminal has the lowest rank.
 COLUMNS: Final = (
-    Column("NAME", least=16),
+    Column("NAME", least=24),
     Column("SCHEDULE", least=16, rank=5),
     Column("NEXT", rank=4),
     Column("LEFT"),

@@ -51,10 +51,18 @@ def fitting(columns: Sequence[Column], natural: Sequence[int], width: int | None
         wide if column.least is None else min(wide, column.least) for column, wide in zip(columns, natural, strict=True)
     ]
     by_rank = sorted((column.rank, i) for i, column in enumerate(columns) if column.rank is not None)
+
+    def narrowest() -> int:
+        return _total([least[i] for i, wide in enumerate(found) if wide is not None])
+
     for _, i in by_rank:
-        if _total([least[k] for k, wide in enumerate(found) if wide is not None]) <= width:
-            break
-        found[i] = None
+        if narrowest() > width:
+            found[i] = None
+    for _, i in reversed(by_rank):  # a narrow one may fit where a wide one of more worth did not
+        if found[i] is None:
+            found[i] = natural[i]
+            if narrowest() > width:
+                found[i] = None
     while (excess := _total([wide for wide in found if wide is not None]) - width) > 0:
         room = {i: wide - least[i] for i, wide in enumerate(found) if wide is not None and wide > least[i]}
         if not room:

@@ -15,11 +15,13 @@ from beatd.store.entries import Row
 from beatd.store.keys import Keys
 
 if TYPE_CHECKING:  # imported by the first verb over entries: a command loads only what it uses
+    from beatd.client.definitions import Entries
     from beatd.client.fields import Fields, Filters, Instant
     from beatd.client.requested import Backfill, RequestState
     from beatd.client.state import EntryState
     from beatd.client.verbs import Verbs
     from beatd.core.change_log import Told
+    from beatd.core.change_set import ChangeSet
     from beatd.core.history import Line
 
 
@@ -153,6 +155,46 @@ class Client:
     def request(self, request_id: str) -> "RequestState | None":
         """What became of a trigger (known for an hour after it) or a backfill (30 days); None where nobody knows."""
         return self.run(self.verbs.request(request_id))
+
+    # Whole sets
+
+    def diff(
+        self, wanted: "Entries", *, owner: str = "default", prune: bool = False, take_over: bool = False
+    ) -> "ChangeSet":
+        """What `apply` would do, and nothing of it: additions, changes by field, removals, conflicts.
+
+        wanted: fields by name, or mappings with `name`, as `export` gives them. Raises EntryInvalid.
+        """
+        return self.run(self.verbs.diff(wanted, owner, prune=prune, take_over=take_over))
+
+    def apply(
+        self,
+        wanted: "Entries",
+        *,
+        owner: str = "default",
+        prune: bool = False,
+        take_over: bool = False,
+        note: str | None = None,
+    ) -> "ChangeSet":
+        """Makes what is stored of an owner what is wanted, and tells what that changed. A repeat changes nothing.
+
+        The entries belong to `apply:<owner>`. prune: those of it that are not wanted are removed. take_over: of names
+        that the API or other owners hold, never those of a file. Raises EntryInvalid and OtherOwner before anything is
+        written; Conflict where somebody else edits meanwhile. It writes steps of at most 500 entries, each of them
+        whole or not at all; a repeat goes on where one ended.
+        """
+        return self.run(self.verbs.apply(wanted, owner, note, prune=prune, take_over=take_over))
+
+    def export(self, *patterns: str, owners: Sequence[str] = ()) -> Iterator[dict[str, Any]]:
+        """Entries as they can be applied again, by name: `name` and its fields, without owner and unknown fields.
+
+        owners: globs; all by default. What can't be read is left out.
+        """
+        export = self.verbs.exported(patterns, owners)
+        self.run(export.begin())
+        while (page := self.run(export.page())) is not None:
+            for name, fields in page:
+                yield {"name": name, **fields}
 
     # What happened
 

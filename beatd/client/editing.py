@@ -15,7 +15,7 @@ from beatd.client.ownership import check_owner
 from beatd.client.state import EntryState, state_of
 from beatd.client.steps import Steps, ask
 from beatd.core.edit import ABSENT, PutItem, put_item, runs_after, runs_left
-from beatd.core.entry import Entry, check_size, entry_from_definition, spec_from_definition
+from beatd.core.entry import Entry, checked_definition, entry_from_definition, spec_from_definition
 from beatd.core.field_changes import FieldChange, field_changes
 from beatd.core.instant import instant_text
 from beatd.core.patch import patched
@@ -92,7 +92,7 @@ def changed(base: Base, given: Mapping[str, Any]) -> Entry:
     A definition that can't be read may be replaced by a whole one, with a task and a schedule.
     """
     entry = patched(base.name, _spec(base, given), given)
-    check_size(entry)
+    checked_definition(entry)
     compile_template(entry.task, entry.queue, entry.options, origin="").own(entry.name, entry.args, entry.kwargs)
     if given.get("at") is not None and (slot := entry.schedule.rule.last_ms(base.now)) is not None:
         raise EntryInvalid(

@@ -5,7 +5,7 @@ from typing import Final
 
 from beatd.client import entries
 from beatd.client.name_sources import Known, NameSource, Ranked, hash_names
-from beatd.client.steps import Steps, ask
+from beatd.client.steps import Steps, T, ask
 from beatd.core.last_run import last_run
 from beatd.core.listing import Place, Sort, Wanted
 from beatd.store.entries import Row
@@ -32,7 +32,8 @@ class Listing:
         self.now = 0  # by the clock of Redis, UTC ms
         self.total = 0  # all entries, whatever the filters
         self.astray = 0  # of them so many are in no place: a leader puts them back
-        self._keys, self._wanted, self._sort = keys, wanted, sort
+        self.wanted = wanted
+        self._keys, self._sort = keys, sort
         self._skip = skip
         self._at_once = PAGE if most is None or not wanted.admits_all else max(1, min(PAGE, most))
         self._sources: list[NameSource] = []
@@ -47,28 +48,48 @@ class Listing:
         self.total, out, due, unplanned, blocked = map(int, found)
         self.astray = max(0, self.total - out - due - blocked)
         self._sources = self._all_sources(due - unplanned, unplanned, blocked)
-        if self._wanted.admits_all:
-            for source in self._sources:
-                self._skip -= yield from source.skip(self._skip)
+        for source in self._sources if self.wanted.admits_all else ():
+            if not self._skip:  # to skip nothing a hash need not be read
+                break
+            self._skip -= yield from source.skip(self._skip)
 
     def chunk(self) -> Steps[list[Row]]:
         """The next of them, none at the end."""
-        while self._sources:
-            names = yield from self._sources[0].names(self._at_once)
-            if not names:
-                self._sources.pop(0)
-                continue
-            fresh = [name for name in dict.fromkeys(names) if name not in self._given]
-            self._given.update(fresh)
-            rows = yield from self._admitted([name for name in fresh if self._wanted.admits_name(name)])
-            passed = min(self._skip, len(rows))
-            self._skip -= passed
-            if rows[passed:]:
-                return rows[passed:]
+        while names := (yield from self._fresh()):
+            rows = self._behind_skipped((yield from self._admitted(names)))
+            if rows:
+                return rows
         return []
 
+    def names(self) -> Steps[list[str]]:
+        """As chunk, names alone; where no filter needs more, nothing else is read."""
+        if self.wanted.states or self.wanted.by_definition or self.wanted.names is not None:
+            return [row.name for row in (yield from self.chunk())]
+        while names := (yield from self._fresh()):
+            found = self._behind_skipped([name for name in names if self.wanted.admits_name(name)])
+            if found:
+                return found
+        return []
+
+    def _fresh(self) -> Steps[list[str]]:
+        """The next names that were not given yet, whether they are asked for or not; none at the end."""
+        while self._sources:
+            names = yield from self._sources[0].names(self._at_once)
+            fresh = [name for name in dict.fromkeys(names) if name not in self._given]
+            self._given.update(fresh)
+            if fresh:
+                return fresh
+            if not names:
+                self._sources.pop(0)
+        return []
+
+    def _behind_skipped(self, found: list[T]) -> list[T]:
+        passed = min(self._skip, len(found))
+        self._skip -= passed
+        return found[passed:]
+
     def _all_sources(self, planned: int, unplanned: int, blocked: int) -> list[NameSource]:
-        if self._wanted.names is not None:
+        if self.wanted.names is not None:
             return [Known(self._named)]
         if self._sort != "next":
             return [Known(self._sorted)]
@@ -80,11 +101,11 @@ class Listing:
             "blocked": Ranked(key("blocked"), 0, blocked),
             "out": Known(lambda: hash_names(key("out"))),
         }
-        return [places[place] for place in self._wanted.places]
+        return [places[place] for place in self.wanted.places]
 
     def _named(self) -> Steps[list[str]]:
         """The names that were asked for, in order; each is there, or is found missing when its row is read."""
-        names = self._wanted.names or []
+        names = self.wanted.names or []
         if self._sort == "last":
             return (yield from self._latest_first(names))
         if self._sort == "name":
@@ -96,10 +117,10 @@ class Listing:
         return sorted(moments, key=lambda name: (moments[name], name))
 
     def _sorted(self) -> Steps[list[str]]:
-        places = self._wanted.places
+        places = self.wanted.places
         kinds = ["rev"] if "due" in places or "blocked" in places else ["hold", "out"]
         names = yield from hash_names(*map(self._keys.key, kinds))
-        names = [name for name in names if self._wanted.admits_name(name)]
+        names = [name for name in names if self.wanted.admits_name(name)]
         return names if self._sort == "name" else (yield from self._latest_first(names))
 
     def _latest_first(self, names: Sequence[str]) -> Steps[list[str]]:
@@ -111,7 +132,8 @@ class Listing:
         return sorted(slots, key=lambda name: (-slots[name], name))
 
     def _admitted(self, names: Sequence[str]) -> Steps[list[Row]]:
-        if names and self._wanted.by_definition:
+        names = [name for name in names if self.wanted.admits_name(name)]
+        if names and self.wanted.by_definition:
             key = self._keys.key
             found, files = yield from ask(("HMGET", key("def"), *names), ("HMGET", key("file"), *names))
             specs = map(object_of, found)
@@ -119,16 +141,16 @@ class Listing:
             names = [
                 name
                 for name, spec, file in columns
-                if self._wanted.admits_definition(spec, owner_of(spec, owned_by_file=file is not None))
+                if self.wanted.admits_definition(spec, owner_of(spec, owned_by_file=file is not None))
             ]
         return [row for row in (yield from entries.rows(self._keys, names)) if self._in_state(row)]
 
     def _in_state(self, row: Row) -> bool:
-        if not self._wanted.states:
+        if not self.wanted.states:
             return True
         late = None if row.moment is None or row.moment < 0 else self.now - row.moment
         ran = last_run(row.last).slot is not None
-        return self._wanted.admits_state(row.state_at(self.now), ran=ran, late_ms=late)
+        return self.wanted.admits_state(row.state_at(self.now), ran=ran, late_ms=late)
 
 
 def owner_of(spec: dict[str, object], *, owned_by_file: bool) -> str:

@@ -6,13 +6,16 @@ from collections.abc import Callable, Mapping, Sequence
 from datetime import datetime, timedelta
 from typing import Any, get_args
 
+from beatd.client import apply as sets
 from beatd.client import change_log, editing, entries, requests
+from beatd.client.definitions import Entries, definitions_of
 from beatd.client.fields import Filters, Instant, instant_ms, plain_fields, until_ms
 from beatd.client.listing import Listing
 from beatd.client.requested import Backfill, RequestState, request_state_of
 from beatd.client.state import EntryState, state_of
 from beatd.client.steps import Steps, T, ask
 from beatd.core.change_log import Told
+from beatd.core.change_set import ChangeSet, owner_named
 from beatd.core.instant import utc_of
 from beatd.core.listing import ASKED_STATES, Sort, Wanted
 from beatd.core.shown import shown
@@ -144,6 +147,19 @@ class Verbs:
         low = 0 if since is None else instant_ms("since", since)
         high = None if until is None else instant_ms("until", until)
         return (yield from change_log.changes(self.keys, name, limit, low, high))
+
+    def diff(self, wanted: Entries, owner: str, *, prune: bool, take_over: bool) -> Steps[ChangeSet]:
+        label = owner_named(owner)
+        return sets.plan(self.keys, definitions_of(wanted, label), label, prune=prune, take_over=take_over)
+
+    def apply(self, wanted: Entries, owner: str, note: str | None, *, prune: bool, take_over: bool) -> Steps[ChangeSet]:
+        changes = yield from self.diff(wanted, owner, prune=prune, take_over=take_over)
+        yield from sets.apply(self.keys, changes, fresh_nonce, self.author(note))
+        return changes
+
+    def exported(self, patterns: Sequence[str], owners: Sequence[str]) -> sets.Export:
+        """Definitions as they can be applied again; not begun yet."""
+        return sets.Export(self.keys, patterns, owners)
 
 
 def _repeated(edit: Callable[[str], Steps[T]]) -> Steps[T]:

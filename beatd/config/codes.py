@@ -13,6 +13,7 @@ CODES: Final[dict[str, str]] = {
     "E008": "more than one document",
     "E009": "too many values",
     "E010": "nested too deep",
+    "E012": "not JSON",
     # YAML: what can't be read, and what YAML would read as something else.
     "E020": "not YAML",
     "E021": "an unquoted * begins an alias",

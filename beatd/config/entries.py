@@ -1,29 +1,45 @@
 """One entry of a file: its keys, its defaults, Celery's spellings, and every problem at the place it comes from."""
 
 from collections.abc import Mapping
-from typing import Any, Final
+from typing import Any, Final, NamedTuple
 
 from beatd.config.diagnosis import CheckEntry, Diagnosis
-from beatd.config.entry_keys import Keys
-from beatd.config.keys import ENTRY, Key, by_name, hint_for, nearest
+from beatd.config.entry_keys import Keys, Unknown, unknown_key
+from beatd.config.keys import ENTRY, Key, by_name, nearest
 from beatd.config.nodes import Mapping as MappingNode
 from beatd.config.nodes import Node, Scalar, Sequence, down
 from beatd.config.option_dates import date_options
 from beatd.config.plain import NOT_GIVEN, Broken, Plain
 from beatd.config.problems import Problems
 from beatd.core.celery_spellings import SpellingInvalid, from_crontab, from_schedule, relative_hint
-from beatd.core.entry import Entry, check_name, check_size, entry_from_spec
+from beatd.core.entry import Entry, check_name, checked_definition, entry_from_stored
 from beatd.errors import BeatdError, EntryInvalid
 
 KEYS: Final[Mapping[str, Key]] = by_name(ENTRY)
 _OLD_WORDS: Final = {"yes": "true", "on": "true", "no": "false", "off": "false"}
 
 
-class EntryReader:
-    """Reads the entries of one file."""
+class Read(NamedTuple):
+    """An entry that was read: with its definition, and the keys that it was read from."""
 
-    def __init__(self, plain: Plain, problems: Problems, check: CheckEntry) -> None:
+    entry: Entry
+    definition: str
+    keys: Keys
+
+
+class EntryReader:
+    """Reads the entries of one file, for an owner.
+
+    keep_unknown: an entry that is sound but for keys that no entry has is read, and they are in its ``Keys.unknown``;
+    else they are told as problems.
+    """
+
+    def __init__(
+        self, plain: Plain, problems: Problems, check: CheckEntry, owner: str = "file", *, keep_unknown: bool = False
+    ) -> None:
         self._plain = plain
+        self._owner = owner
+        self._keep_unknown = keep_unknown
         self._problems = problems
         self._check = check
         self._diagnosis = Diagnosis(problems, check)
@@ -43,7 +59,7 @@ class EntryReader:
         self._spelled(keys)
         return keys
 
-    def entry(self, key: Scalar, node: Node, defaults: Keys, zone: str) -> tuple[Entry, Keys] | None:
+    def entry(self, key: Scalar, node: Node, defaults: Keys, zone: str) -> Read | None:
         """An entry, or None with every reason told."""
         try:
             check_name(key.text)
@@ -57,20 +73,28 @@ class EntryReader:
         if zone != "UTC":
             merged.values.setdefault("timezone", zone)
         if merged.broken:
-            self._diagnosis.of_entry(key, merged)
+            self._diagnose(key, merged)
             return None
         try:
             date_options(merged.values)
-            entry = entry_from_spec(key.text, {**merged.values, "owner": "file"})
+            extra = {name: found.value for name, found in merged.unknown.items()}
+            entry = entry_from_stored(key.text, {**extra, **merged.values, "owner": self._owner})
             self._check(entry)
-            check_size(entry)
+            return Read(entry, checked_definition(entry), merged)
         except BeatdError as error:
-            self._diagnosis.of_entry(key, merged, error)
+            self._diagnose(key, merged, error)
             return None
-        return entry, merged
+
+    def _diagnose(self, key: Scalar, keys: Keys, error: BeatdError | None = None) -> None:
+        """Tells every reason why keys are no entry, those among them that nobody knows."""
+        for unknown in keys.unknown.values():
+            self._tell_unknown(keys, unknown.key)
+        self._diagnosis.of_entry(key, keys, None if keys.unknown else error)
 
     def check_defaults(self, defaults: Keys) -> None:
         """Takes out of the defaults what is wrong with them: told once, and not for every entry."""
+        for unknown in defaults.unknown.values():
+            self._tell_unknown(defaults, unknown.key)
         for name in list(defaults.values):
             before = self._problems.heard
             self._diagnosis.alone("defaults", name, defaults.values, defaults)
@@ -116,8 +140,17 @@ class EntryReader:
                 self._problems.add(key.problem("E055", "relative: false is what every does", "take it out"))
                 keys.nodes.pop("relative")
             return
+        if not self._keep_unknown or key.text == "owner":
+            self._tell_unknown(keys, key)
+            return
+        try:
+            keys.unknown[key.text] = Unknown(key, self._plain.tree(node))
+        except Broken:
+            self._tell_unknown(keys, key)
+
+    def _tell_unknown(self, keys: Keys, key: Scalar) -> None:
         keys.broken.add(nearest(key.text, KEYS) or key.text)
-        self._problems.add(key.problem("E043", f"unknown key {key.text!r}"[:120], hint_for(key.text, ENTRY)))
+        self._problems.add(unknown_key(key))
 
     def _spelled(self, keys: Keys) -> None:
         """Puts cron and every where Celery's spelling of them stands."""

@@ -2,21 +2,50 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Any, Final
+from functools import lru_cache
+from typing import Any, Final, NamedTuple
 
-from beatd.config.nodes import Node
+from beatd.config.keys import ENTRY, hint_for
+from beatd.config.nodes import Node, Scalar
+from beatd.config.problems import Problem
 from beatd.core.schedules.schedule import KINDS
 
+_NO_OWNER: Final = "take it out: a daemon owns the entries of its files, and apply those of its --owner LABEL"
 OPTIONS_OF_KIND: Final = {kind.key: kind.options for kind in KINDS.values()}
+
+
+class Unknown(NamedTuple):
+    """A key that no entry of this version has, and its value."""
+
+    key: Scalar
+    value: Any
+
+    def problem(self) -> Problem:
+        """What is told about it."""
+        return unknown_key(self.key)
+
+
+def unknown_key(key: Scalar) -> Problem:
+    """That no entry has such a key."""
+    return key.problem("E043", f"unknown key {key.text!r}"[:120], _hint_for(key.text))
+
+
+@lru_cache(maxsize=64)  # what another version wrote stands in each of its entries
+def _hint_for(key: str) -> str:
+    return _NO_OWNER if key == "owner" else hint_for(key, ENTRY)
 
 
 @dataclass(slots=True)
 class Keys:
-    """The keys of an entry (or of ``defaults``) as plain values, with nodes; ``broken``: told about already."""
+    """The keys of an entry (or of ``defaults``) as plain values, with nodes.
+
+    broken: told about already. unknown: keys that only another version may know, not told about yet.
+    """
 
     values: dict[str, Any] = field(default_factory=dict)
     nodes: dict[str, Node] = field(default_factory=dict)
     broken: set[str] = field(default_factory=set)
+    unknown: dict[str, Unknown] = field(default_factory=dict)
 
     def over(self, defaults: "Keys") -> "Keys":
         """These keys, and the defaults for what they don't say. Options merge one level deep."""
@@ -28,7 +57,7 @@ class Keys:
         elif "queue" in own and "options" not in own and "queue" in kept.get("options", {}):
             options = {name: value for name, value in kept["options"].items() if name != "queue"}
         values = {**kept, **own, **({} if options is None else {"options": options})}
-        return Keys(values, {**defaults.nodes, **self.nodes}, self.broken)
+        return Keys(values, {**defaults.nodes, **self.nodes}, self.broken, self.unknown)
 
 
 def _defaults_for(own: Mapping[str, Any], defaults: Mapping[str, Any]) -> dict[str, Any]:

@@ -2,9 +2,10 @@
 
 import gc
 import glob
+import marshal
 import os
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -12,7 +13,7 @@ from typing import Any, Final
 
 from beatd.config.diagnosis import CheckEntry
 from beatd.config.entries import EntryReader
-from beatd.config.entry_keys import Keys
+from beatd.config.entry_keys import Keys, Unknown
 from beatd.config.keys import FREE_PREFIX, HISTORY, LEASE, LOG, TOP, Key, by_name, hint_for
 from beatd.config.nodes import Mapping as MappingNode
 from beatd.config.nodes import Node, Scalar, Unusable
@@ -21,7 +22,16 @@ from beatd.config.parse import NOTHING_MEANT, parse
 from beatd.config.plain import NOT_GIVEN, Broken, Plain
 from beatd.config.problems import Problem, Problems
 from beatd.config.remarks import Remarks
-from beatd.config.source import STDIN, Source, Unreadable, digest_of, is_file, matching_files, read_source
+from beatd.config.source import (
+    LARGEST_FILE,
+    STDIN,
+    Source,
+    Unreadable,
+    digest_of,
+    is_file,
+    matching_files,
+    read_source,
+)
 from beatd.core.entry import Entry
 from beatd.core.watching import NOT_READ, Watched
 from beatd.core.zone import zone_named
@@ -29,6 +39,7 @@ from beatd.errors import ScheduleInvalid
 from beatd.formats import find_formats
 
 MOST_FILES: Final = 1_000
+MOST_TEMPLATES: Final = 1_000  # entries share a few; each compiled is 2 kB
 SECTIONS: Final[Mapping[str, tuple[Key, ...]]] = {"lease": LEASE, "log": LOG, "history": HISTORY}
 PLAIN_SETTINGS: Final = ("redis", "broker", "namespace", "http")
 _TOP: Final = by_name(TOP)
@@ -68,17 +79,17 @@ def load_files(
 
     ``entries`` False: the settings alone. ``now_ms`` is what a one-time run is past against.
     """
-    with _no_collector():
-        loader = _Loader(env, entries=entries, now_ms=time.time_ns() // 1_000_000 if now_ms is None else now_ms)
+    with no_collector():
+        loader = Loader(env, entries=entries, now_ms=time.time_ns() // 1_000_000 if now_ms is None else now_ms)
         for path in paths:
-            loader.load(path, None, Inherited())
+            loader.load(path)
         return Loaded(loader.files, list(loader.problems), loader.watched)
 
 
 def place_of(name: str, paths: Sequence[Path], env: Mapping[str, str]) -> str | None:
     """`file:line` of an entry, None where no file has one of that name. Never raises for what is in the files."""
-    with _no_collector():
-        loader = _Loader(env, entries=True, now_ms=time.time_ns() // 1_000_000)
+    with no_collector():
+        loader = Loader(env, entries=True, now_ms=time.time_ns() // 1_000_000)
         for path in paths:
             loader.load(path, None, Inherited())
         return loader.place_of(name)
@@ -93,17 +104,40 @@ class Inherited:
     chain: tuple[Path, ...] = ()
 
 
-class _Loader:
-    """Reads files one after the other into one list of problems."""
+NOTHING_INHERITED: Final = Inherited()
 
-    def __init__(self, env: Mapping[str, str], *, entries: bool, now_ms: int) -> None:
+
+class Loader:
+    """Reads files one after the other into one list of problems.
+
+    ``owner``: of their entries. ``largest``: bytes of a file. ``parse_file``: a source into its tree. ``keep``: hold
+    each entry's definition, and the keys of it that no entry has; else such keys are problems.
+    """
+
+    def __init__(
+        self,
+        env: Mapping[str, str],
+        *,
+        entries: bool,
+        now_ms: int,
+        owner: str = "file",
+        largest: int = LARGEST_FILE,
+        parse_file: Callable[[Source, Problems], Node | None] = parse,
+        keep: bool = False,
+    ) -> None:
         self.files: list[ConfigFile] = []
         self.problems = Problems()
+        self.check = _message_check()
+        self.names: dict[str, Scalar] = {}  # of the entries, where each stands first
+        self.definitions: dict[str, str] = {}
+        self.unknown: dict[str, dict[str, Unknown]] = {}  # by the names of their entries
+        self._keep = keep
         self._with_entries = entries
+        self._largest = largest
+        self._parse = parse_file
         self._plain = Plain(env, self.problems)
-        self._reader = EntryReader(self._plain, self.problems, _message_check())
+        self._reader = EntryReader(self._plain, self.problems, self.check, owner, keep_unknown=keep)
         self._remarks = Remarks(now_ms)
-        self._names: dict[str, Scalar] = {}
         self._read: set[Path] = set()
         self._digests: dict[str, str | None] = {}
         self._patterns: list[tuple[str, str]] = []
@@ -115,29 +149,40 @@ class _Loader:
 
     def place_of(self, name: str) -> str | None:
         """`file:line` of an entry that was met."""
-        key = self._names.get(name)
+        key = self.names.get(name)
         found = None if key is None else key.problem("E051", "")
         return None if found is None else f"{found.file}:{found.line}"
 
-    def load(self, path: Path, asked: Node | None, inherited: Inherited) -> None:
+    def load(self, path: Path, asked: Node | None = None, inherited: Inherited = NOTHING_INHERITED) -> None:
         """Reads a file and those it includes. ``asked`` is the include that names it."""
-        real = path if path == STDIN else Path(os.path.realpath(path))  # which no loop of links breaks
+        source = self.source(path, asked, inherited)
+        if source is not None:
+            self.take(source, inherited)
+
+    def source(self, path: Path, asked: Node | None = None, inherited: Inherited = NOTHING_INHERITED) -> Source | None:
+        """The text of a file, or None where there is none, or it was read before; the problems say why."""
+        real = _real(path)
         if self._refused(real, path, asked, inherited):
             self._digests.setdefault(str(path), NOT_READ)
-            return
+            return None
         self._read.add(real)
         try:
-            source = read_source(path)
+            source = read_source(path, self._largest)
         except Unreadable as error:
             self._looked_at(path, error.digest)
             self.problems.add(error.problem)
-            return
+            return None
         self._looked_at(path, source.digest)
-        root = parse(source, self.problems)
+        return source
+
+    def take(self, source: Source, inherited: Inherited = NOTHING_INHERITED) -> None:
+        """What is in a file, and in those it includes."""
+        root = self._parse(source, self.problems)
         if isinstance(root, MappingNode) and not root.items:
             self.problems.add(root.problem("E006", "nothing is in it", NOTHING_MEANT))
         if isinstance(root, MappingNode):
-            self._top(source, root, Inherited(inherited.zone, inherited.defaults, (*inherited.chain, real)))
+            chain = (*inherited.chain, _real(source.path))
+            self._top(source, root, Inherited(inherited.zone, inherited.defaults, chain))
         elif root is not None and not isinstance(root, Unusable):
             hint = "begin with schedules: and put the entries below it, indented"
             self.problems.add(root.problem("E007", "a mapping with the key `schedules` is accepted here", hint))
@@ -242,23 +287,37 @@ class _Loader:
             self._no_mapping(node, "schedules", "the entries below it, indented; {} for none")
             return
         for key, value in node.items.values():
-            found = self._reader.entry(key, value, defaults, zone)
-            if self._told_twice(key) or found is None:
-                continue
-            entry, keys = found
-            for remark in self._remarks.of(entry):
-                place = keys.nodes.get(remark.key, key)
-                self.problems.add(place.problem(remark.code, f"{entry.name}: {remark.message}", remark.hint))
-            yield entry
+            entry = self.entry(key, value, defaults, zone)
+            if entry is not None:
+                yield entry
+
+    def entry(self, key: Scalar, value: Node, defaults: Keys, zone: str) -> Entry | None:
+        """One entry, or None with every reason told."""
+        found = self._reader.entry(key, value, defaults, zone)
+        if found is None:
+            self._told_twice(key)
+            return None
+        entry = self.known(key, found.entry, found.keys.nodes)
+        if entry is not None and self._keep:
+            self.definitions[entry.name] = found.definition
+            if found.keys.unknown:
+                self.unknown[entry.name] = found.keys.unknown
+        return entry
+
+    def known(self, key: Scalar, entry: Entry, nodes: Mapping[str, Node]) -> Entry | None:
+        """A sound entry, with its warnings told; None where its name stands twice."""
+        if self._told_twice(key):
+            return None
+        for remark in self._remarks.of(entry):
+            place = nodes.get(remark.key, key)
+            self.problems.add(place.problem(remark.code, f"{entry.name}: {remark.message}", remark.hint))
+        return entry
 
     def _told_twice(self, key: Scalar) -> bool:
-        first = self._names.setdefault(key.text, key)
+        first = self.names.setdefault(key.text, key)
         if first is key:
             return False
-        place = first.problem("E051", "").place
-        self.problems.add(
-            key.problem("E051", f"the entry {key.text!r} stands at {place} too"[:300], "keep one of them")
-        )
+        self.problems.add(stands_twice(first, key))
         return True
 
     def _no_mapping(self, node: Node, name: str, accepted: str) -> None:
@@ -305,18 +364,35 @@ def _top_hint(name: str) -> str:
     return f"{hint}; what is yours begins with {FREE_PREFIX}" if hint.startswith("accepted") else hint
 
 
+def stands_twice(first: Scalar, key: Scalar) -> Problem:
+    """That an entry's name stands at a second place."""
+    place = first.problem("E051", "").place
+    return key.problem("E051", f"the entry {key.text!r} stands at {place} too"[:300], "keep one of them")
+
+
+def _real(path: Path) -> Path:
+    return path if path == STDIN else Path(os.path.realpath(path))  # which no loop of links breaks
+
+
 def _message_check() -> CheckEntry:
     """Whether an entry can be said in Celery's message: its options are the format's business."""
     compile_template = find_formats()["celery"].compile_template
+    known: dict[bytes, Any] = {}
 
     def check(entry: Entry) -> None:
-        compile_template(entry.task, entry.queue, entry.options, origin="").own(entry.name, entry.args, entry.kwargs)
+        key = marshal.dumps((entry.task, entry.queue, dict(entry.options)), 2)  # of equal values equal bytes
+        template = known.get(key)
+        if template is None:
+            template = compile_template(entry.task, entry.queue, entry.options, origin="")
+            if len(known) < MOST_TEMPLATES:
+                known[key] = template
+        template.own(entry.name, entry.args, entry.kwargs)
 
     return check
 
 
 @contextmanager
-def _no_collector() -> Iterator[None]:
+def no_collector() -> Iterator[None]:
     """Without Python's cycle collector: it walks the growing tree again and again, more than half of the time."""
     enabled = gc.isenabled()
     gc.disable()

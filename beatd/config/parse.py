@@ -9,20 +9,20 @@ from beatd.config.nodes import Mapping, Node, Scalar, Unusable
 from beatd.config.problems import Problem, Problems
 from beatd.config.source import Source
 from beatd.config.yaml_traps import trap_in
-from beatd.config.yaml_tree import Refused, build_tree
+from beatd.config.yaml_tree import MOST_NODES, Refused, build_tree
 
 NOTHING_MEANT: Final = "if no entries are meant, write schedules: {}"
 MOST_MENDED: Final = 20
 MOST_READ_AGAIN: Final = 8_000_000  # characters: reading a large file twenty times would take a minute
 
 
-def parse(source: Source, problems: Problems) -> Node | None:
+def parse(source: Source, problems: Problems, most_nodes: int = MOST_NODES) -> Node | None:
     """The tree of a file, or None where nothing of it can be used; ``problems`` then says why."""
     text, lines, read = source.text, list(source.lines), 0
     told: set[int] = set()
     for _ in range(MOST_MENDED):
         try:
-            root, found = build_tree(source, text)
+            root, found = build_tree(source, text, most_nodes=most_nodes)
         except Refused as refused:
             problems.add(refused.problem)
             return None

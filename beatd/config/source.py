@@ -19,6 +19,7 @@ from beatd.core.watching import NOT_READ
 LARGEST_FILE: Final = 16 * 1024 * 1024
 STDIN: Final = Path("-")
 _BREAK: Final = re.compile("\r\n|[\n\r\x85\u2028\u2029]")  # what YAML counts as the end of a line
+NEWLINE: Final = re.compile("\r?\n")  # what JSON and NDJSON do: their texts may hold the others
 _ODD: Final = re.compile("[^\t\n\r\x20-\x7e\x85\xa0-\ud7ff\ue000-\ufefe\uff00-\ufffd\U00010000-\U0010ffff]")
 _BOM_8: Final = b"\xef\xbb\xbf"
 _BOMS_16: Final = (b"\xff\xfe", b"\xfe\xff")
@@ -32,11 +33,12 @@ class Source:
     path: Path
     text: str = field(repr=False)
     digest: str | None = None
+    line_end: "re.Pattern[str]" = _BREAK
 
     @cached_property
     def lines(self) -> list[str]:
-        """The lines without their ends, as YAML counts them."""
-        return _BREAK.split(self.text)
+        """The lines without their ends, as the form of the file counts them."""
+        return self.line_end.split(self.text)
 
     def problem(self, line: int, column: int, code: str, message: str, hint: str | None = None) -> Problem:
         """A problem at a line and column that count from 0, as YAML's marks do."""
@@ -53,10 +55,10 @@ class Unreadable(Exception):  # not an error of the program: carries the problem
         self.digest = digest
 
 
-def read_source(path: Path) -> Source:
-    """Reads a file, or standard input for ``-``. Raises Unreadable."""
+def read_source(path: Path, largest: int = LARGEST_FILE) -> Source:
+    """Reads a file of so many bytes at most, or standard input for ``-``. Raises Unreadable."""
     name = "<stdin>" if path == STDIN else str(path)
-    raw = _bytes(name, path)
+    raw = _bytes(name, path, largest)
     digest = content_digest(raw)
     try:
         return Source(name, path, _text(name, raw), digest)
@@ -99,14 +101,14 @@ def matching_files(folder: Path, pattern: str) -> list[Path]:
     return [folder / one for one in found if is_file(folder / one)]
 
 
-def _bytes(name: str, path: Path) -> bytes:
+def _bytes(name: str, path: Path, largest: int) -> bytes:
     try:
-        raw = sys.stdin.buffer.read(LARGEST_FILE + 1) if path == STDIN else bytes_of(path, LARGEST_FILE + 1)
+        raw = sys.stdin.buffer.read(largest + 1) if path == STDIN else bytes_of(path, largest + 1)
     except (OSError, ValueError) as error:
         reason = (error.strerror or str(error)) if isinstance(error, OSError) else str(error)
         raise Unreadable(Problem(name, None, None, "E001", f"can't be read: {reason}")) from error
-    if len(raw) > LARGEST_FILE:
-        limit = LARGEST_FILE // 1024 // 1024
+    if len(raw) > largest:
+        limit = largest // 1024 // 1024
         hint = "spread the entries over several files: include takes them all"
         raise Unreadable(Problem(name, None, None, "E002", f"has more than {limit} MB", hint), content_digest(raw))
     return raw

@@ -39,12 +39,20 @@ class Refused(Exception):  # carries a problem that ends the reading of this fil
         self.problem = problem
 
 
-def build_tree(source: Source, text: str, parser: Callable[[str], Any] = Parser) -> tuple[Node | None, list[Problem]]:
+def too_many(node: Node, most: int) -> Refused:
+    """The end of a file with more values than that."""
+    hint = "spread the entries over several files: include takes them all"
+    return Refused(node.problem("E009", f"more than {most:,} values in one file", hint))
+
+
+def build_tree(
+    source: Source, text: str, parser: Callable[[str], Any] = Parser, most_nodes: int = MOST_NODES
+) -> tuple[Node | None, list[Problem]]:
     """The tree of a text, and the problems that let the rest be read. None stands for an empty text.
 
     ``text`` is the source's, or that with some lines mended. Raises yaml.YAMLError where it is not YAML, Refused.
     """
-    return _Builder(source).build(parser(text))
+    return _Builder(source, most_nodes).build(parser(text))
 
 
 class _Frame:
@@ -63,8 +71,9 @@ class _Frame:
 class _Builder:
     """A state machine over events: the open collections are its stack."""
 
-    def __init__(self, source: Source) -> None:
+    def __init__(self, source: Source, most_nodes: int) -> None:
         self.source = source
+        self.most_nodes = most_nodes
         self.problems: list[Problem] = []
         self.root: Node | None = None
         self.open: list[_Frame] = []
@@ -153,9 +162,8 @@ class _Builder:
 
     def _count(self, node: Node) -> None:
         self.written += 1
-        if self.written > MOST_NODES:
-            hint = "spread the entries over several files: include takes them all"
-            raise Refused(node.problem("E009", f"more than {MOST_NODES:,} values in one file", hint))
+        if self.written > self.most_nodes:
+            raise too_many(node, self.most_nodes)
 
     def _put(self, node: Node) -> None:
         if not self.open:

@@ -19,8 +19,8 @@ class PutItem:
 
     expected: the revision this edit is based on, ANY, or ABSENT for a name that must be free. left: runs left, so many
     more or fewer ("+3", "-1"), KEEP, or '' where they are not counted. file_hash: hash of the definition for entries
-    owned by files, else ''. replaces: the name under which this entry was stored so far, removed in the same step; ''
-    where it has not been renamed.
+    owned by files, else ''. replaces: the name under which this entry was stored so far, removed in the same step if it
+    has the revision ``replaces_rev``; '' where it has not been renamed.
     """
 
     name: str
@@ -32,16 +32,25 @@ class PutItem:
     enabled: bool
     file_hash: str = ""
     replaces: str = ""
+    replaces_rev: str = ANY
 
 
 def put_item(
-    entry: "Entry", nonce: str, *, expected: str = ANY, left: str = KEEP, file_hash: str = "", replaces: str = ""
+    entry: "Entry",
+    nonce: str,
+    *,
+    expected: str = ANY,
+    left: str = KEEP,
+    file_hash: str = "",
+    replaces: str = "",
+    replaces_rev: str = ANY,
 ) -> PutItem:
     """The put of an entry under a fresh nonce (never reused, not even for the same content)."""
     rev = f"{nonce}.{entry.fingerprint}"
     jitter = jitter_of(entry.name, entry.policy.jitter_ms)
     definition = entry.to_definition()
-    return PutItem(entry.name, rev, expected, definition, jitter, left, entry.enabled, file_hash, replaces)
+    names = (replaces, replaces_rev)
+    return PutItem(entry.name, rev, expected, definition, jitter, left, entry.enabled, file_hash, *names)
 
 
 def runs_left(before: "Entry | None", after: "Entry", stored: int | None) -> str:

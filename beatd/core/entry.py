@@ -27,6 +27,9 @@ LARGEST_DEFINITION: Final = 128 * 1024
 OUR_KEYS: Final = "{beatd:"  # where a list in the place of a key of ours would stop a whole namespace
 DEFAULT_QUEUE: Final = "celery"
 DEFAULT_GRACE_MS: Final = 60_000
+_json: Final = json.JSONEncoder(ensure_ascii=False, allow_nan=False, sort_keys=True, separators=(",", ":")).encode
+_CATCHUPS: Final = get_args(Catchup)
+_GUARANTEES: Final = get_args(Guarantee)
 MAX_CATCHUP_LIMIT: Final = 1_000  # one call of the fire script carries at most 1,000 messages
 
 
@@ -43,6 +46,9 @@ class Policy:
     guarantee: Guarantee = "at_least_once"
 
 
+_DEFAULT_POLICY: Final = Policy()
+
+
 @dataclass(frozen=True, slots=True)
 class Entry:
     """A named periodic task. ``args``, ``kwargs``, ``options`` and ``extra`` hold plain JSON values.
@@ -57,7 +63,7 @@ class Entry:
     kwargs: Mapping[str, Any] = field(default_factory=dict)
     queue: str = DEFAULT_QUEUE
     options: Mapping[str, Any] = field(default_factory=dict)
-    policy: Policy = Policy()
+    policy: Policy = _DEFAULT_POLICY
     enabled: bool = True
     owner: str = "api"
     description: str = ""
@@ -137,12 +143,14 @@ def _check_values(spec: Mapping[str, Any]) -> None:
             check_json(key, spec[key])
 
 
-def check_size(entry: Entry) -> None:
-    """Raises EntryInvalid for a definition larger than may be stored."""
-    size = len(entry.to_definition().encode())
+def checked_definition(entry: Entry) -> str:
+    """What is stored of an entry. Raises EntryInvalid where it is larger than may be."""
+    definition = entry.to_definition()
+    size = len(definition) if definition.isascii() else len(definition.encode())
     if size > LARGEST_DEFINITION:
         hint = "store the data elsewhere and pass a reference to it"
         raise EntryInvalid(f"the definition has {size} bytes; at most {LARGEST_DEFINITION} are accepted", hint=hint)
+    return definition
 
 
 def check_name(name: object) -> None:
@@ -206,17 +214,17 @@ def _queue(spec: Mapping[str, Any], in_options: object) -> str:
 
 
 def _policy(spec: Mapping[str, Any]) -> Policy:
-    default = Policy()
+    default = _DEFAULT_POLICY
     max_runs = spec.get("max_runs")
     deadline = spec.get("deadline")
     return Policy(
-        catchup=cast(Catchup, _one_of(spec, "catchup", get_args(Catchup), default.catchup)),
+        catchup=cast(Catchup, _one_of(spec, "catchup", _CATCHUPS, default.catchup)),
         catchup_limit=_count(spec, "catchup_limit", default.catchup_limit, MAX_CATCHUP_LIMIT),
         grace_ms=_duration(spec, "grace", default.grace_ms),
         deadline_ms=None if deadline is None else _duration(spec, "deadline", 0),
         jitter_ms=_duration(spec, "jitter", 0),
         max_runs=None if max_runs is None else _count(spec, "max_runs", 1, 2**53),
-        guarantee=cast(Guarantee, _one_of(spec, "guarantee", get_args(Guarantee), default.guarantee)),
+        guarantee=cast(Guarantee, _one_of(spec, "guarantee", _GUARANTEES, default.guarantee)),
     )
 
 
@@ -282,10 +290,6 @@ def _duration(spec: Mapping[str, Any], key: str, default: int) -> int:
         return parse_duration(spec[key])
     except ScheduleInvalid as error:
         raise EntryInvalid(f"{key}: {error.message}", hint=error.hint) from error
-
-
-def _json(value: object) -> str:
-    return json.dumps(value, ensure_ascii=False, allow_nan=False, sort_keys=True, separators=(",", ":"))
 
 
 OWN_KEYS: Final = ("args", "kwargs", "description", "tags")

@@ -49,9 +49,10 @@ def put_call(keys: Keys, items: Sequence[PutItem], who: str, term: Term | None =
     args += [item.left for item in items]
     args += ["1" if item.enabled else "0" for item in items]
     args += [item.file_hash for item in items]
-    replacing = [(number, item.replaces) for number, item in enumerate(items, 1) if item.replaces]
+    replacing = [(number, item) for number, item in enumerate(items, 1) if item.replaces]
     if replacing or term is not None:
-        args += [len(replacing), *[name for _, name in replacing], *[ANY] * len(replacing)]
+        args += [len(replacing), *[item.replaces for _, item in replacing]]
+        args += [item.replaces_rev for _, item in replacing]
         args += [number for number, _ in replacing]
     return call("put", keys, [*args, *_fence(term)])
 

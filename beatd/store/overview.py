@@ -23,7 +23,7 @@ FIRES: Final = 1_000  # of which lateness is told
 SKIPS: Final = 500  # among which refusals are looked for
 REFUSALS: Final = 5
 PAGE: Final = 1_000
-COUNTED: Final = 20_000  # entries outside the timetable that are counted one by one
+COUNTED: Final = 5_000  # entries outside the timetable that are counted one by one
 FRESH_MS: Final = 600_000  # how old the leader's own count may be
 # Skips that nobody asked for; the others follow from an edit, or from a later slot that stood for this one.
 REFUSED: Final[Mapping[str, str]] = {

@@ -1,12 +1,16 @@
 """What all commands share: help that can be read, errors that can be parsed."""
 
+import subprocess
+import sys
 from pathlib import Path
 from typing import Any
 
+import click
 import pytest
 
 from beatd import __version__
-from beatd.cli.main import COMMANDS
+from beatd.cli.main import COMMANDS, cli
+from beatd.cli.summaries import SUMMARIES
 from beatd.core.zone import data_version
 
 
@@ -42,3 +46,19 @@ def test_the_version_tells_whose_zone_data_are_in_use(beatd: Any) -> None:
     done = beatd("--version")
     assert done.code == 0
     assert done.out == f"beatd {__version__} (zone data {data_version()})\n"
+
+
+def test_the_list_of_commands_says_what_their_own_help_says() -> None:
+    context = click.Context(cli)
+    commands = {name: cli.get_command(context, name) for name in COMMANDS}
+    assert {name: command.get_short_help_str(200) for name, command in commands.items() if command} == SUMMARIES
+    assert list(SUMMARIES) == list(COMMANDS)
+
+
+def test_the_list_of_commands_loads_none_of_them() -> None:
+    done = subprocess.run(
+        [sys.executable, "-X", "importtime", "-m", "beatd", "--help"], capture_output=True, text=True, check=True
+    )
+    assert "  ls " in done.stdout
+    assert "beatd.cli.summaries" in done.stderr
+    assert "redis" not in done.stderr

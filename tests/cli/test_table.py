@@ -36,6 +36,11 @@ def test_what_is_worth_least_goes_where_cutting_is_not_enough(width: int, heads:
     assert max(map(places, lines)) <= width
 
 
+def test_a_narrow_column_comes_back_where_a_wide_one_of_more_worth_has_left_room() -> None:
+    columns = (Column("A"), Column("WIDEST", rank=2), Column("B", rank=1))
+    assert render(columns, [("a", "much too wide", "b")], 8) == ["A  B", "a  b"]
+
+
 def test_what_must_stay_stays_though_it_does_not_fit() -> None:
     assert render(COLUMNS, ROWS, 5)[1:] == ["night…  paused", "a       scheduled"]
 

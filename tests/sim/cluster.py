@@ -76,6 +76,7 @@ class Scenario:
     zone_data: tuple[str, ...]  # versions, one for each instance by chance
     writers: int = 0  # who edit the same entries with the client's own verbs
     part_rate: float = 0.1  # of writes, which the server reads in two parts
+    serve_every: float = 1.5  # seconds between two requests that the faulty leader serves, on average
 
     @property
     def calm_after(self) -> float:

@@ -110,8 +110,25 @@ def _losing(world: Scenario) -> Scenario:
     return replace(_quiet(world), faulty=False, fault_every=6.0, edit_every=3.0, faults=("lose_one",))
 
 
+def _asking(world: Scenario) -> Scenario:
+    """One leader in peace and a faulty one beside it, many edits and requests; some ended ones are named as open."""
+    peaceful = replace(_peaceful(world), quiet=False, seconds=22.0, entries=3, faulty=True, serve_every=0.02)
+    return replace(peaceful, fault_every=1.0, faults=("name_ended",))
+
+
+def _dying(world: Scenario) -> Scenario:
+    """Leaders are killed while requests are open."""
+    changes = replace(world, quiet=False, foreign=False, instances=2, edit_every=2.0, ttl=1.5, seconds=24.0)
+    return replace(changes, fault_every=1.0, faults=("kill",))
+
+
 def _writing(world: Scenario) -> Scenario:
     return replace(_quiet(world), seconds=22.0, faulty=False, writers=2, edit_every=0.5, slowest=0.04)
+
+
+def _cut_off(world: Scenario) -> Scenario:
+    """Writers whose connections end now and then."""
+    return replace(_writing(world), writers=6, edit_every=0.3, fault_rate=0.1)
 
 
 def _clocks(world: Scenario) -> Scenario:
@@ -166,14 +183,14 @@ KEEPS = "out.finished = score_of(hold.since) or now, out.finished"
 QUICK = [
     Mutation("a pause withdraws requests", lua("pause", "withdraw(name, 'paused', now)", "")),
     Mutation("a removal withdraws requests", lua("remove", "withdraw(name, 'removed', at)", "")),
-    Mutation("only an open request is served", lua("serve", "request.state ~= 'open' or", ""), _faulty),
+    Mutation("only an open request is served", lua("serve", "request.state ~= 'open' or", ""), _asking),
     Mutation(
-        "a request is served from its cursor on", lua("serve", "or tonumber(request.cursor) ~= EXPECTED", ""), _faulty
+        "a request is served from its cursor on", lua("serve", "or tonumber(request.cursor) ~= EXPECTED", ""), _asking
     ),
     Mutation(
         "a request is served for its entry",
         lua("serve", "if not is_listed(redis.call('HGET', K_asked, NAME), ID) then return 1 end", ""),
-        _faulty,
+        _asking,
     ),
     Mutation(
         "a request is served by the definition that stands",
@@ -182,12 +199,12 @@ QUICK = [
     Mutation(
         "a backfill stops before what the timetable owes",
         lua("serve", "if M > 0 and CAUSE == 'backfill' and last > (settled_to() or -1) then return 3 end", ""),
-        _faulty,
+        _asking,
     ),
     Mutation(
         "what a pause passes over is owed to whoever lifts it",
         lua("serve", "if hold.since and", "if false and"),
-        _faulty,
+        _asking,
     ),
     Mutation("serve compares epoch and owner", lua("serve", FENCE, "if false then"), _faulty),
     Mutation(
@@ -200,6 +217,7 @@ QUICK = [
             python(Checker, "run", "if check.asked:", "if False:"),
             python(LEADER.Leader, "_session", "if check.asked:", "if False:"),
         ),
+        _dying,
     ),
     Mutation(
         "a disabled entry stays out of the timetable",
@@ -294,7 +312,7 @@ QUICK = [
     Mutation(
         "an edit that may have been done is not sent again",
         python(Writer, "_answer", "if not question.again:", "if False:"),
-        lambda world: replace(_writing(world), writers=6, edit_every=0.3, fault_rate=0.1),
+        _cut_off,
     ),
     Mutation("a renamed entry goes on under its pause", lua("put", "  if old then\n", "  if false then\n")),
     Mutation("a put tells in its row the pause that stands", lua("put", "pause_text(out, hold, now),", "'',")),

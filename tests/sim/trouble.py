@@ -1,30 +1,23 @@
 """Who edits, and what goes wrong: each a task of its own, all from the world's one source of randomness."""
 
 import asyncio
-import json
 import random
 from collections.abc import Coroutine, Sequence
 from dataclasses import replace
 from typing import Any, Final
 
-from beatd.core.batch import make_item
 from beatd.core.edit import ANY, KEEP, PutItem, put_item
 from beatd.core.entry import Entry
-from beatd.core.fire import TaskIds
-from beatd.core.requests import Part, Serving, Wanted, read_request
-from beatd.core.term import Term
-from beatd.core.timetable import PlanItem
-from beatd.core.window import Compiled, Shape, Staged
+from beatd.core.requests import Wanted, read_request
 from beatd.errors import Unreachable
 from beatd.store.entries import Pause, pause_call, put_call, remove_call, reset_call, resume_call
 from beatd.store.link import Link
-from beatd.store.requests import Asking, request_call, serve_call
+from beatd.store.requests import Asking, request_call
 from beatd.store.scripts import Call
-from beatd.store.timetable import fire_call, plan_call
 from tests.sim.cluster import KEYS, World
-from tests.sim.entries import plain_template, random_entry, renamed, with_payload
-from tests.sim.history import History, compiled
-from tests.sim.requests import settled_by
+from tests.sim.entries import random_entry, renamed, with_payload
+from tests.sim.history import History
+from tests.sim.impostor import Impostor
 from tests.sim.writers import Writer
 
 ODD_SCORES: Final = [b"0", b"-0", b"1.5", b"-1.5", b"inf", b"-inf", b"1e300", b"-1e20", b"-3", b"9007199254740993"]
@@ -53,7 +46,8 @@ def all_trouble(world: World) -> list[Coroutine[Any, Any, None]]:
     else:  # whose checks know of no strangers
         found += [Writer(world, f"writer-{n}").edit() for n in range(world.scenario.writers)]
     if world.scenario.faulty:
-        found.append(Impostor(world).run())
+        wrong = Impostor(world)
+        found += [wrong.fire(), wrong.serve()]
     return found
 
 
@@ -85,16 +79,16 @@ class Client:
                 await self._ask(r.choice([name, name, *self._stored()]))
             await self._edit_one(name)
 
-    async def _ask(self, name: str) -> None:
+    async def _ask(self, name: str, triggers: float = 0.4) -> None:
         """For a run now, or for past slots: now and then for those of a request that ended too early."""
         r, now = self._random, self._world.now_ms()
-        if r.random() < 0.4:
+        if r.random() < triggers:
             args = (f"trigger-{now}",) if r.random() < 0.3 else None
             asking = Asking(self._fresh(), Wanted("trigger", name, args=args), 0)
         else:
             first = now - r.choice([1_000, 5_000, 20_000])
             last = r.choice([now, now - 900, now + 2_000])
-            rate = r.choice([None, None, 5.0, 50.0])
+            rate = r.choice([None, 2.0, 5.0, 50.0])
             wanted = Wanted("backfill", name, first=first, last=last, rate=rate, most=r.choice([3, 1_000]))
             asking = Asking(self._fresh(), wanted, wanted.begins_at)
         again = self._ended_early(name)
@@ -172,6 +166,8 @@ class Client:
         others = [other for other in self._stored() if other != name]
         names = [name, *r.sample(others, min(len(others), r.choice([0, 0, 0, 1])))]
         await self._pause(names)
+        if r.random() < 0.3:
+            await self._ask(name, triggers=0.1)
         for _ in range(r.choice([0, 1, 1, 1, 2])):
             await asyncio.sleep(r.choice([0.0, 0.02, 0.3, 2.0]))
             await r.choice([self._resume, self._resume, self._resume, self._pause])(names)
@@ -181,6 +177,8 @@ class Client:
         if counted and r.random() < 0.7:
             chosen = r.choice(sorted(counted))
             await self._run(reset_call(KEYS, {chosen: counted[chosen]}, self._fresh(), "{}"))
+        if r.random() < 0.15:
+            await self._rename(self._entries[name])
 
     async def _pause(self, names: Sequence[str]) -> None:
         """For ever, or up to an instant, which may be the very one of a slot."""
@@ -379,6 +377,19 @@ class Chaos:
         world.note("redis", "queue mended")
         world.server.execute([b"DEL", b"batch"])
 
+    async def name_ended(self) -> None:
+        """Somebody mends the wrong way: an ended request is named among the open ones of its entry."""
+        world, state = self._world, self._world.ledger.state()
+        ended = [raw for raw, value in sorted(state["req"].items()) if not value.startswith(b"open|")]
+        raw = self._random.choice(ended or [b""])
+        request = read_request(raw.decode(errors="replace"), state["req"].get(raw))
+        if request is None or request.wanted is None:
+            return
+        name = request.wanted.name.encode()
+        value = b"\x1f".join(filter(None, [state["asked"].get(name), raw]))
+        world.note("foreign", "names as open", raw)
+        world.server.execute([b"HSET", KEYS.key("asked").encode(), name, value])
+
     async def flush(self) -> None:
         world = self._world
         world.note("redis", "flushed")
@@ -417,117 +428,3 @@ async def meddle(world: World) -> None:
             world.ledger.history.foreign_requests = True
         world.note("foreign", "does", command)
         world.server.execute(command)
-
-
-class Impostor:
-    """A faulty leader with the right lease: whatever it asks for, the scripts must not let harm be done."""
-
-    def __init__(self, world: World) -> None:
-        self._world = world
-        self._random = random.Random(world.random.random())
-
-    async def run(self) -> None:
-        """A wrong call now and then. Its fires renew the lease, so it has to stop before a leader may be missed."""
-        while not self._world.settling:
-            await asyncio.sleep(self._random.expovariate(1 / 0.5))
-            call = self._call() if self._random.random() < 0.7 else self._serve_wrongly()
-            if call is not None:
-                text, words = call.script.plain.encode(), call.command(sha=False, shebang=False)
-                raw = [w if isinstance(w, bytes) else str(w).encode() for w in words]
-                self._world.server.execute([b"EVAL", text, *raw[2:]])
-
-    def _call(self) -> Call | None:
-        world, r = self._world, self._random
-        state = world.ledger.state()
-        lease = state["lease"]
-        known = [
-            raw for raw in sorted(state["due"]) if raw in state["rev"] and raw.isascii()
-        ]  # \xffname is meddled with
-        if not lease.get(b"owner") or not known:
-            return None
-        term = Term(int(lease[b"epoch"]), lease[b"owner"].decode(), 0, 0, 0, "")
-        raw = r.choice(known)
-        name = raw.decode(errors="replace")
-        entry, score = compiled(name, state["def"].get(raw)), state["due"][raw]
-        if entry is None or name in world.ledger.history.tainted:
-            return None
-        rev, jitter = state["rev"][raw].decode(), int(state["jit"].get(raw, 0))
-        if score < 0:
-            return self._plan_backwards(state, term, raw, rev, score)
-        return self._fire_wrongly(state, term, entry, rev, jitter, int(score))
-
-    def _serve_wrongly(self) -> Call | None:
-        """A backfill, ended or not, for any entry, from about its cursor on: its next slot, or one still owed."""
-        world, r = self._world, self._random
-        state = world.ledger.state()
-        lease, requests = state["lease"], sorted(state["req"])
-        if not lease.get(b"owner") or not requests or world.ledger.history.foreign_requests:
-            return None
-        raw_id = r.choice(requests)
-        request = read_request(raw_id.decode(errors="replace"), state["req"][raw_id])
-        if request is None or request.wanted is None or request.wanted.kind == "trigger":
-            return None
-        names = [n for n in sorted(state["rev"]) if n.isascii()] or [request.wanted.name.encode()]
-        name = request.wanted.name.encode() if r.random() < 0.7 else r.choice(names)
-        entry = compiled(name.decode(), state["def"].get(name))
-        if entry is None:
-            return None
-        wanted, expected = request.wanted, max(0, request.cursor + r.choice([0, 0, 0, -1000, 1]))
-        owed = r.random() < 0.5
-        free = settled_by(name.decode(), state, world.now_ms())
-        slot = entry.schedule.next_ms(max(expected, free if owed else 0))
-        rev = state["rev"].get(name, b"n.f").decode() if r.random() < 0.7 else "n.f"
-        owner = lease[b"owner"].decode() if r.random() < 0.8 else "another"
-        term = Term(int(lease[b"epoch"]), owner, 0, 0, 0, "")
-        if slot is None or (not owed and not wanted.first <= slot <= wanted.last):
-            return None
-        own = plain_template(entry.queue, {}, 400).own(entry.name, entry.args, {})
-        message = {
-            **json.loads(own),
-            "slot": slot,
-            "id": TaskIds(KEYS.namespace).of(entry.name, slot),
-            "cause": "backfill",
-        }
-        part = Part((slot,), slot, "open")
-        serving = Serving(request.id, name.decode(), rev, expected, part, "backfill", "", entry.queue,
-                          [json.dumps(message).encode()])  # fmt: skip
-        return serve_call(KEYS, term, serving, 1_000)
-
-    def _plan_backwards(self, state: Any, term: Term, raw: bytes, rev: str, score: float) -> Call | None:
-        last = (state["last"].get(raw) or b"").split(b"|")[0]
-        if not last.isdigit() or int(last) == 0:
-            return None
-        jitter = int(state["jit"].get(raw, 0))
-        verdict = str(int(last) + jitter - self._random.choice([0, 1000]))
-        return plan_call(KEYS, term, [PlanItem(raw.decode(), rev, f"{score:.0f}", verdict)])
-
-    def _fire_wrongly(self, state: Any, term: Term, entry: Entry, rev: str, jitter: int, moment: int) -> Call | None:
-        world, r = self._world, self._random
-        left = state["left"].get(entry.name.encode())
-        template = plain_template(entry.queue, entry.options, 400)
-        shape = Shape(entry.policy, template, TaskIds(KEYS.namespace), 400)
-        own = template.own(entry.name, entry.args, entry.kwargs)
-        ready = Compiled(entry.name, rev, entry.schedule, shape, own, jitter, 400)
-        staged = Staged(ready, moment, None if left is None else int(left))
-        item = make_item(staged, max(moment, world.now_ms()), 100, lambda: "tag")
-        kind = r.choice(["early", "double", "backwards", "slots", "fenced", "planned"])
-        if kind == "planned":
-            return plan_call(KEYS, term, [PlanItem(entry.name, rev, f"-{moment}", str(moment + 1000))])
-        if kind == "early":
-            return fire_call(KEYS, term, [item]) if moment > world.now_ms() else None
-        if kind == "double":
-            return fire_call(KEYS, term, [item, item])
-        if kind == "fenced":
-            return fire_call(KEYS, Term(term.epoch, "another", 0, 0, 0, ""), [item])
-        call = fire_call(KEYS, term, [item])
-        args = list(call.args)
-        if kind == "backwards" and item.messages:
-            args[10] = moment - r.choice([0, 1000])
-        elif item.messages and item.next_moment is not None:
-            slot = item.next_moment - jitter
-            pieces = str(args[12]).split("|")
-            pieces[4] = ",".join([str(slot)] * len(item.messages))
-            args[12] = "|".join(pieces)
-        else:
-            return None
-        return Call(call.script, call.keys, args)

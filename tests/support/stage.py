@@ -19,6 +19,7 @@ from tests.support.terminal import CTRL_C, Terminal
 
 BEGINS: Final = datetime(2026, 11, 30, 7, 57, 30, tzinfo=UTC)  # a Monday, two and a half minutes before nine in Paris
 HOST_SHIM: Final = Path(__file__).with_name("host_shim.c")
+TAB: Final = "\t"
 PROMPT: Final = r"\[[yY]/[nN]\]: $"
 
 
@@ -30,6 +31,16 @@ class Typed:
     answer: str | None = None
     until: str | None = None
     times: int = 1
+
+
+@dataclass(frozen=True, slots=True)
+class Completed:
+    """Words in a bash that has run ``setup``, and the TAB key, pressed once or twice, until that is shown."""
+
+    setup: str
+    words: str
+    until: str
+    tabs: int = 1
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,7 +72,7 @@ class Left:
     """Ctrl-C in the first terminal; what it says from then on is shown."""
 
 
-Step = Typed | Saved | Daemon | Waited | Left
+Step = Typed | Completed | Saved | Daemon | Waited | Left
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,21 +96,22 @@ class Stage:
 
     def show(self, step: Step | str) -> str:
         """Does it, and gives the block of the page, '' where there is nothing to be shown."""
-        match step:
-            case str():
-                return self._typed(Typed(step))
-            case Typed():
-                return self._typed(step)
+        shown = ""
+        match Typed(step) if isinstance(step, str) else step:
+            case Typed() as typed:
+                shown = self._typed(typed)
+            case Completed() as completed:
+                shown = self._completed(completed)
             case Saved(name, text):
                 (self.folder / name).write_text(text)
-                return f"`{name}`:\n\n{_block(text)}"
-            case Daemon():
-                return self._begin(step)
+                shown = f"`{name}`:\n\n{_block(text)}"
+            case Daemon() as daemon:
+                shown = self._begin(daemon)
             case Waited(text, times):
                 self._wait(text, times)
-                return ""
             case Left():
-                return self._leave()
+                shown = self._leave()
+        return shown
 
     def close(self) -> None:
         """Ends the daemon."""
@@ -120,6 +132,18 @@ class Stage:
             return _block(f"$ {step.command}\n{self._masked(terminal.text)}{ends}")
         finally:
             terminal.close()
+
+    def _completed(self, step: Completed) -> str:
+        bash = Terminal("bash --norc --noprofile -i", self.folder, {**self.env, "PS1": "$ "})
+        try:
+            bash.wait_for(r"\$ ")
+            bash.type(f"{step.setup}\n")
+            bash.wait_for(r"\$ ", times=2)
+            bash.type(step.words + step.tabs * TAB)
+            bash.wait_for(step.until)
+            return _block(self._masked(bash.text))
+        finally:
+            bash.close()
 
     def _begin(self, step: Daemon) -> str:
         self._daemon = Terminal(step.command, self.folder, self.env)

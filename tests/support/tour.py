@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Final
 
 from tests.support.daemon import ROOT
-from tests.support.stage import Chapter, Daemon, Left, Saved, Typed, Waited, stage
+from tests.support.stage import Chapter, Completed, Daemon, Left, Saved, Typed, Waited, stage
 
 PAGE: Final = ROOT / "docs" / "tour.md"
 HEAD: Final = """# A tour
@@ -60,8 +60,11 @@ TOUR: Final = (
             "beatd ls -o wide",
             "beatd ls --tag mail -o yaml",
             Typed("beatd ls --watch --interval 1s", until="send-digest", times=2),
+            "beatd show send-digest",
+            "beatd show send-digest --message -o json",
             "beatd status",
             "beatd next send-digest -n 2",
+            Completed('eval "$(beatd completion bash)"', "beatd pause send", until="send-digest"),
         ],
     ),
     Chapter(
