@@ -75,6 +75,7 @@ class Scenario:
     message_size: int
     zone_data: tuple[str, ...]  # versions, one for each instance by chance
     writers: int = 0  # who edit the same entries with the client's own verbs
+    part_rate: float = 0.1  # of writes, which the server reads in two parts
     serve_every: float = 1.5  # seconds between two requests that the faulty leader serves, on average
 
     @property
@@ -248,6 +249,7 @@ class World:
         self.network = Network(self.loop, self.server, random.Random(self.random.random()))
         self.network.slowest = settings.slowest
         self.network.fault_rate = settings.fault_rate
+        self.network.part_rate = settings.part_rate
         self.network.fault_happened = self._fault_happened
         self.ledger = Ledger(self.server, KEYS, random.Random(self.random.random()), self.fail)
         self.ledger.noted = self._script_noted

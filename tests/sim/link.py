@@ -34,6 +34,7 @@ class Network:
         self.random = source
         self.slowest = 0.04
         self.fault_rate = 0.0
+        self.part_rate = 0.1  # of writes
         self.fault_happened: Callable[[str, Connection], None] = lambda kind, connection: None
         self.executed: Callable[[], None] = lambda: None
         self.down = False  # nobody listens
@@ -102,10 +103,11 @@ class Network:
         """Takes requests that a client wrote in one piece."""
         if self.random.random() < self.fault_rate:
             self._fault(connection)
-        if connection.loses_requests or connection.cut:
+        if connection.loses_requests or (connection.cut and not connection.arrives):
             return
         # One write may be read by the server in two parts, with others in between.
-        at = self.random.randrange(1, len(commands)) if len(commands) > 1 and self.random.random() < 0.1 else 0
+        parted = len(commands) > 1 and self.random.random() < self.part_rate
+        at = self.random.randrange(1, len(commands)) if parted else 0
         for part in [commands[:at], commands[at:]] if at else [commands]:
             self.later(connection.request_time(), self._execute, connection, part)
 

@@ -123,12 +123,12 @@ def _dying(world: Scenario) -> Scenario:
 
 
 def _writing(world: Scenario) -> Scenario:
-    return replace(world, writers=2, foreign=False, edit_every=1.0)
+    return replace(_quiet(world), seconds=22.0, faulty=False, writers=2, edit_every=0.5, slowest=0.04)
 
 
 def _cut_off(world: Scenario) -> Scenario:
     """Writers whose connections end now and then."""
-    return replace(_writing(world), quiet=False, fault_rate=0.05, faults=("cut",), edit_every=0.5)
+    return replace(_writing(world), writers=6, edit_every=0.3, fault_rate=0.1)
 
 
 def _clocks(world: Scenario) -> Scenario:
@@ -307,7 +307,7 @@ QUICK = [
     Mutation(
         "what an edit is based on was stored at one moment",
         python(editing, "look", "if before == rev:", "if True:"),
-        lambda world: replace(_writing(world), edit_every=0.3),
+        lambda world: replace(_writing(world), part_rate=1.0),
     ),
     Mutation(
         "an edit that may have been done is not sent again",
