@@ -87,6 +87,8 @@ class EntryReader:
 
     def _diagnose(self, key: Scalar, keys: Keys, error: BeatdError | None = None) -> None:
         """Tells every reason why keys are no entry, those among them that nobody knows."""
+        if self._problems.full:
+            return
         for unknown in keys.unknown.values():
             self._tell_unknown(keys, unknown.key)
         self._diagnosis.of_entry(key, keys, None if keys.unknown else error)

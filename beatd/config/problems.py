@@ -128,6 +128,11 @@ class Problems:
             self._found[identity] = problem
             self._kept[problem.severity] += 1
 
+    @property
+    def full(self) -> bool:
+        """Whether no further error is taken: then there is no need to look for any."""
+        return self._kept["error"] >= MOST_KEPT
+
     def __iter__(self) -> Iterator[Problem]:
         """In the order of files, and by line within each."""
         files: dict[str, int] = {}

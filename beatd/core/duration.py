@@ -60,6 +60,7 @@ def _total(parts: list[tuple[str, int]], value: object) -> int:
     return int(total)
 
 
+@lru_cache(maxsize=1_024)  # entries share a few
 def format_duration(ms: int) -> str:
     """In whole units from the largest down, as parse_duration reads it back: 5400000 is ``1h30m``."""
     rest, out = ms, []

@@ -11,6 +11,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from beatd.config import problems
 from beatd.config.entry_files import EntryFiles, read_entry_files
 from beatd.config.yaml_tree import DEEPEST
 from beatd.core.entry import LARGEST_DEFINITION, LONGEST_NAME, entry_from_spec
@@ -310,6 +311,16 @@ def test_celerys_spellings_are_read_in_every_form(read: Read) -> None:
     ):
         found = specs(read(form))["a"]
         assert (found["cron"], found["day"]) == ("0 9 * * *", "and")
+
+
+def test_of_more_problems_than_anybody_reads_the_rest_is_not_looked_for(
+    read: Read, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(problems, "MOST_KEPT", 20)
+    wrong = [{"name": f"e{number}", "task": "t", "every": "5m", "grace": "soon"} for number in range(70)]
+    files = read({"a.ndjson": lines(*wrong, {"name": "sound", **MAIL})})
+    assert [problem.line for problem in files.errors] == list(range(1, 21))
+    assert list(files.definitions) == ["sound"]
 
 
 # Keys that no entry has.
