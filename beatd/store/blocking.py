@@ -1,5 +1,6 @@
 """A blocking connection to one namespace: for commands, and for programs that use the client."""
 
+import os
 from collections.abc import Sequence
 from contextlib import suppress
 from types import TracebackType
@@ -25,7 +26,7 @@ class BlockingLink:
         self.keys = Keys(namespace)
         self._address = RedisAddress(url, timeout)
         self._rights = Rights(self.keys, user=user_of(url))
-        self._redis = open_client(self._address)
+        self._redis, self._home = open_client(self._address), os.getpid()
         self._met = False  # whether it has ever answered
 
     def __enter__(self) -> Self:
@@ -38,7 +39,7 @@ class BlockingLink:
 
     def close(self) -> None:
         """Closes all connections; the next command opens one again."""
-        self._redis.close()
+        self._here().close()
 
     @property
     def place(self) -> str:
@@ -81,7 +82,7 @@ class BlockingLink:
         return replies
 
     def _send(self, commands: Sequence[Sequence[Arg]], *, again: bool) -> list[Any]:
-        pipe = self._redis.pipeline(transaction=False)
+        pipe = self._here().pipeline(transaction=False)
         try:
             for words in commands:
                 pipe.execute_command(*map(word, words))
@@ -93,6 +94,15 @@ class BlockingLink:
             raise self._refusal(error) from error
         return replies
 
+    def _here(self) -> redis.Redis:
+        """The connections of this process. Where another thread was in a call during a fork, the lock of those that the
+        child inherits stays taken for ever: they are left as they are, not even closed.
+        """
+        if self._home != os.getpid():
+            self._redis.auto_close_connection_pool = False
+            self._redis, self._home = open_client(self._address), os.getpid()
+        return self._redis
+
     def _refusal(self, error: Exception) -> BeatdError:
         """The error as one of ours; where a right is missing or nobody answers, with what was found out about it."""
         place = self.place
@@ -100,7 +110,7 @@ class BlockingLink:
         if isinstance(found, PermissionMissing):
             answer = None
             with suppress(redis.RedisError, OSError):
-                answer = self._redis.execute_command(*map(word, self._rights.question()))
+                answer = self._here().execute_command(*map(word, self._rights.question()))
             return self._rights.denial(self._rights.missing(answer), place, str(error))
         return look_closer(self._address, place, found, met=self._met) if worth_a_look(error, self._address) else found
 
