@@ -133,7 +133,7 @@ def export(common: Common, patterns: tuple[str, ...], owners: tuple[str, ...], o
     from beatd.cli.entry_files import WRITERS
 
     with open_client(common) as client:
-        reading = verbs.Export(client.keys, patterns, owners)
+        reading = verbs.Export(client.keys, patterns, owners, unknown=True)
         missing = {name for name in patterns if not set("*?[") & set(name)}
         client.run(reading.begin())
         begin, write, end, none = WRITERS[output]
@@ -147,8 +147,10 @@ def export(common: Common, patterns: tuple[str, ...], owners: tuple[str, ...], o
         click.echo(none if first else end, nl=False)
         for name, why in list(reading.left_out.items())[:MOST_NOTES]:
             note(f"{name} is left out: {why}")
-        if reading.bare:
-            note(f"{reading.bare:,} have fields that this version does not know: they are left out; apply keeps them")
+        if reading.strange:
+            note(
+                f"{reading.strange:,} have fields unknown to this version: apply takes them only where they are stored"
+            )
         if missing and not owners:
             raise unknown(client, min(missing))
     return 1 if reading.left_out else 0
@@ -159,9 +161,9 @@ def _read(files: Sequence[str], label: str) -> "EntryFiles":
     from beatd.config.problems import ConfigProblems, summed_up
 
     found = read_entry_files([Path(name) for name in files], os.environ, owner=owner_named(label))
-    if found.errors:
+    if found.errors and not found.unknown:
         raise ConfigProblems(found.problems)
-    if found.problems:
+    if found.problems and not found.errors:
         click.echo(summed_up(found.problems), err=True)
     for said in found.settings[:MOST_NOTES]:
         note(f"{said.place}: {said.name} is a setting of a daemon's file, and does not count here")
@@ -170,7 +172,18 @@ def _read(files: Sequence[str], label: str) -> "EntryFiles":
 
 def _planned(client: Client, found: "EntryFiles", label: str, *, prune: bool, take_over: bool) -> ChangeSet:
     owner = owner_named(label)
+    if found.unknown:
+        _check_unknown(client, found)
     return client.run(verbs.plan(client.keys, found.definitions, owner, prune=prune, take_over=take_over))
+
+
+def _check_unknown(client: Client, found: "EntryFiles") -> None:
+    """Fields that no entry has are errors, but where another version has stored the very same."""
+    from beatd.config.problems import ConfigProblems
+
+    stored = client.run(verbs.definitions(client.keys, list(found.unknown)))
+    if errors := found.errors_beside(stored):
+        raise ConfigProblems(errors)
 
 
 def _print(changes: ChangeSet, output: str, more: "dict[str, Any] | None" = None) -> None:

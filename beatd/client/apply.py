@@ -48,6 +48,14 @@ def held(keys: Keys, names: Sequence[str]) -> Steps[dict[str, Held]]:
     raise Refused(f"{rest[0]!r} changes faster than it can be read", hint="repeat it later")
 
 
+def definitions(keys: Keys, names: Sequence[str]) -> Steps[dict[str, bytes]]:
+    """The stored definitions of those that are stored."""
+    found: dict[str, bytes] = {}
+    for page in _pages(names):
+        found.update({name: each.definition for name, each in (yield from held(keys, page)).items()})
+    return found
+
+
 def plan(
     keys: Keys, wanted: Mapping[str, str], owner: str, *, prune: bool = False, take_over: bool = False
 ) -> Steps[ChangeSet]:
@@ -226,15 +234,18 @@ def _conflict(lost: Sequence[Change], found: Mapping[str, Held]) -> Conflict:
 
 
 class Export:
-    """Stored definitions as they can be applied again, by name: without owner, and without fields that are unknown.
+    """Stored definitions as they can be applied again, by name: without owner.
 
-    ``begin`` first, then ``page`` until it gives None. left_out: name -> why it can't be read. bare: how many have
-    unknown fields.
+    ``begin`` first, then ``page`` until it gives None. left_out: name -> why it can't be read. unknown: with the fields
+    that only another version knows; strange: how many entries have such.
     """
 
-    def __init__(self, keys: Keys, patterns: Sequence[str] = (), owners: Sequence[str] = ()) -> None:
+    def __init__(
+        self, keys: Keys, patterns: Sequence[str] = (), owners: Sequence[str] = (), *, unknown: bool = False
+    ) -> None:
         self.left_out: dict[str, str] = {}
-        self.bare = 0
+        self.strange = 0
+        self._with_unknown = unknown
         self._keys = keys
         self._wanted = Wanted(patterns=patterns, owners=owners)
         self._names: Iterator[list[str]] = iter(())
@@ -264,8 +275,9 @@ class Export:
         except BeatdError as error:
             self.left_out[name] = error.message
             return None
-        self.bare += bool(entry.extra)
-        return {key: value for key, value in spec.items() if key != "owner" and key not in entry.extra}
+        self.strange += bool(entry.extra)
+        gone = {"owner"} if self._with_unknown else {"owner", *entry.extra}
+        return {key: value for key, value in spec.items() if key not in gone}
 
 
 def _pages(names: Iterable[str]) -> Iterator[list[str]]:

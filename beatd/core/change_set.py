@@ -128,12 +128,12 @@ def compared(name: str, wanted: str, held: Held | None, owner: str, *, take_over
 
 
 def as_wanted(name: str, wanted: str, held: Held) -> bool:
-    """Whether an entry of somebody else is all that is wanted, but for the owner."""
+    """Whether somebody else's entry is all that is wanted, but for the owner and what only another version knows."""
     stored = _readable(held, name)
     if stored is None:
         return False
     entry = entry_from_definition(name, wanted)
-    return replace(stored, owner=entry.owner, extra={}).to_definition() == entry.to_definition()
+    return replace(stored, owner=entry.owner, extra={}).to_definition() == replace(entry, extra={}).to_definition()
 
 
 class Comparison:
