@@ -12,7 +12,7 @@ import click
 
 from beatd.cli.changes import field_lines
 from beatd.cli.main import Common, common_options, output_option, output_options, print_json
-from beatd.cli.show import note, plain, printable, styled
+from beatd.cli.show import note, on_terminal, plain, printable, styled
 from beatd.cli.stored import open_client, unknown, who_edits
 from beatd.client import apply as verbs
 from beatd.client.blocking import Client
@@ -92,7 +92,7 @@ def apply(
     written, so a repeat does nothing, and after a crash goes on.
     """
     asks = prune and not yes and not dry_run
-    if asks and ("-" in files or not sys.stdin.isatty()):
+    if asks and ("-" in files or not on_terminal(sys.stdin)):
         raise click.UsageError(
             "apply --prune asks before it removes; where nobody can answer, say --yes (or --dry-run)"
         )

@@ -10,7 +10,7 @@ import click
 
 from beatd.cli.main import Common, common_options
 from beatd.cli.schedule_options import Asked, schedule_options
-from beatd.cli.show import note
+from beatd.cli.show import note, on_terminal
 from beatd.cli.slots import slot_table
 from beatd.cli.stored import open_client, who_edits
 from beatd.client import editing
@@ -72,7 +72,7 @@ def set_entry(
         entry = editing.changed(base, given)
         if schedule:
             _preview(entry, base)
-        if not yes and sys.stdin.isatty() and sys.stderr.isatty():
+        if not yes and on_terminal(sys.stdin) and on_terminal(sys.stderr):
             what = "Create" if base.row is None else "Change"
             click.confirm(f"{what} {name}?", default=True, abort=True, err=True)
         state = client.run(editing.write(client.keys, base, given, fresh_nonce, who_edits("beatd set", why)))
@@ -88,7 +88,7 @@ def set_entry(
 def rm(common: Common, names: tuple[str, ...], *, why: str | None, yes: bool) -> None:
     """Remove entries. Once this has returned, nothing of them is enqueued any more."""
     if not yes:
-        if not sys.stdin.isatty():
+        if not on_terminal(sys.stdin):
             raise click.UsageError("rm asks before it removes; where nobody can answer, say --yes")
         click.confirm(f"Remove {', '.join(names)}?", abort=True, err=True)
     unique = list(dict.fromkeys(names))

@@ -13,7 +13,7 @@ from beatd.cli.main import Common, common_options, output_options
 from beatd.cli.row_formats import FORMATS, print_rows
 from beatd.cli.rows import COLUMNS, FIELDS, WIDE, Shown, cells, fields, shown, styles
 from beatd.cli.screen import Screen, size
-from beatd.cli.show import HOW_TO_CREATE, coloured, instant, note, styled
+from beatd.cli.show import HOW_TO_CREATE, coloured, instant, note, on_terminal, styled
 from beatd.cli.slots import display_zone
 from beatd.cli.stored import open_client, unknown
 from beatd.cli.table import render
@@ -134,7 +134,7 @@ def ls(
         raise click.UsageError("--page: with --limit 0 there is one page")
     asked = Asked(Wanted(patterns, _states(states), tags, tasks, owners), sort, limit or None, page, output)
     every = _interval(interval)
-    if watch and (output not in TABLES or not sys.stdout.isatty()):
+    if watch and (output not in TABLES or not on_terminal(sys.stdout)):
         raise click.UsageError("--watch draws a table on a terminal, not into a pipe or a file")
     zone = display_zone(name) if (name := os.environ.get("BEATD_TZ")) else None
     with open_client(common) as client:
@@ -142,7 +142,7 @@ def ls(
             _watch(client, asked, zone, every)
         rows = Rows(client, asked.listing(client), asked.limit)
         if output in TABLES:
-            width = size()[0] if sys.stdout.isatty() else None
+            width = size()[0] if on_terminal(sys.stdout) else None
             for line in _table(list(rows), output, zone, width):
                 click.echo(line)
         elif output == "name":

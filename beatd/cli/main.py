@@ -1,5 +1,6 @@
 """The `beatd` command and what all its commands share: where Redis is, and how errors end."""
 
+import errno
 import importlib
 import io
 import itertools
@@ -24,6 +25,8 @@ if TYPE_CHECKING:  # imported when needed: a command loads only what it uses
 
     from beatd.config.settings import Settings
 
+EDITS: Final = frozenset({"set", "rm", "pause", "resume", "reset", "trigger", "backfill", "apply"})
+FULL: Final = (errno.ENOSPC, errno.EDQUOT, errno.EIO)
 COMMANDS: Final = {
     "run": "beatd.cli.run:run",
     "ls": "beatd.cli.ls:ls",
@@ -87,20 +90,32 @@ class _Commands(click.Group):
         return [CompletionItem(name) for name in COMMANDS if name.startswith(incomplete)]
 
     def invoke(self, ctx: click.Context) -> Any:
-        """Runs a command. That the reader of our output has left (`beatd ls | head`) is no error of ours."""
+        """Runs a command. That the reader of our output has left (`beatd ls | head`) is no error of ours, unless it
+        left before an edit was made.
+        """
         try:
             code = super().invoke(ctx)
             if sys.stdout is not None:  # closed by whoever started us
                 sys.stdout.flush()
         except BrokenPipeError:
-            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-            return 0
+            _stop_writing()
+            return 1 if ctx.invoked_subcommand in EDITS else 0
+        except OSError as error:
+            if error.errno not in FULL or error.filename is not None:
+                raise
+            _stop_writing()
+            raise click.ClickException(f"the output can't be written: {error.strerror}") from error
         return code
 
     def resolve_command(self, ctx: click.Context, args: list[str]) -> Any:
         if args and args[0] not in COMMANDS and not args[0].startswith("-"):
             raise click.UsageError(f"no command {args[0]!r}{_nearest(args[0])}")
         return super().resolve_command(ctx, args)
+
+
+def _stop_writing() -> None:
+    """Sends what is still to come nowhere: the interpreter would try once more when it ends."""
+    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 
 def _tell_version(ctx: click.Context, option: click.Parameter, asked: bool) -> None:  # click's form

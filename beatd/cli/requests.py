@@ -9,7 +9,7 @@ from typing import Any, Final
 import click
 
 from beatd.cli.main import Common, common_options, output_option, print_json
-from beatd.cli.show import instant, note
+from beatd.cli.show import instant, note, on_terminal
 from beatd.cli.slots import slot_table
 from beatd.cli.stored import open_client, who_edits
 from beatd.client import requests
@@ -97,7 +97,7 @@ def backfill(
     asked for again pushes nothing twice, and goes on where it was stopped. A slot that the entry still owes is left to
     the timetable. An instant without an offset is wall time in the entry's zone. Pausing or removing the entry ends it.
     """
-    if not dry_run and not yes and not sys.stdin.isatty():
+    if not dry_run and not yes and not on_terminal(sys.stdin):
         raise click.UsageError("backfill asks before it pushes; where nobody can answer, say --yes (or --dry-run)")
     with open_client(common) as client:
         schedule = _schedule(client, name)

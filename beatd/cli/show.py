@@ -39,11 +39,16 @@ def lateness(ms: int) -> str:
     return ("-" if ms < 0 else "") + distance(abs(ms)).removeprefix("in ")
 
 
+def on_terminal(stream: TextIO | None) -> bool:
+    """Whether a stream leads to a person; None: whoever started us has closed it."""
+    return stream is not None and stream.isatty()
+
+
 def coloured(stream: TextIO | None = None, env: Mapping[str, str] | None = None) -> bool:
     """Whether to use colours: on a terminal that has them, unless NO_COLOR is set."""
     env = os.environ if env is None else env
     stream = sys.stdout if stream is None else stream
-    return stream is not None and stream.isatty() and not env.get("NO_COLOR") and env.get("TERM") != "dumb"
+    return on_terminal(stream) and not env.get("NO_COLOR") and env.get("TERM") != "dumb"
 
 
 def styled(text: str, **style: Any) -> str:

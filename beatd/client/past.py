@@ -7,12 +7,15 @@ from typing import Any
 from beatd.core.history import Line
 from beatd.core.overview import judged
 from beatd.store.blocking import BlockingLink
+from beatd.store.entries import check_text
 from beatd.store.history import History
 from beatd.store.overview import read_overview
 
 
 def read_history(link: BlockingLink, name: str | None, limit: int, since: int) -> list[Line]:
     """The last lines, of one entry or of all, decided at or after an instant (UTC ms); the oldest first."""
+    if name is not None:
+        check_text("name", name)
     history = History(link, name=name)
     return list(islice(history.backwards(since, history.tips()), limit))[::-1]
 

@@ -9,13 +9,14 @@ from beatd.client.entries import not_found
 from beatd.client.steps import Steps, ask
 from beatd.core.entry import Entry, entry_from_definition
 from beatd.core.instant import instant_text
-from beatd.core.json_value import check_json
+from beatd.core.json_value import check_json, kind_of
 from beatd.core.requests import (
     GREATEST_MOST,
     Cause,
     Request,
     Wanted,
     backfill_id,
+    check_bounds,
     open_ids,
     past_slots,
     read_request,
@@ -78,6 +79,10 @@ def trigger(
     args, kwargs: in place of the entry's. Works on paused and disabled entries, whoever owns them. Asked for under the
     same id again, nothing more is pushed. Raises NotFound, EntryInvalid, Refused.
     """
+    if args is not None and not isinstance(args, list | tuple):
+        raise EntryInvalid(f"args: found {kind_of(args)}; a list is accepted")
+    if kwargs is not None and not isinstance(kwargs, Mapping):
+        raise EntryInvalid(f"kwargs: found {kind_of(kwargs)}; an object is accepted")
     base = yield from look_at(keys, name)
     entry = _readable(base)
     wanted = Wanted(
@@ -104,6 +109,7 @@ def look_at_range(
     most: Refused where there are more. rate: messages a second at most. again: a fresh id, for a range that was pushed
     before and is to be pushed once more. Raises NotFound, EntryInvalid, Refused.
     """
+    check_bounds(most, rate)
     if last < first:
         raise EntryInvalid(f"to: {instant_text(last)} lies before from, {instant_text(first)}")
     base = yield from look_at(keys, name)

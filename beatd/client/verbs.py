@@ -20,7 +20,7 @@ from beatd.core.instant import utc_of
 from beatd.core.listing import ASKED_STATES, Sort, Wanted
 from beatd.core.shown import shown
 from beatd.errors import EntryInvalid, Refused
-from beatd.store.entries import Pause, audit, fresh_nonce, user_name
+from beatd.store.entries import Pause, audit, check_text, fresh_nonce, user_name
 from beatd.store.keys import Keys
 from beatd.store.refusals import ConnectionClosed
 from beatd.store.spoilt import whole
@@ -48,6 +48,8 @@ class Verbs:
 
     def listing(self, patterns: Sequence[str], filters: Filters, limit: int | None = None, skip: int = 0) -> Listing:
         """Entries in order; not begun yet."""
+        for pattern in patterns:
+            check_text("pattern", pattern)
         given = dict(filters)
         sort: Any = given.pop("sort", "next")
         if sort not in get_args(Sort):
@@ -138,6 +140,7 @@ class Verbs:
         return Backfill(found.request_id, tuple(map(utc_of, found.slots)), left, asks)
 
     def request(self, request_id: str) -> Steps[RequestState | None]:
+        check_text("request", request_id)
         found = yield from requests.request_state(self.keys, request_id)
         return None if found is None else request_state_of(found)
 
@@ -146,6 +149,8 @@ class Verbs:
     ) -> Steps[Sequence[Told]]:
         low = 0 if since is None else instant_ms("since", since)
         high = None if until is None else instant_ms("until", until)
+        if name is not None:
+            _text(name)
         return (yield from change_log.changes(self.keys, name, limit, low, high))
 
     def diff(self, wanted: Entries, owner: str, *, prune: bool, take_over: bool) -> Steps[ChangeSet]:

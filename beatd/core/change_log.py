@@ -180,7 +180,7 @@ def _spec(definition: bytes | None) -> dict[str, Any] | None:
 
 def _json(text: bytes) -> Any:
     try:
-        return json.loads(text)
+        return json.loads(text.decode(errors="replace"))
     except (ValueError, RecursionError):
         return None
 

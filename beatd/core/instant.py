@@ -72,7 +72,13 @@ def aware_ms(moment: datetime) -> int:
             f"found a naive datetime, {moment.isoformat()}; an aware one is accepted",
             hint="give it a zone: datetime(..., tzinfo=UTC)",
         )
-    return (moment - _EPOCH) // _MILLISECOND
+    try:
+        ms = (moment - _EPOCH) // _MILLISECOND
+    except OverflowError:  # the first hours of year 1, east of Greenwich
+        ms = FIRST_MS - 1
+    if not FIRST_MS <= ms <= LAST_MS:
+        raise ScheduleInvalid(f"{moment.isoformat()} lies outside the years 1 to 9999 in UTC")
+    return ms
 
 
 def utc_of(ms: int) -> datetime:

@@ -189,6 +189,12 @@ def read_wanted(text: str | bytes) -> Wanted:
     return Wanted("trigger", **common, **_overrides(spec)) if kind == "trigger" else _backfill(spec, common)
 
 
+def check_bounds(most: object, rate: object) -> None:
+    """Raises EntryInvalid for bounds that a backfill can't have."""
+    _most({"max": most})
+    _rate({"rate": rate})
+
+
 def next_part(request: Request, schedule: Schedule, settled_to: int, now: int, room: int) -> Part:
     """The next part of an open request that can be read, of at most so many messages.
 

@@ -10,6 +10,7 @@ from typing import Any, Final
 
 from beatd.core.census import state_of
 from beatd.core.edit import ANY, PutItem
+from beatd.core.json_value import check_json, kind_of
 from beatd.core.registration import Applied
 from beatd.core.term import Term
 from beatd.errors import EntryInvalid, NotFound, Refused
@@ -76,7 +77,12 @@ def applied_call(keys: Keys, term: Term, step: str, mark: str = "", applied: App
 
 
 def pause_call(keys: Keys, names: Sequence[str], nonce: str, who: str, pause: Pause) -> Call:
-    """One pause: at most 500 entries, all or nothing, under a fresh nonce."""
+    """One pause: at most 500 entries, all or nothing, under a fresh nonce. Raises EntryInvalid for its texts."""
+    check_text("note", pause.note)
+    check_text("who", pause.who)
+    if (size := len((pause.who + pause.note).encode())) > MOST_WHO:
+        told = f"who pauses, and the note, come to {size} bytes; at most {MOST_WHO} are accepted"
+        raise EntryInvalid(told, hint="shorten the note")
     until: Arg = "" if pause.until is None else pause.until
     head: list[Arg] = [FORMAT, who, LOG_ROWS, SKIP_ROWS, pause.who, pause.note, until, len(names)]
     return call("pause", keys, [*head, *names, *[nonce] * len(names)])
@@ -164,8 +170,17 @@ def user_name() -> str:
         return str(os.getuid())
 
 
+def check_text(key: str, value: object) -> None:
+    """Raises EntryInvalid for what is no text, or one that can't be written as UTF-8."""
+    if not isinstance(value, str):
+        raise EntryInvalid(f"{key}: found {kind_of(value)}; a text is accepted")
+    check_json(key, value)
+
+
 def audit(client: str, user: str, host: str, note: str = "") -> str:
-    """Who makes an edit, as the change log keeps it. Raises EntryInvalid for more than 4096 bytes."""
+    """Who makes an edit, as the change log keeps it. Raises EntryInvalid for no text, or more than 4096 bytes."""
+    check_text("who", user)
+    check_text("note", note)
     text = json.dumps({"client": client, "user": user, "host": host, **({"note": note} if note else {})})
     if len(text) > MOST_WHO:
         told = f"who makes an edit, and the note, come to {len(text)} bytes of JSON; at most {MOST_WHO} are accepted"

@@ -20,9 +20,11 @@ def score(raw: bytes | None) -> int | None:
 
 
 def object_of(text: bytes | None) -> dict[str, Any]:
-    """A JSON object of ours; empty where another client has put something else."""
+    """A JSON object of ours; empty where another client has put something else. What is no UTF-8 in a text of it, a
+    pause's note, must not hide that there is a pause.
+    """
     try:
-        value = json.loads(text or b"{}")
+        value = json.loads((text or b"{}").decode(errors="replace"))
     except (ValueError, RecursionError):
         return {}
     return value if isinstance(value, dict) else {}

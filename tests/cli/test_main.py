@@ -1,5 +1,6 @@
 """What all commands share: help that can be read, errors that can be parsed."""
 
+import os
 import subprocess
 import sys
 from pathlib import Path
@@ -11,7 +12,9 @@ import pytest
 from beatd import __version__
 from beatd.cli.main import COMMANDS, cli
 from beatd.cli.summaries import SUMMARIES
+from beatd.client.blocking import Client
 from beatd.core.zone import data_version
+from tests.support.servers import RedisServer
 
 
 @pytest.mark.parametrize("command", ["", *COMMANDS])
@@ -40,6 +43,43 @@ def test_a_long_list_of_problems_is_cut_in_an_error_of_json(beatd: Any, tmp_path
     (tmp_path / "schedules.yaml").write_text("".join(f"wrong{n}: 1\n" for n in range(30)))
     error = beatd("ls", "-o", "json").error
     assert (error["message"], len(error["problems"])) == ("the configuration can't be used: 30 errors", 20)
+
+
+def outcome(server: RedisServer, words: str, redirections: str) -> tuple[int, str]:
+    """Exit code of a command of a shell, and what it says on stderr."""
+    line = f"{sys.executable} -W error -m beatd {words} --redis {server.url} {redirections}"
+    done = subprocess.run(["sh", "-c", line], capture_output=True, text=True, check=False, timeout=30)
+    return done.returncode, done.stderr
+
+
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="no /dev/full here")
+@pytest.mark.parametrize("words", ["ls", "show a", "trigger a --no-wait", "history --changes", "export"])
+def test_a_full_disk_behind_the_output_is_said_in_a_line(at_redis: Any, clean_redis: RedisServer, words: str) -> None:
+    at_redis("set", "a", "--task", "t", "--every", "1h")
+    code, told = outcome(clean_redis, words, "> /dev/full")
+    assert (code, told) == (1, "Error: the output can't be written: No space left on device\n")
+
+
+@pytest.mark.parametrize(
+    "words, code",
+    [("ls", 0), ("set a --queue q", 0), ("set b --task t --every 1h", 0), ("rm a", 2), ("backfill a --from 1h", 2)],
+)
+def test_closed_streams_are_no_terminal(at_redis: Any, clean_redis: RedisServer, words: str, code: int) -> None:
+    at_redis("set", "a", "--task", "t", "--every", "1h")
+    found, told = outcome(clean_redis, words, "<&- >&-")
+    assert (found, "Traceback" in told) == (code, False)
+
+
+def test_an_edit_whose_preview_nobody_reads_does_not_end_as_if_it_had_been_made(clean_redis: RedisServer) -> None:
+    reader, writer = os.pipe()
+    os.close(reader)
+    try:
+        words = ["set", "a", "--task", "t", "--every", "1h", "--redis", clean_redis.url]
+        done = subprocess.run([sys.executable, "-m", "beatd", *words], stderr=writer, check=False, timeout=30)
+    finally:
+        os.close(writer)
+    with Client(clean_redis.url) as client:
+        assert (done.returncode, client.find("a")) == (1, None)
 
 
 def test_the_version_tells_whose_zone_data_are_in_use(beatd: Any) -> None:

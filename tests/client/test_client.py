@@ -2,6 +2,7 @@
 
 import json
 import threading
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta, timezone
 from typing import Any
 
@@ -10,6 +11,7 @@ import pytest
 import beatd
 from beatd.client.blocking import Client
 from beatd.errors import Conflict, EntryInvalid, NotFound, OtherOwner, Refused, Unreachable
+from beatd.store.entries import Pause, pause_call
 from tests.support.servers import RedisServer
 from tests.support.store import Store
 
@@ -244,6 +246,26 @@ def test_a_pause_says_who_why_and_until_when(client: Client, clean_redis: RedisS
     assert client.pause("a", until="2030-01-01T00:00:00+01:00").paused.until == datetime(2029, 12, 31, 23, tzinfo=UTC)  # type: ignore[union-attr]
     assert client.resume("a").state == "scheduled"
     assert client.resume("a", catchup=True).paused is None
+
+
+@pytest.mark.parametrize("note", ["half of a pair: \udcff", "x" * 5_000, 5, b"x"])
+def test_a_note_that_can_not_be_kept_is_refused_before_anything_is_done(client: Client, note: Any) -> None:
+    make(client)
+    for edit in (client.pause, client.resume, client.trigger, client.remove):
+        with pytest.raises(EntryInvalid, match=r"note: found|the note, come to 50"):
+            edit("a", note=note)
+    assert client.get("a").state == "scheduled"
+
+
+def test_a_pause_with_a_note_that_is_no_utf8_is_a_pause(client: Client, clean_redis: RedisServer) -> None:
+    make(client)
+    made = pause_call(client.keys, ["a"], "f" * 32, "{}", Pause("somebody", "?"))
+    made = replace(made, args=[b"caf\xe9" if arg == "?" else arg for arg in made.args])
+    client.link.request(made)
+    paused = client.get("a").paused
+    assert paused is not None
+    assert (client.get("a").state, paused.who, paused.note) == ("paused", "somebody", "caf\ufffd")
+    assert client.changes("a")[-1].change.note == "caf\ufffd"
 
 
 @pytest.mark.parametrize(

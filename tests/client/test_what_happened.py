@@ -1,7 +1,8 @@
 """Lists, requests, history, changes and status, as programs see them."""
 
 import asyncio
-from datetime import UTC, datetime, timedelta
+import math
+from datetime import UTC, datetime, timedelta, timezone
 from typing import Any
 
 import pytest
@@ -13,6 +14,7 @@ from tests.support.servers import RedisServer
 from tests.support.store import Store
 
 NIGHT = datetime(2026, 1, 1, tzinfo=UTC)
+HOUR = timedelta(hours=1)
 
 
 @pytest.fixture
@@ -81,6 +83,65 @@ def test_past_slots_are_looked_at_asked_for_and_not_asked_for_twice(client: Clie
         client.backfill("a", datetime(2026, 1, 1), last)
     with pytest.raises(EntryInvalid, match="last: 'soon' is no instant"):
         client.backfill("a", NIGHT, "soon")
+
+
+@pytest.mark.parametrize(
+    "words, said",
+    [
+        ({"args": "abc"}, "args: found a text; a list is accepted"),
+        ({"args": {1, 2}}, "args: found set; a list is accepted"),
+        ({"args": 5}, "args: found a whole number; a list is accepted"),
+        ({"kwargs": [("a", 1)]}, "kwargs: found a list; an object is accepted"),
+        ({"kwargs": "abc"}, "kwargs: found a text; an object is accepted"),
+    ],
+)
+def test_arguments_that_are_none_ask_for_nothing(client: Client, words: Any, said: str) -> None:
+    client.set("a", task="t", every=HOUR)
+    with pytest.raises(EntryInvalid) as caught:
+        client.trigger("a", **words)
+    assert caught.value.message == said
+    assert len(client.changes("a")) == 1
+
+
+@pytest.mark.parametrize("dry_run", [True, False])
+@pytest.mark.parametrize(
+    "bounds, said",
+    [
+        ({"rate": math.nan}, "rate: found nan"),
+        ({"rate": math.inf}, "rate: found inf"),
+        ({"rate": 0}, "rate: found 0"),
+        ({"rate": -1}, "rate: found -1"),
+        ({"rate": True}, "rate: found True"),
+        ({"rate": "10"}, "rate: found '10'"),
+        ({"most": 0}, "max: found 0"),
+        ({"most": None}, "max: found None"),
+        ({"most": 10**12}, "max: found 1000000000000"),
+    ],
+)
+def test_bounds_of_a_backfill_that_are_none_ask_for_nothing(
+    client: Client, bounds: Any, said: str, dry_run: bool
+) -> None:
+    client.set("a", task="t", every=HOUR)
+    now = datetime.now(UTC)
+    with pytest.raises(EntryInvalid, match=said):
+        client.backfill("a", now - 3 * HOUR, now, **bounds, dry_run=dry_run)
+    assert len(client.changes("a")) == 1
+
+
+@pytest.mark.parametrize("year, hours", [(1, 14), (9999, -14)])
+def test_a_range_that_leaves_the_calendar_of_utc_is_refused(client: Client, year: int, hours: int) -> None:
+    client.set("a", task="t", every=HOUR)
+    day = (1, 1, 1) if year == 1 else (12, 31, 23)
+    instant = datetime(year, *day, tzinfo=timezone(timedelta(hours=hours)))
+    with pytest.raises(EntryInvalid, match=r"first: .* lies outside the years 1 to 9999 in UTC"):
+        client.backfill("a", instant, instant)
+
+
+@pytest.mark.parametrize("name", [5, b"a", ["a"]])
+def test_what_is_no_text_is_refused_wherever_a_name_is_asked_for(client: Client, name: Any) -> None:
+    for verb in (client.list, client.history, client.changes, client.request):
+        with pytest.raises(EntryInvalid, match=r"text"):
+            verb(name)
 
 
 def test_changes_tell_who_changed_what(client: Client, clean_redis: RedisServer) -> None:
