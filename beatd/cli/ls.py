@@ -156,7 +156,9 @@ def _table(rows: Sequence[Shown], output: str, zone: Zone | None, width: int | N
     """The lines of a table. width: of the terminal it must fit, None: as wide as it is."""
     columns = WIDE if output == "wide" else COLUMNS
     found = [fields(row) for row in rows]
-    texts = [cells(row, each, zone)[: len(columns)] for row, each in zip(rows, found, strict=True)]
+    texts = [
+        cells(row, each, zone, to_ms=output == "wide")[: len(columns)] for row, each in zip(rows, found, strict=True)
+    ]
     looks = [styles(row, each, len(columns)) for row, each in zip(rows, found, strict=True)] if coloured() else ()
     bold = (lambda text: styled(text, bold=True)) if coloured() else None
     return render(columns, texts, None if output == "wide" else width, looks, bold)

@@ -40,13 +40,13 @@ FIELDS: Final = (
 # What goes first on a narrow terminal has the lowest rank.
 COLUMNS: Final = (
     Column("NAME", least=24),
-    Column("SCHEDULE", least=16, rank=5),
+    Column("SCHEDULE", least=20, rank=5),
     Column("NEXT", rank=4),
     Column("LEFT"),
     Column("LAST", rank=1),
     Column("AGO", rank=3),
     Column("RESULT", least=7, rank=2),
-    Column("STATE", least=9),
+    Column("STATE", least=18),
 )
 WIDE: Final = (
     *COLUMNS,
@@ -139,17 +139,21 @@ def state_text(found: Mapping[str, Any]) -> str:
     return f"paused{until}{by}{': ' if pause['note'] else ''}{pause['note']}"
 
 
-def cells(it: Shown, found: Mapping[str, Any], zone: Zone | None) -> list[str]:
-    """The cells of WIDE, of which those of COLUMNS are the first. zone: in which instants are shown; None: UTC."""
+def cells(it: Shown, found: Mapping[str, Any], zone: Zone | None, *, to_ms: bool) -> list[str]:
+    """The cells of WIDE, of which those of COLUMNS are the first. zone: in which instants are shown; None: UTC.
+
+    to_ms: instants to the millisecond, else to the second that they lie in.
+    """
     ran, moment = last_run(it.row.last), it.next
+    unit = 1 if to_ms else 1_000
     never = "-" if ran.slot is not None else NEVER
     zone_text = "" if found["timezone"] in (None, "UTC") else f" ({found['timezone']})"
     return [
         it.row.name,
         f"{found['schedule'] or '-'}{zone_text}",
-        clock(moment, zone) or "-",
+        clock(moment, zone, unit) or "-",
         "-" if moment is None else distance(moment - it.now),
-        clock(ran.slot, zone) or never,
+        clock(ran.slot, zone, unit) or never,
         never if ran.at is None else distance(ran.at - it.now),
         ran.result if ran.result != "skipped" else f"skipped: {ran.reason}",
         state_text(found),
@@ -172,8 +176,9 @@ def styles(it: Shown, found: Mapping[str, Any], count: int) -> list[Style | None
     return [*looks, *[None] * (count - len(looks))]
 
 
-def clock(ms: int | None, zone: Zone | None) -> str | None:
-    """An instant as RFC 3339, in a zone or UTC."""
+def clock(ms: int | None, zone: Zone | None, unit: int = 1) -> str | None:
+    """An instant as RFC 3339, in a zone or UTC. unit: ms down to whose multiple it is shown."""
+    ms = None if ms is None else ms // unit * unit
     if ms is None or zone is None or not FIRST_MS <= ms <= LAST_MS:
         return instant(ms)
     return local_text(ms, zone)

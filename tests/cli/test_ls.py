@@ -234,8 +234,8 @@ def bare(text: str) -> list[str]:
 @pytest.mark.parametrize(
     "width, heads",
     [
-        (40, ["NAME", "LEFT", "RESULT", "STATE"]),
-        (80, ["NAME", "SCHEDULE", "NEXT", "LEFT", "RESULT", "STATE"]),
+        (40, ["NAME", "LEFT", "STATE"]),
+        (80, ["NAME", "SCHEDULE", "LEFT", "AGO", "STATE"]),
         (200, ["NAME", "SCHEDULE", "NEXT", "LEFT", "LAST", "AGO", "RESULT", "STATE"]),
     ],
 )

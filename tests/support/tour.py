@@ -33,6 +33,18 @@ schedules:
     tags: [mail]
 """
 
+TEAM: Final = """\
+defaults: {queue: billing}
+schedules:
+  send-invoices: {task: app.send_invoices, cron: "0 7 1 * *"}
+  remind-late-payers: {task: app.remind, cron: "0 8 * * mon"}
+"""
+TEAM_LATER: Final = """\
+defaults: {queue: billing}
+schedules:
+  send-invoices: {task: app.send_invoices, cron: "30 6 1 * *", grace: 1h}
+"""
+
 TOUR: Final = (
     Chapter(
         "Before anything runs",
@@ -100,6 +112,19 @@ TOUR: Final = (
             "beatd backfill cleanup --from 2026-11-30T07:20 --to 2026-11-30T07:40",
             "beatd backfill cleanup --from 2020-01-01T00:00 --yes",
             "beatd history cleanup",
+        ],
+    ),
+    Chapter(
+        "Whole files of entries",
+        "From a laptop or a pipeline, under a label of one's own; the daemon's file stays what it is.",
+        [
+            Saved("team.yaml", TEAM),
+            "beatd diff team.yaml --owner team",
+            "beatd apply team.yaml --owner team",
+            Saved("team.yaml", TEAM_LATER),
+            Typed("beatd apply team.yaml --owner team --prune", answer="y"),
+            "beatd export --owner apply:team",
+            "beatd set send-invoices --every 1h",
         ],
     ),
     Chapter(
