@@ -18,7 +18,7 @@ from beatd.config.keys import FREE_PREFIX, HISTORY, LEASE, LOG, TOP, Key, by_nam
 from beatd.config.nodes import Mapping as MappingNode
 from beatd.config.nodes import Node, Scalar, Unusable
 from beatd.config.nodes import Sequence as SequenceNode
-from beatd.config.parse import NOTHING_MEANT, parse
+from beatd.config.parse import NOTHING_MEANT, parse, parse_settings
 from beatd.config.plain import NOT_GIVEN, Broken, Plain
 from beatd.config.problems import Problem, Problems
 from beatd.config.remarks import Remarks
@@ -77,10 +77,12 @@ def load_files(
 ) -> Loaded:
     """Reads files. Never raises for what is in them: ``problems`` tells, and the files hold what can be used.
 
-    ``entries`` False: the settings alone. ``now_ms`` is what a one-time run is past against.
+    ``entries`` False: the settings alone; entries are not looked at then, unless something is wrong with the rest.
+    ``now_ms`` is what a one-time run is past against.
     """
     with no_collector():
-        loader = Loader(env, entries=entries, now_ms=time.time_ns() // 1_000_000 if now_ms is None else now_ms)
+        now = time.time_ns() // 1_000_000 if now_ms is None else now_ms
+        loader = Loader(env, entries=entries, now_ms=now, parse_file=parse if entries else parse_settings)
         for path in paths:
             loader.load(path)
         return Loaded(loader.files, list(loader.problems), loader.watched)

@@ -1,19 +1,23 @@
 """A source into a tree. What can't be read is told, mended or left out, so that no problem hides the next."""
 
 import re
+from contextlib import suppress
 from typing import Final
 
 import yaml
 
+from beatd.config.keys import FREE_PREFIX, TOP, by_name
 from beatd.config.nodes import Mapping, Node, Scalar, Unusable
 from beatd.config.problems import Problem, Problems
 from beatd.config.source import Source
+from beatd.config.without_entries import without_entries
 from beatd.config.yaml_traps import trap_in
 from beatd.config.yaml_tree import MOST_NODES, Refused, build_tree
 
 NOTHING_MEANT: Final = "if no entries are meant, write schedules: {}"
 MOST_MENDED: Final = 20
 MOST_READ_AGAIN: Final = 8_000_000  # characters: reading a large file twenty times would take a minute
+_TOP: Final = by_name(TOP)
 
 
 def parse(source: Source, problems: Problems, most_nodes: int = MOST_NODES) -> Node | None:
@@ -42,6 +46,24 @@ def parse(source: Source, problems: Problems, most_nodes: int = MOST_NODES) -> N
             _excuse(root, source, lines)
         return root
     return None
+
+
+def parse_settings(source: Source, problems: Problems) -> Node | None:
+    """As ``parse``, with an empty `schedules` where the entries can be left out, and nothing told of them.
+
+    Where anything is wrong with the rest, all is parsed: it is told in the same words as ever.
+    """
+    text = without_entries(source.text)
+    if text is not None:
+        with suppress(Refused, yaml.YAMLError):
+            root, found = build_tree(source, text)
+            if isinstance(root, Mapping) and not found and all(map(_is_known, root.items)):
+                return root
+    return parse(source, problems)
+
+
+def _is_known(name: str) -> bool:
+    return name in _TOP or name.startswith(FREE_PREFIX)
 
 
 def _excuse(root: Mapping, source: Source, lines: list[str]) -> None:

@@ -13,6 +13,7 @@ from tests.sim.redis import Words
 
 UNTOUCHED: Final = ("due", "out", "blocked", "hold", "last", "left", "jit", "rev", "def", "gone", "file")
 KEPT_MS: Final = 3_600_000
+READ_MS: Final = 10_000  # nothing older is acted on: all waiting ends sooner
 UTC: Final = zone_named("UTC")
 
 
@@ -166,7 +167,9 @@ class Requests:
         if list(slots) != walk(entry, request.cursor, min(cursor, request.last)):
             self._book.fail(f"{request_id} went from {request.cursor} to {cursor} and pushed {slots}")
         left = walk(entry, cursor, request.last)[:1] if outcome == "done" else []
-        if left and left[0] <= free and not self._moved_past(request.name, left[0]):
+        # Where the timetable owes nothing (as after a step of the clock back) it ends at TIME, as the leader read it.
+        at_its_time = free == time and cursor > time - READ_MS
+        if left and left[0] <= free and not at_its_time and not self._moved_past(request.name, left[0]):
             self._book.fail(f"{request_id} ended before its slot {left[0]}; settled is up to {free}")
 
     def _moved_past(self, name: str, slot: int) -> bool:
