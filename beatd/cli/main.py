@@ -312,9 +312,11 @@ def _tell(error: BeatdError) -> int:
     if _wants_json():
         _print_error(error.fields())
     else:
-        click.echo(KNOWN.hide(f"beatd: {error.message}"), err=True)
-        if error.hint:
-            click.echo(KNOWN.hide(f"  hint: {error.hint}"), err=True)
+        from beatd.cli.show import printable
+
+        told = f"beatd: {error.message}" + (f"\n  hint: {error.hint}" if error.hint else "")
+        # What is stored may be quoted in it. Line by line: many problems are a list.
+        click.echo("\n".join(map(printable, KNOWN.hide(told).split("\n"))), err=True)
     return error.exit_code
 
 

@@ -192,7 +192,7 @@ def _coming_lines(found: Details, it: Shown) -> Iterator[str]:
     if it.entry is not None and slots:
         yield textwrap.indent(slot_table(it.entry.schedule, slots, it.now, later=False), "  ")
     else:
-        yield f"  none: it {why_idle(found.row, it.now)}"
+        yield printable(f"  none: it {why_idle(found.row, it.now)}")
 
 
 def _last_lines(found: Details, namespace: str, zone: Zone | None, zone_name: str | None) -> Iterator[str]:

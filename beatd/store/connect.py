@@ -4,6 +4,7 @@ redis-py's own retries are switched off everywhere: a timed-out script still run
 client that quietly sends it again would hide an unknown outcome from the caller who has to deal with it.
 """
 
+import math
 import re
 from dataclasses import dataclass, field
 from typing import Any, Final
@@ -16,6 +17,7 @@ from redis.asyncio.retry import Retry as AsyncRetry
 from redis.backoff import NoBackoff
 from redis.retry import Retry
 
+from beatd.core.json_value import kind_of
 from beatd.core.masking import mask_url, parts
 from beatd.errors import ConfigInvalid
 
@@ -37,6 +39,10 @@ class RedisAddress:
     timeout: float = DEFAULT_TIMEOUT
 
     def __post_init__(self) -> None:
+        if not isinstance(self.url, str):  # os.environ.get() of a variable that is not set
+            raise ConfigInvalid(f"redis: found {kind_of(self.url)}; the URL of a Redis is accepted", hint=ACCEPTED)
+        if not isinstance(self.timeout, int | float) or not 0 < self.timeout < math.inf:
+            raise ConfigInvalid(f"timeout: found {self.timeout!r}; seconds above 0 are accepted")
         refusal = ConfigInvalid(f"redis: {mask_url(self.url)!r} is not a Redis address", hint=ACCEPTED)
         if not _parts(self.url):
             raise refusal

@@ -19,7 +19,7 @@ class Keys:
     shard: int = 0
 
     def __post_init__(self) -> None:
-        if not _NAMESPACE.fullmatch(self.namespace):
+        if not isinstance(self.namespace, str) or not _NAMESPACE.fullmatch(self.namespace):
             raise ConfigInvalid(
                 f"namespace: found {self.namespace!r}; accepted are 1 to 64 of A-Z a-z 0-9 . _ -",
             )

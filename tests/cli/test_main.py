@@ -1,5 +1,6 @@
 """What all commands share: help that can be read, errors that can be parsed."""
 
+import json
 import os
 import subprocess
 import sys
@@ -80,6 +81,15 @@ def test_an_edit_whose_preview_nobody_reads_does_not_end_as_if_it_had_been_made(
         os.close(writer)
     with Client(clean_redis.url) as client:
         assert (done.returncode, client.find("a")) == (1, None)
+
+
+def test_what_others_wrote_moves_no_cursor_out_of_an_error(at_redis: Any, clean_redis: RedisServer) -> None:
+    at_redis("set", "a", "--task", "t", "--every", "1h")
+    with Client(clean_redis.url) as client:
+        stored = {**client.get("a").definition, "owner": "x\x1b[2J"}
+        client.link.request(("HSET", client.keys.key("def"), "a", json.dumps(stored)))
+    done = at_redis("set", "a", "--queue", "q")
+    assert (done.code, "'a' belongs to x\\x1b[2J: " in done.err, "\x1b" in done.err) == (5, True, False)
 
 
 def test_the_version_tells_whose_zone_data_are_in_use(beatd: Any) -> None:

@@ -232,3 +232,12 @@ def test_an_entry_of_a_file_says_where(at_redis: Beatd, store: Store, clean_redi
     store.do("HSET", store.key("inst"), "web-1:1", json.dumps(record))
     done = at_redis("show", "a")
     assert "owner          file\n               /etc/beatd/schedules.yaml on web-1\n" in done.out
+
+
+def test_the_note_of_a_pause_moves_no_cursor(at_redis: Beatd) -> None:
+    at_redis("set", "a", "--task", "t", "--every", "1h")
+    at_redis("pause", "a", "--note", "x\x1b[2J\nnext runs")
+    told = at_redis("show", "a").out
+    assert "none: it is paused by " in told
+    assert "x\\x1b[2J\\nnext runs" in told
+    assert "\x1b" not in told

@@ -1,6 +1,7 @@
 """The client as a program uses it, on a real server."""
 
 import json
+import math
 import threading
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta, timezone
@@ -10,7 +11,7 @@ import pytest
 
 import beatd
 from beatd.client.blocking import Client
-from beatd.errors import Conflict, EntryInvalid, NotFound, OtherOwner, Refused, Unreachable
+from beatd.errors import ConfigInvalid, Conflict, EntryInvalid, NotFound, OtherOwner, Refused, Unreachable
 from beatd.store.entries import Pause, pause_call
 from tests.support.servers import RedisServer
 from tests.support.store import Store
@@ -313,6 +314,24 @@ def test_a_connection_that_was_closed_meanwhile_is_opened_again(client: Client, 
         for number in range(20):
             admin.execute_command("CLIENT", "KILL", "TYPE", "normal", "SKIPME", "yes")
             assert client.set("a", args=[number]).definition["args"] == [number]
+
+
+@pytest.mark.parametrize(
+    "words, said",
+    [
+        ({"url": None}, "redis: found nothing; the URL of a Redis is accepted"),
+        ({"url": b"redis://h"}, "redis: found bytes; the URL of a Redis is accepted"),
+        ({"namespace": None}, "namespace: found None; accepted are 1 to 64 of A-Z a-z 0-9 . _ -"),
+        ({"timeout": 0}, "timeout: found 0; seconds above 0 are accepted"),
+        ({"timeout": math.nan}, "timeout: found nan; seconds above 0 are accepted"),
+        ({"timeout": None}, "timeout: found None; seconds above 0 are accepted"),
+    ],
+)
+def test_a_variable_that_is_not_set_is_said_when_the_client_is_made(words: Any, said: str) -> None:
+    for kind in (Client, beatd.AsyncClient):
+        with pytest.raises(ConfigInvalid) as caught:
+            kind(**{"url": "redis://localhost", **words})
+        assert caught.value.message == said
 
 
 def test_nobody_there_is_said_at_once(clean_redis: RedisServer) -> None:
