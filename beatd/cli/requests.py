@@ -9,7 +9,7 @@ from typing import Any, Final
 import click
 
 from beatd.cli.main import Common, common_options, output_option, print_json
-from beatd.cli.show import instant, note, on_terminal
+from beatd.cli.show import confirm, instant, note, on_terminal
 from beatd.cli.slots import slot_table
 from beatd.cli.stored import open_client, who_edits
 from beatd.client import requests
@@ -123,7 +123,7 @@ def backfill(
         if not found.slots:
             raise NoSlot(f"{name!r} has no slot to push there", hint="beatd next NAME --from ... shows its slots")
         if not yes:
-            click.confirm(f"Push {_count(len(found.slots))} of {name}?", abort=True, err=True)
+            confirm(f"Push {_count(len(found.slots))} of {name}?")
         asked = client.run(requests.backfill(client.keys, found, who_edits("beatd backfill", why), why))
         state = _wait(client, asked) if wait else client.run(requests.request_state(client.keys, asked))
         if output == "json":
