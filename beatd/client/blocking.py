@@ -153,7 +153,7 @@ class Client:
         return self.run(self.verbs.backfill(name, first, last, most, rate, note, again=again, dry_run=dry_run))
 
     def request(self, request_id: str) -> "RequestState | None":
-        """What became of a trigger (known for an hour after it) or a backfill (30 days); None where nobody knows."""
+        """What became of a trigger (known for 10 minutes after it) or a backfill (30 days); None where nobody knows."""
         return self.run(self.verbs.request(request_id))
 
     # Whole sets
