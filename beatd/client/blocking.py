@@ -145,7 +145,8 @@ class Client:
         dry_run: bool = False,
     ) -> "Backfill":
         """Asks for the runs of the past slots from `first` to `last`, both included; aware datetimes, or texts with an
-        offset. The same range asked for again pushes nothing twice, unless `again` says so.
+        offset. The same range asked for again pushes nothing twice, and another one with slots that were backfilled in
+        the last 30 days is Refused, unless `again` says so.
 
         most: Refused where there are more. rate: messages a second at most. dry_run: tells the slots and asks for
         nothing. Raises NotFound, EntryInvalid, Refused.
