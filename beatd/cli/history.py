@@ -15,7 +15,7 @@ from beatd.cli.changes import Asked, show_changes
 from beatd.cli.main import Common, common_options, output_options
 from beatd.cli.show import instant, lateness, note, plain, printable
 from beatd.cli.slots import display_zone
-from beatd.cli.stored import open_client
+from beatd.cli.stored import open_client, unknown
 from beatd.cli.why import why_idle
 from beatd.client.blocking import Client
 from beatd.client.hindsight import look_back
@@ -25,7 +25,7 @@ from beatd.core.history import Hindsight, Line, lateness_ms
 from beatd.core.instant import FIRST_MS, LAST_MS, read_moment
 from beatd.core.preview import local_text
 from beatd.core.zone import Zone, zone_named
-from beatd.errors import AccessDenied, NotFound, ScheduleInvalid, Unreachable
+from beatd.errors import AccessDenied, ScheduleInvalid, Unreachable
 from beatd.store.history import KINDS, Extent, History, Kind
 
 USUAL: Final = 100
@@ -215,7 +215,7 @@ def _tell_state(client: Client, name: str, now: int, *, none: bool) -> None:
     row = client.row(name)
     if row is None:
         if none:
-            raise NotFound(f"there is no entry {name!r}, and no row of it", hint="beatd ls shows the names")
+            raise unknown(client, name, "row")
         note(f"there is no entry {name!r} any more")
         return
     note(f"{name}{' has no such row: it' if none else ''} {why_idle(row, now)}")

@@ -357,3 +357,11 @@ def test_a_log_that_is_no_stream_leaves_the_history_readable(at_redis: Beatd, st
     skipped(store, "a", "paused:0:4000000000000:4000000900000", at=1_800_000_000_500)
     store.do("SET", store.key("log"), "x")
     assert "to skip: paused" in at_redis("history", "a").out
+
+
+@pytest.mark.parametrize("words", [["history", "helo"], ["history", "--changes", "helo"]])
+def test_a_name_that_is_nearly_one_is_answered_with_that_one(at_redis: Beatd, store: Store, words: list[str]) -> None:
+    store.put(put_item("hello"))
+    done = at_redis(*words)
+    assert done.code == 4
+    assert "did you mean 'hello'?" in done.err
