@@ -186,10 +186,10 @@ class AsyncClient:
         """
         return await self.run(self.verbs.apply(wanted, owner, note, prune=prune, take_over=take_over))
 
-    async def export(self, *patterns: str, owners: Sequence[str] = ()) -> AsyncIterator[dict[str, Any]]:
+    async def export(self, *patterns: str, owners: str | Sequence[str] = ()) -> AsyncIterator[dict[str, Any]]:
         """Entries as they can be applied again, by name: `name` and its fields, without owner and unknown fields.
 
-        owners: globs; all by default. What can't be read is left out.
+        They come one by one, read as they are asked for. owners: globs; all by default. What can't be read is left out.
         """
         export = self.verbs.exported(patterns, owners)
         await self.run(export.begin())

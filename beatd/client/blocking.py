@@ -185,10 +185,10 @@ class Client:
         """
         return self.run(self.verbs.apply(wanted, owner, note, prune=prune, take_over=take_over))
 
-    def export(self, *patterns: str, owners: Sequence[str] = ()) -> Iterator[dict[str, Any]]:
+    def export(self, *patterns: str, owners: str | Sequence[str] = ()) -> Iterator[dict[str, Any]]:
         """Entries as they can be applied again, by name: `name` and its fields, without owner and unknown fields.
 
-        owners: globs; all by default. What can't be read is left out.
+        They come one by one, read as they are asked for. owners: globs; all by default. What can't be read is left out.
         """
         export = self.verbs.exported(patterns, owners)
         self.run(export.begin())

@@ -9,7 +9,7 @@ from typing import Any, get_args
 from beatd.client import apply as sets
 from beatd.client import change_log, editing, entries, requests
 from beatd.client.definitions import Entries, definitions_of
-from beatd.client.fields import Filters, Instant, instant_ms, plain_fields, until_ms
+from beatd.client.fields import Filters, Instant, instant_ms, plain_fields, texts, until_ms
 from beatd.client.listing import Listing
 from beatd.client.requested import Backfill, RequestState, request_state_of
 from beatd.client.state import EntryState, state_of
@@ -50,14 +50,14 @@ class Verbs:
         """Entries in order; not begun yet."""
         for pattern in patterns:
             check_text("pattern", pattern)
-        given = dict(filters)
-        sort: Any = given.pop("sort", "next")
+        sort: Any = filters.get("sort", "next")
+        given = {key: texts(key, value) for key, value in filters.items() if key != "sort"}
         if sort not in get_args(Sort):
             raise EntryInvalid(f"sort: found {shown(sort)}; accepted are {', '.join(get_args(Sort))}")
-        unknown = [state for state in filters.get("states", ()) if state not in ASKED_STATES]
+        unknown = [state for state in given.get("states", ()) if state not in ASKED_STATES]
         if unknown:
             raise EntryInvalid(f"states: found {shown(unknown[0])}; accepted are {', '.join(ASKED_STATES)}")
-        wanted: Any = Wanted(patterns=patterns, **given)  # type: ignore[arg-type]  # as in Filters
+        wanted: Any = Wanted(patterns=patterns, **given)
         return Listing(self.keys, wanted, sort, skip=skip, most=limit)
 
     def chunk(self, listing: Listing) -> Steps[Sequence[EntryState]]:
@@ -162,9 +162,9 @@ class Verbs:
         yield from sets.apply(self.keys, changes, fresh_nonce, self.author(note))
         return changes
 
-    def exported(self, patterns: Sequence[str], owners: Sequence[str]) -> sets.Export:
+    def exported(self, patterns: Sequence[str], owners: str | Sequence[str]) -> sets.Export:
         """Definitions as they can be applied again; not begun yet."""
-        return sets.Export(self.keys, patterns, owners)
+        return sets.Export(self.keys, patterns, texts("owners", owners))
 
 
 def _repeated(edit: Callable[[str], Steps[T]]) -> Steps[T]:

@@ -6,6 +6,8 @@ from pathlib import Path
 
 import pytest
 
+from beatd import errors
+
 ROOT = Path(__file__).parents[2]
 FOREIGN = (
     *("beatd.daemon", "beatd.cli.", "beatd.config"),
@@ -31,6 +33,16 @@ def test_the_client_brings_no_daemon_no_command_line_and_no_celery(name: str) ->
     code = f"import sys, beatd; beatd.{name}; print(*sorted(sys.modules))"
     loaded = printed(code).split()
     assert [module for module in loaded if module.startswith(FOREIGN)] == []
+
+
+def test_the_errors_are_all_that_their_module_exports() -> None:
+    kinds = {name for name, value in vars(errors).items() if isinstance(value, type) and issubclass(value, Exception)}
+    assert set(errors.__all__) == kinds
+
+
+def test_every_error_that_a_program_meets_is_in_the_docs() -> None:
+    page = (ROOT / "docs/python-client.md").read_text()
+    assert [name for name in errors.__all__ if f"`{name}`" not in page and name != "LeaseLost"] == []
 
 
 def test_what_is_public_is_found_and_what_is_not_is_said() -> None:

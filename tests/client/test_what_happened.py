@@ -43,6 +43,21 @@ def test_a_list_is_filtered_ordered_and_paged(client: Client) -> None:
     assert client.list("e05")[0].runs_left == 5
 
 
+@pytest.mark.usefixtures("fleet")
+def test_a_text_where_several_may_stand_is_one_of_them_and_not_its_letters(client: Client) -> None:
+    assert names(client.list(tags="even", sort="name")) == names(client.list(tags=["even"], sort="name")) != []
+    assert names(client.list(states="paused")) == ["e04"]
+    assert len(client.list(tasks="app.*")) == len(client.list(owners="api")) == 12
+    assert len(list(client.export(owners="api"))) == 12
+    assert list(client.export(owners="file")) == []
+
+
+@pytest.mark.parametrize("filters", [{"tags": 5}, {"tags": [5]}, {"tasks": b"app"}, {"owners": {"api": 1}}])
+def test_what_is_no_text_and_no_list_of_texts_is_refused(client: Client, filters: Any) -> None:
+    with pytest.raises(EntryInvalid, match="a text or a list of texts is accepted"):
+        client.list(**filters)
+
+
 @pytest.mark.parametrize("filters", [{"states": ["asleep"]}, {"sort": "age"}])
 def test_a_filter_that_is_none_is_refused(client: Client, filters: Any) -> None:
     with pytest.raises(EntryInvalid, match="accepted are"):
