@@ -17,12 +17,11 @@ from beatd.store.keys import Keys
 if TYPE_CHECKING:  # imported by the first verb over entries: a command loads only what it uses
     from beatd.client.definitions import Entries
     from beatd.client.fields import Fields, Filters, Instant
+    from beatd.client.happened import EntryChange, HistoryLine
     from beatd.client.requested import Backfill, RequestState
     from beatd.client.state import EntryState
     from beatd.client.verbs import Verbs
-    from beatd.core.change_log import Told
     from beatd.core.change_set import ChangeSet
-    from beatd.core.history import Line
 
 
 class Client:
@@ -198,7 +197,9 @@ class Client:
 
     # What happened
 
-    def history(self, name: str | None = None, *, limit: int = 100, since: datetime | None = None) -> Sequence["Line"]:
+    def history(
+        self, name: str | None = None, *, limit: int = 100, since: datetime | None = None
+    ) -> Sequence["HistoryLine"]:
         """The last fires and skips of one entry or of all, the oldest first: when, which slot, why not."""
         from beatd.client.fields import instant_ms
         from beatd.client.past import read_history
@@ -219,7 +220,7 @@ class Client:
         limit: int = 100,
         since: datetime | None = None,
         until: datetime | None = None,
-    ) -> Sequence["Told"]:
+    ) -> Sequence["EntryChange"]:
         """The last changes of one entry or of all, the oldest first: who, when, what by field, and why."""
         return self.run(self.verbs.changes(name, limit, since, until))
 

@@ -10,11 +10,11 @@ from beatd.client import apply as sets
 from beatd.client import change_log, editing, entries, requests
 from beatd.client.definitions import Entries, definitions_of
 from beatd.client.fields import Filters, Instant, instant_ms, plain_fields, texts, until_ms
+from beatd.client.happened import EntryChange, change_of_entry
 from beatd.client.listing import Listing
 from beatd.client.requested import Backfill, RequestState, request_state_of
 from beatd.client.state import EntryState, state_of
 from beatd.client.steps import Steps, T, ask
-from beatd.core.change_log import Told
 from beatd.core.change_set import ChangeSet, owner_named
 from beatd.core.instant import utc_of
 from beatd.core.listing import ASKED_STATES, Sort, Wanted
@@ -146,12 +146,12 @@ class Verbs:
 
     def changes(
         self, name: str | None, limit: int, since: datetime | None, until: datetime | None
-    ) -> Steps[Sequence[Told]]:
+    ) -> Steps[Sequence[EntryChange]]:
         low = 0 if since is None else instant_ms("since", since)
         high = None if until is None else instant_ms("until", until)
         if name is not None:
             _text(name)
-        return (yield from change_log.changes(self.keys, name, limit, low, high))
+        return [change_of_entry(each) for each in (yield from change_log.changes(self.keys, name, limit, low, high))]
 
     def diff(self, wanted: Entries, owner: str, *, prune: bool, take_over: bool) -> Steps[ChangeSet]:
         label = owner_named(owner)
