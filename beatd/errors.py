@@ -7,6 +7,22 @@ exit code the command line ends with.
 from collections.abc import Sequence
 from typing import Any, ClassVar
 
+__all__ = [
+    "AccessDenied",
+    "BeatdError",
+    "ConfigInvalid",
+    "Conflict",
+    "EntryInvalid",
+    "LeaseLost",
+    "NoSlot",
+    "NotFound",
+    "OtherOwner",
+    "Refused",
+    "ScheduleInvalid",
+    "Unreachable",
+    "WritesRefused",
+]
+
 
 class BeatdError(Exception):
     """Base of all errors beatd raises on purpose."""

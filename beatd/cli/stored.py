@@ -60,11 +60,12 @@ def pause_of(row: Row, now: int) -> dict[str, Any] | None:
     return found and {key: value if isinstance(value, str) else instant(value) for key, value in found.items()}
 
 
-def unknown(client: Client, name: str) -> NotFound:
-    """That there is no entry of a name, with the one that was perhaps meant."""
+def unknown(client: Client, name: str, what: str | None = None) -> NotFound:
+    """That there is no entry of a name, with the one that was perhaps meant. what: of which it has none either."""
     near = nearest(client, name)
+    nor = f", and no {what} of it" if what else ""
     return NotFound(
-        f"there is no entry {name!r}", hint=f"did you mean {near!r}?" if near else "beatd ls shows the names"
+        f"there is no entry {name!r}{nor}", hint=f"did you mean {near!r}?" if near else "beatd ls shows the names"
     )
 
 

@@ -17,12 +17,11 @@ from beatd.store.keys import Keys
 if TYPE_CHECKING:  # imported by the first verb over entries: a command loads only what it uses
     from beatd.client.definitions import Entries
     from beatd.client.fields import Fields, Filters, Instant
+    from beatd.client.happened import EntryChange, HistoryLine
     from beatd.client.requested import Backfill, RequestState
     from beatd.client.state import EntryState
     from beatd.client.verbs import Verbs
-    from beatd.core.change_log import Told
     from beatd.core.change_set import ChangeSet
-    from beatd.core.history import Line
 
 
 class Client:
@@ -154,7 +153,7 @@ class Client:
         return self.run(self.verbs.backfill(name, first, last, most, rate, note, again=again, dry_run=dry_run))
 
     def request(self, request_id: str) -> "RequestState | None":
-        """What became of a trigger (known for an hour after it) or a backfill (30 days); None where nobody knows."""
+        """What became of a trigger (known for 10 minutes after it) or a backfill (30 days); None where nobody knows."""
         return self.run(self.verbs.request(request_id))
 
     # Whole sets
@@ -186,10 +185,10 @@ class Client:
         """
         return self.run(self.verbs.apply(wanted, owner, note, prune=prune, take_over=take_over))
 
-    def export(self, *patterns: str, owners: Sequence[str] = ()) -> Iterator[dict[str, Any]]:
+    def export(self, *patterns: str, owners: str | Sequence[str] = ()) -> Iterator[dict[str, Any]]:
         """Entries as they can be applied again, by name: `name` and its fields, without owner and unknown fields.
 
-        owners: globs; all by default. What can't be read is left out.
+        They come one by one, read as they are asked for. owners: globs; all by default. What can't be read is left out.
         """
         export = self.verbs.exported(patterns, owners)
         self.run(export.begin())
@@ -199,7 +198,9 @@ class Client:
 
     # What happened
 
-    def history(self, name: str | None = None, *, limit: int = 100, since: datetime | None = None) -> Sequence["Line"]:
+    def history(
+        self, name: str | None = None, *, limit: int = 100, since: datetime | None = None
+    ) -> Sequence["HistoryLine"]:
         """The last fires and skips of one entry or of all, the oldest first: when, which slot, why not."""
         from beatd.client.fields import instant_ms
         from beatd.client.past import read_history
@@ -220,7 +221,7 @@ class Client:
         limit: int = 100,
         since: datetime | None = None,
         until: datetime | None = None,
-    ) -> Sequence["Told"]:
+    ) -> Sequence["EntryChange"]:
         """The last changes of one entry or of all, the oldest first: who, when, what by field, and why."""
         return self.run(self.verbs.changes(name, limit, since, until))
 

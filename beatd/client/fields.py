@@ -8,6 +8,7 @@ from beatd.core.duration import format_duration, parse_duration
 from beatd.core.entry import Catchup, Guarantee
 from beatd.core.instant import aware_ms, instant_text
 from beatd.core.listing import Sort
+from beatd.core.shown import shown
 from beatd.errors import EntryInvalid, ScheduleInvalid
 
 Duration = str | int | float | timedelta
@@ -53,16 +54,28 @@ class Fields(TypedDict, total=False):
 
 
 class Filters(TypedDict, total=False):
-    """Which entries, and in what order. tasks, owners: globs, any of them; tags: all of them.
+    """Which entries, and in what order. tasks, owners: globs, any of them; tags: all of them. A text is a list of one.
 
     states: any of `scheduled paused disabled finished blocked invalid`, `never` (ran), `late`.
     """
 
-    states: Collection[str]
-    tags: Collection[str]
-    tasks: Sequence[str]
-    owners: Sequence[str]
+    states: str | Collection[str]
+    tags: str | Collection[str]
+    tasks: str | Sequence[str]
+    owners: str | Sequence[str]
     sort: Sort
+
+
+def texts(key: str, value: Any) -> tuple[str, ...]:
+    """What may be a text or several, as several: a text is one, never its letters. Raises EntryInvalid."""
+    if isinstance(value, str):
+        return (value,)
+    if not isinstance(value, Collection) or isinstance(value, Mapping | bytes):
+        raise EntryInvalid(f"{key}: found {shown(value)}; a text or a list of texts is accepted")
+    for each in value:
+        if not isinstance(each, str):
+            raise EntryInvalid(f"{key}: found {shown(each)}; a text or a list of texts is accepted")
+    return tuple(value)
 
 
 def plain_fields(fields: Mapping[str, Any]) -> dict[str, Any]:

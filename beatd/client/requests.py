@@ -165,7 +165,7 @@ def backfill(keys: Keys, planned: Range, who: str, note: str = "") -> Steps[str]
 
 
 def request_state(keys: Keys, request_id: str) -> Steps[Request | None]:
-    """What became of a request; None where there is none, or no more: triggers are kept 1 h, backfills 30 d."""
+    """What became of a request; None where there is none, or no more: triggers are kept 10 min, backfills 30 d."""
     [value] = yield from ask(("HGET", keys.key("req"), request_id))
     return read_request(request_id, value)
 

@@ -266,7 +266,7 @@ def test_a_pause_with_a_note_that_is_no_utf8_is_a_pause(client: Client, clean_re
     paused = client.get("a").paused
     assert paused is not None
     assert (client.get("a").state, paused.who, paused.note) == ("paused", "somebody", "caf\ufffd")
-    assert client.changes("a")[-1].change.note == "caf\ufffd"
+    assert client.changes("a")[-1].note == "caf\ufffd"
 
 
 @pytest.mark.parametrize(
