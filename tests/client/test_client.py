@@ -171,6 +171,21 @@ def test_an_edit_is_made_again_where_only_run_state_has_changed(client: Client) 
     client.remove("a", if_revision=state.revision)
 
 
+@pytest.mark.parametrize("revision", ["bad", "0" * 32])
+def test_a_revision_that_never_was_is_nobodys_edit(client: Client, revision: str) -> None:
+    made = make(client)
+    for edit in (
+        lambda: client.set("a", queue="mine", if_revision=revision),
+        lambda: client.remove("a", if_revision=revision),
+    ):
+        with pytest.raises(Conflict, match=f"the given revision '{revision}' is not the stored one") as caught:
+            edit()
+        assert "meanwhile" not in caught.value.message
+        assert (caught.value.revision, caught.value.changes) == (made.revision, ())
+    with pytest.raises(Conflict, match="there is no entry 'b': the given revision"):
+        client.set("b", task="t", every=60, if_revision=revision)
+
+
 def test_a_name_may_be_asked_to_be_free(client: Client) -> None:
     made = make(client, if_revision="")
     with pytest.raises(Conflict, match="there is an entry 'a' already"):
