@@ -3,6 +3,7 @@
 import json
 import math
 import threading
+from collections.abc import Callable
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta, timezone
 from typing import Any
@@ -11,7 +12,7 @@ import pytest
 
 import beatd
 from beatd.client.blocking import Client
-from beatd.errors import ConfigInvalid, Conflict, EntryInvalid, NotFound, OtherOwner, Refused, Unreachable
+from beatd.errors import ClientClosed, ConfigInvalid, Conflict, EntryInvalid, NotFound, OtherOwner, Refused, Unreachable
 from beatd.store.entries import Pause, pause_call
 from tests.support.servers import RedisServer
 from tests.support.store import Store
@@ -137,6 +138,19 @@ def test_a_definition_that_can_not_be_read_is_shown_and_may_be_replaced_as_a_who
     with pytest.raises(EntryInvalid, match="is not JSON"):
         client.set("a", queue="other")
     assert make(client).entry is not None
+
+
+def test_a_closed_client_says_so(clean_redis: RedisServer) -> None:
+    with Client(clean_redis.url) as closed:
+        make(closed)
+    closed.close()
+    uses: list[Callable[[], Any]] = [
+        *(lambda: closed.get("a"), lambda: closed.pause("a"), lambda: next(closed.iterate()), closed.list),
+        *(closed.history, closed.status, closed.changes, closed.__enter__),
+    ]
+    for use in uses:
+        with pytest.raises(ClientClosed, match="this client was closed"):
+            use()
 
 
 # Races
