@@ -12,7 +12,7 @@ import click
 
 from beatd.cli.changes import field_lines
 from beatd.cli.main import Common, common_options, output_option, output_options, print_json
-from beatd.cli.show import note, on_terminal, plain, printable, styled
+from beatd.cli.show import confirm, note, on_terminal, plain, printable, styled
 from beatd.cli.stored import open_client, unknown, who_edits
 from beatd.client import apply as verbs
 from beatd.client.blocking import Client
@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from beatd.config.entry_files import EntryFiles
 
 MOST_NOTES: Final = 10
+NAMED: Final = 3  # of other owners, in a note
 SIGNS: Final = {"add": ("+", "green"), "change": ("~", "yellow"), "rename": ("~", "yellow"), "remove": ("-", "red")}
 DONE: Final = {"add": "added", "change": "changed", "rename": "renamed", "remove": "removed"}
 
@@ -92,10 +93,6 @@ def apply(
     written, so a repeat does nothing, and after a crash goes on.
     """
     asks = prune and not yes and not dry_run
-    if asks and ("-" in files or not on_terminal(sys.stdin)):
-        raise click.UsageError(
-            "apply --prune asks before it removes; where nobody can answer, say --yes (or --dry-run)"
-        )
     found = _read(files, label)
     with open_client(common) as client:
         changes = _planned(client, found, label, prune=prune, take_over=take_over)
@@ -106,8 +103,13 @@ def apply(
         except OtherOwner as error:
             raise _with_places(common, found, changes, error) from error
         gone = len(changes.of("remove"))
+        if asks and gone and ("-" in files or not on_terminal(sys.stdin)):
+            raise click.UsageError(
+                f"apply --prune would remove {gone:,} of {changes.owner}, and asks first; nothing was written: "
+                "where nobody can answer, say --yes (or --dry-run)"
+            )
         if asks and gone:
-            click.confirm(f"Remove {gone:,} of {changes.owner}?", abort=True, err=True)
+            confirm(f"Remove {gone:,} of {changes.owner}?")
         if not dry_run:
             client.run(verbs.apply(client.keys, changes, fresh_nonce, who_edits("beatd apply", why)))
         if output == "json":
@@ -241,8 +243,10 @@ def _summary(changes: ChangeSet) -> str:
 
 def _tell_elsewhere(changes: ChangeSet) -> None:
     if changes.elsewhere:
-        named = ", ".join(f"{each.name} ({each.owner})" for each in changes.elsewhere[:3])
-        note(f"{len(changes.elsewhere):,} are as wanted, and stay with other owners: {named}")
+        named = ", ".join(f"{each.name} ({each.owner})" for each in changes.elsewhere[:NAMED])
+        rest = len(changes.elsewhere) - NAMED
+        more = f" and {rest:,} more" if rest > 0 else ""
+        note(f"{len(changes.elsewhere):,} are as wanted, and stay with other owners: {named}{more}")
 
 
 def _with_places(common: Common, found: "EntryFiles", changes: ChangeSet, error: OtherOwner) -> OtherOwner:

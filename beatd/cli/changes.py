@@ -10,13 +10,14 @@ from typing import Any, Final
 import click
 
 from beatd.cli.show import instant, note, plain, printable
+from beatd.cli.stored import unknown
 from beatd.client.blocking import Client
 from beatd.client.change_log import Trail, changes, extent
 from beatd.client.entries import find
 from beatd.core.change_log import Change, Told
 from beatd.core.entry import spec_from_definition
 from beatd.core.field_changes import FieldChange
-from beatd.errors import AccessDenied, EntryInvalid, NotFound, Unreachable
+from beatd.errors import AccessDenied, EntryInvalid, Unreachable
 
 AGAIN_S: Final = 0.5
 TIMES: Final = ("at", "until", "from", "to")
@@ -106,7 +107,7 @@ def _tell_none(client: Client, asked: Asked) -> None:
     if asked.name is None:
         note("there are no such changes" if some else "nothing has been changed yet")
     elif client.run(find(client.keys, asked.name)) is None and not some:
-        raise NotFound(f"there is no entry {asked.name!r}, and no change of it", hint="beatd ls shows the names")
+        raise unknown(client, asked.name, "change")
     else:
         note(f"no {'such ' if some else ''}change of {asked.name} is kept")
 

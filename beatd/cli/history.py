@@ -15,16 +15,17 @@ from beatd.cli.changes import Asked, show_changes
 from beatd.cli.main import Common, common_options, output_options
 from beatd.cli.show import instant, lateness, note, plain, printable
 from beatd.cli.slots import display_zone
-from beatd.cli.stored import open_client
+from beatd.cli.stored import open_client, unknown
 from beatd.cli.why import why_idle
 from beatd.client.blocking import Client
+from beatd.client.hindsight import look_back
 from beatd.core.duration import parse_duration
 from beatd.core.fire import Reason, TaskIds
-from beatd.core.history import Line, lateness_ms, task_id
+from beatd.core.history import Hindsight, Line, lateness_ms, task_id
 from beatd.core.instant import FIRST_MS, LAST_MS, read_moment
 from beatd.core.preview import local_text
 from beatd.core.zone import Zone, zone_named
-from beatd.errors import AccessDenied, NotFound, ScheduleInvalid, Unreachable
+from beatd.errors import AccessDenied, ScheduleInvalid, Unreachable
 from beatd.store.history import KINDS, Extent, History, Kind
 
 USUAL: Final = 100
@@ -130,7 +131,7 @@ def _show(client: Client, wanted: Wanted, count: int, printer: "Printer", now: i
     after = past.tips()
     printed = 0
     for chunk in _chunks(_past(past, wanted, count, dict(after))):
-        printer.print(chunk, past.jitters)
+        printer.print(chunk, past.jitters, client.run(look_back(client.keys, chunk)))
         printed += len(chunk)
     if not follow:
         printer.end()
@@ -141,7 +142,7 @@ def _show(client: Client, wanted: Wanted, count: int, printer: "Printer", now: i
     elif not printed and not follow:
         note("there are no rows" if wanted == Wanted(None, 0, None, frozenset(), KINDS) else "there are no such rows")
     if follow:
-        _follow(past, after, wanted, printer)
+        _follow(client, past, after, wanted, printer)
 
 
 def _past(past: History, wanted: Wanted, count: int, up_to: dict[Kind, Any]) -> Iterator[Line]:
@@ -155,14 +156,14 @@ def _past(past: History, wanted: Wanted, count: int, up_to: dict[Kind, Any]) -> 
     return reversed(newest)
 
 
-def _follow(past: History, after: dict[Kind, Any], wanted: Wanted, printer: "Printer") -> None:
+def _follow(client: Client, past: History, after: dict[Kind, Any], wanted: Wanted, printer: "Printer") -> None:
     """What comes, for ever. Redis may go and come back."""
     away = False
     while True:
         try:
             lines = past.wait(after, AGAIN_S)
             for chunk in _chunks(wanted.of(lines)):
-                printer.print(chunk, past.jitters)
+                printer.print(chunk, past.jitters, client.run(look_back(client.keys, chunk)))
         except AccessDenied:
             raise
         except Unreachable as error:
@@ -214,7 +215,7 @@ def _tell_state(client: Client, name: str, now: int, *, none: bool) -> None:
     row = client.row(name)
     if row is None:
         if none:
-            raise NotFound(f"there is no entry {name!r}, and no row of it", hint="beatd ls shows the names")
+            raise unknown(client, name, "row")
         note(f"there is no entry {name!r} any more")
         return
     note(f"{name}{' has no such row: it' if none else ''} {why_idle(row, now)}")
@@ -232,10 +233,10 @@ class Printer:
         self._widths: list[int] = []
         self._begun = False
 
-    def print(self, lines: list[Line], jitters: Callable[[Iterable[str]], Mapping[str, int]]) -> None:
+    def print(self, lines: list[Line], jitters: Callable[[Iterable[str]], Mapping[str, int]], seen: Hindsight) -> None:
         """Prints some lines."""
         known = jitters(line.name for line in lines if line.what == "fired" and line.name is not None)
-        rows = [self.row(line, known.get(line.name or "", 0)) for line in lines]
+        rows = [self.row(line, known.get(line.name or "", 0), seen) for line in lines]
         if self._output == "table":
             self._print_table(rows)
         elif self._output == "ndjson":
@@ -249,20 +250,20 @@ class Printer:
         if self._output == "json":
             click.echo("\n]" if self._begun else "[]")
 
-    def row(self, line: Line, jitter: int) -> dict[str, Any]:
+    def row(self, line: Line, jitter: int, seen: Hindsight) -> dict[str, Any]:
         """A line as JSON."""
         slot = line.slot
         return {
             "slot": instant(slot),
             "local": None if slot is None or not FIRST_MS <= slot <= LAST_MS else local_text(slot, self._zone),
             "name": line.name,
-            "what": line.what,
+            "what": "lifted" if seen.lifted(line) else line.what,
             "reason": line.reason,
             "cause": line.cause or ("schedule" if line.what == "fired" else None),
             "count": line.count or None,
             "at_least": line.at_least,
             "last": instant(line.last),
-            "foretold": line.foretold,
+            "foretold": seen.ahead(line),
             "lateness_ms": lateness_ms(line, jitter),
             "task_id": task_id(line, self._ids),
             "at": instant(line.at),

@@ -170,7 +170,7 @@ def _tell(asked: Asked, rows: Rows) -> None:
     if tables and not rows.listing.total:
         note(f"no entries here yet; {HOW_TO_CREATE}")
     elif tables and not rows.count:
-        note(f"none of {rows.listing.total:,} entries is asked for" if asked.page == 1 else "no such page")
+        note(f"no entry matches (of {rows.listing.total:,})" if asked.page == 1 else "no such page")
     if rows.more:
         of = f" of {rows.listing.total:,}" if asked.wanted.admits_all else ""
         note(f"{rows.count:,} shown{of}; --page {asked.page + 1} shows the next, --limit 0 all")

@@ -19,9 +19,11 @@ from beatd.cli.stored import open_client, unknown
 from beatd.cli.why import why_idle
 from beatd.client.blocking import Client
 from beatd.client.details import Details, details
+from beatd.client.hindsight import look_back
 from beatd.core.duration import format_duration
 from beatd.core.entry import Entry
 from beatd.core.fire import TaskIds
+from beatd.core.history import Hindsight
 from beatd.core.preview import coming_slots, why_none
 from beatd.core.requests import Request
 from beatd.core.zone import Zone, zone_named
@@ -55,11 +57,11 @@ def show(common: Common, name: str, output: str, *, message: bool) -> None:
         if message:
             _print_message(client, found, it, output)
             return
-        namespace = client.keys.namespace
+        namespace, seen = client.keys.namespace, client.run(look_back(client.keys, found.lines))
     if output != "table":
-        _print(_content(found, it, namespace), output)
+        _print(_content(found, it, namespace, seen), output)
         return
-    for line in _lines(found, it, namespace):
+    for line in _lines(found, it, namespace, seen):
         click.echo(line)
 
 
@@ -70,7 +72,7 @@ def _details(client: Client, name: str) -> Details:
         raise unknown(client, name) from None
 
 
-def _content(found: Details, it: Shown, namespace: str) -> dict[str, Any]:
+def _content(found: Details, it: Shown, namespace: str, seen: Hindsight) -> dict[str, Any]:
     """The fields of JSON: those of ls, and more."""
     printer = Printer("json", namespace, zone_named("UTC"), None, named=True)
     entry = it.entry
@@ -83,7 +85,7 @@ def _content(found: Details, it: Shown, namespace: str) -> dict[str, Any]:
         "runs_left": found.base.left,
         "jitter_ms": found.row.jitter,
         "slots": [] if entry is None else [_slot(entry, slot, it.now) for slot in slots],
-        "history": [printer.row(line, found.row.jitter) for line in found.lines],
+        "history": [printer.row(line, found.row.jitter, seen) for line in found.lines],
         "history_complete": found.complete,
         "requests": [_request(request) for request in found.requests],
     }
@@ -115,7 +117,7 @@ def _coming(found: Details, it: Shown, entry: Entry) -> list[int]:
     return list(coming_slots(entry.schedule, it.next - found.row.jitter - 1, None, most))
 
 
-def _lines(found: Details, it: Shown, namespace: str) -> Iterator[str]:
+def _lines(found: Details, it: Shown, namespace: str, seen: Hindsight) -> Iterator[str]:
     """What is told to people: a head and a text a line, then the tables."""
     zone_name = os.environ.get("BEATD_TZ")
     zone = display_zone(zone_name) if zone_name else None
@@ -124,7 +126,7 @@ def _lines(found: Details, it: Shown, namespace: str) -> Iterator[str]:
         yield f"{styled(f'{head:{WIDTH}}', bold=True)} {lines[0]}".rstrip()
         yield from (f"{'':{WIDTH}} {line}" for line in lines[1:])
     yield from _coming_lines(found, it)
-    yield from _last_lines(found, namespace, zone, zone_name)
+    yield from _last_lines(found, namespace, seen, zone, zone_name)
 
 
 def _pairs(found: Details, it: Shown, zone: Zone | None) -> Iterator[tuple[str, str]]:
@@ -195,13 +197,15 @@ def _coming_lines(found: Details, it: Shown) -> Iterator[str]:
         yield printable(f"  none: it {why_idle(found.row, it.now)}")
 
 
-def _last_lines(found: Details, namespace: str, zone: Zone | None, zone_name: str | None) -> Iterator[str]:
+def _last_lines(
+    found: Details, namespace: str, seen: Hindsight, zone: Zone | None, zone_name: str | None
+) -> Iterator[str]:
     yield ""
     yield styled("last runs", bold=True)
     printer = Printer("table", namespace, zone or zone_named("UTC"), zone_name, named=False)
     if found.lines:
         yield textwrap.indent(
-            "\n".join(printer.table([printer.row(line, found.row.jitter) for line in found.lines])), "  "
+            "\n".join(printer.table([printer.row(line, found.row.jitter, seen) for line in found.lines])), "  "
         )
     else:
         yield "  it has never run" if found.complete else "  none of late"

@@ -1,14 +1,16 @@
 """What commands over stored entries share: the way to them, who edits, and how one is told about."""
 
 import socket
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any, Final
 
 from beatd.cli.main import Common
 from beatd.cli.show import instant
 from beatd.client.blocking import Client
 from beatd.client.entries import names as name_page
-from beatd.errors import BeatdError, NotFound
-from beatd.store.entries import Row, audit, user_name
+from beatd.errors import BeatdError, NotFound, Refused
+from beatd.store.entries import MOST_ITEMS, Row, audit, user_name
 
 if TYPE_CHECKING:  # imported when needed
     from beatd.core.entry import Entry
@@ -27,6 +29,21 @@ def who_edits(client: str, note: str | None = None) -> str:
     return audit(client, user_name(), socket.gethostname(), note or "")
 
 
+@contextmanager
+def left_alone(names: Sequence[str]) -> Iterator[None]:
+    """An edit of several entries, all or nothing: where one of them refuses it, the error says so of the others."""
+    try:
+        yield
+    except (NotFound, Refused) as error:
+        if 1 < len(names) <= MOST_ITEMS:
+            error.message += f"; nothing was written: the other {_others(len(names) - 1)} left as before"
+        raise
+
+
+def _others(number: int) -> str:
+    return "one is" if number == 1 else f"{number:,} are"
+
+
 def entry_of(row: Row) -> "Entry | None":
     """The entry of a row, None where its definition can't be read."""
     from beatd.core.entry import entry_from_definition
@@ -43,11 +60,12 @@ def pause_of(row: Row, now: int) -> dict[str, Any] | None:
     return found and {key: value if isinstance(value, str) else instant(value) for key, value in found.items()}
 
 
-def unknown(client: Client, name: str) -> NotFound:
-    """That there is no entry of a name, with the one that was perhaps meant."""
+def unknown(client: Client, name: str, what: str | None = None) -> NotFound:
+    """That there is no entry of a name, with the one that was perhaps meant. what: of which it has none either."""
     near = nearest(client, name)
+    nor = f", and no {what} of it" if what else ""
     return NotFound(
-        f"there is no entry {name!r}", hint=f"did you mean {near!r}?" if near else "beatd ls shows the names"
+        f"there is no entry {name!r}{nor}", hint=f"did you mean {near!r}?" if near else "beatd ls shows the names"
     )
 
 

@@ -152,7 +152,8 @@ class Client:
         dry_run: bool = False,
     ) -> "Backfill":
         """Asks for the runs of the past slots from `first` to `last`, both included: aware datetimes, texts with an
-        offset, or how long ago. The same range asked for again pushes nothing twice, unless `again` says so.
+        offset, or how long ago. The same range asked for again pushes nothing twice, and another one with slots that
+        were backfilled in the last 30 days is Refused, unless `again` says so.
 
         most: Refused where there are more. rate: messages a second at most. dry_run: tells the slots and asks for
         nothing. Raises NotFound, EntryInvalid, Refused.
@@ -160,7 +161,7 @@ class Client:
         return self.run(self.verbs.backfill(name, first, last, most, rate, note, again=again, dry_run=dry_run))
 
     def request(self, request_id: str) -> "RequestState | None":
-        """What became of a trigger (known for an hour after it) or a backfill (30 days); None where nobody knows."""
+        """What became of a trigger (known for 10 minutes after it) or a backfill (30 days); None where nobody knows."""
         return self.run(self.verbs.request(request_id))
 
     # Whole sets

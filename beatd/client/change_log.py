@@ -1,10 +1,11 @@
 """Verbs over the change log: the newest changes, or all of them in their order and then those that come."""
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from typing import Any, Final
 
 from beatd.client.steps import Steps, ask
 from beatd.core.change_log import Change, Newest, Replay, Told, change_of
+from beatd.core.history import ENDING
 from beatd.errors import BeatdError
 from beatd.store.history import Extent, trimmed
 from beatd.store.keys import Keys
@@ -38,6 +39,22 @@ def changes(
                 found.add(change)
         end, rows_of_page = f"({page[-1][0].decode()}", _next_count(page)
     return found.oldest_first()
+
+
+def ended_since(keys: Keys, names: Collection[str], since: int) -> Steps[list[Change]]:
+    """What ended pauses of some entries from an instant (UTC ms) on; [] where there is no log of ours to ask."""
+    found: list[Change] = []
+    end, rows_of_page = "+", FEWEST
+    while True:
+        try:
+            page = yield from _read(keys, ("XREVRANGE", _key(keys), end, since, "COUNT", rows_of_page))
+        except StoreSpoilt:
+            return []
+        if not page:
+            return found
+        changes_there = (change for _, change in _changes(page) if change is not None)
+        found += [change for change in changes_there if change.op in ENDING and change.name in names]
+        end, rows_of_page = f"({page[-1][0].decode()}", _next_count(page)
 
 
 class Trail:

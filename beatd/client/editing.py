@@ -121,7 +121,7 @@ def write(keys: Keys, base: Base, given: Mapping[str, Any], fresh: Fresh, who: s
     """
     for _ in range(MOST_TRIES):
         entry = changed(base, given)
-        if _is_so(base, entry):
+        if is_so(base, entry):
             return base.state()
         left = runs_left(base.entry, entry, base.left)
         item = put_item(entry, fresh(), expected=base.revision, left=left)
@@ -155,14 +155,42 @@ def set_entry(
     return (yield from write(keys, base, given, fresh, who))
 
 
+def edited(base: Base, entry: Entry) -> Sequence[FieldChange]:
+    """The fields in which an edit differs from what is stored; none where nothing that can be read is."""
+    if base.entry is None:
+        return ()
+    return field_changes(_fields(base.entry.to_definition().encode()), _fields(entry.to_definition().encode()))
+
+
 def remove_entries(keys: Keys, names: Sequence[str], if_revision: str | None, who: str) -> Steps[None]:
     """Removes entries of the API, all or nothing within 500. Raises NotFound, OtherOwner, and Conflict."""
     for start in range(0, len(names), MOST_ITEMS):
-        yield from _remove(keys, names[start : start + MOST_ITEMS], if_revision, who)
+        yield from _remove(keys, dict.fromkeys(names[start : start + MOST_ITEMS], if_revision), who)
 
 
-def _remove(keys: Keys, names: Sequence[str], if_revision: str | None, who: str) -> Steps[None]:
-    first = True
+def look_to_remove(keys: Keys, names: Sequence[str], if_revision: str | None) -> Steps[dict[str, str]]:
+    """The revisions of entries that may be removed. Raises NotFound, OtherOwner, and Conflict."""
+    found: dict[str, str] = {}
+    for start in range(0, len(names), MOST_ITEMS):
+        for base in (yield from look(keys, names[start : start + MOST_ITEMS])):
+            if base.row is None:
+                raise entries.not_found(base.name)
+            yield from check_owner(keys, base.row)
+            yield from check_revision(keys, base, if_revision)
+            found[base.name] = base.revision
+    return found
+
+
+def remove_seen(keys: Keys, seen: Mapping[str, str], who: str) -> Steps[None]:
+    """Removes entries whose definitions are those of some revisions, as ``remove_entries`` does."""
+    pairs = list(seen.items())
+    for start in range(0, len(pairs), MOST_ITEMS):
+        yield from _remove(keys, dict(pairs[start : start + MOST_ITEMS]), who)
+
+
+def _remove(keys: Keys, wanted: Mapping[str, str | None], who: str) -> Steps[None]:
+    """wanted: names, each with the revision that its removal is based on, None for whatever is there."""
+    first, names = True, list(wanted)
     for _ in range(MOST_TRIES):
         bases = yield from look(keys, names)
         for base in bases:
@@ -170,7 +198,7 @@ def _remove(keys: Keys, names: Sequence[str], if_revision: str | None, who: str)
                 raise entries.not_found(base.name)
             yield from check_owner(keys, base.row)
             if base.row is not None:
-                yield from check_revision(keys, base, if_revision)
+                yield from check_revision(keys, base, wanted[base.name])
         # Those that went meanwhile are where they should be: perhaps by this very call, whose answer was lost.
         there = [base for base in bases if base.row is not None]
         if not there:
@@ -205,7 +233,7 @@ def _as_written(item: PutItem, now: int) -> EntryState:
     return state_of(row, runs_after(item.left, None), now)
 
 
-def _is_so(base: Base, entry: Entry) -> bool:
+def is_so(base: Base, entry: Entry) -> bool:
     """Whether nothing would change. To write an invalid or a finished one again is what brings it back."""
     if base.row is None or base.row.state_at(base.now) in ("invalid", "finished"):
         return False

@@ -151,6 +151,8 @@ class Verbs:
         asks = bool(found.slots) and not found.answered and not dry_run
         if asks:
             yield from requests.backfill(self.keys, found, self.author(note), note)
+        elif dry_run:
+            yield from requests.check_range(self.keys, found)
         left = None if found.owed is None else utc_of(found.owed)
         return Backfill(found.request_id, tuple(map(utc_of, found.slots)), left, asks)
 

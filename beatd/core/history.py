@@ -1,15 +1,19 @@
 """The rows of the two histories, unpacked: a line a fire, a line a skip, and one for what nobody can read."""
 
-from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
-from typing import Final, Literal
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from typing import TYPE_CHECKING, Final, Literal
 
 from beatd.core.fire import UNIT_SEPARATOR, TaskIds
 from beatd.core.shown import shown
 from beatd.core.span import EXACT_COUNT
 
+if TYPE_CHECKING:
+    from beatd.core.change_log import Change
+
 RECORD_SEPARATOR: Final = "\x1e"
 What = Literal["fired", "skipped", "unreadable"]
+ENDING: Final = frozenset({"pause", "resume", "remove"})
 _LONGEST: Final = 15  # digits of a number of ours
 
 
@@ -46,6 +50,44 @@ class Line:
         Lifting it before that end, an edit or a removal lets later ones be fired, or not be there at all.
         """
         return self.what == "skipped" and self.last is not None and self.last > self.at
+
+
+@dataclass(frozen=True, slots=True)
+class Hindsight:
+    """What became of ranges that were foretold. now: UTC ms by the clock of Redis. ends: of entries, when a pause was
+    lifted or replaced, or the entry removed.
+    """
+
+    now: int = 0
+    ends: Mapping[str, Sequence[int]] = field(default_factory=dict)
+
+    def lifted(self, line: Line) -> bool:
+        """Whether the pause that foretold a range ended before it did: other rows tell then of its slots."""
+        if not line.foretold or line.last is None:
+            return False
+        return any(line.at < end <= line.last for end in self.ends.get(line.name or "", ()))
+
+    def ahead(self, line: Line) -> bool:
+        """Whether some of a range is still to be skipped."""
+        return line.foretold and line.last is not None and line.last >= self.now and not self.lifted(line)
+
+
+def hindsight(now: int, lines: Sequence[Line], changes: "Iterable[Change]") -> Hindsight:
+    """What later rows, and the change log, tell of the ranges among some lines.
+
+    A pause that takes the place of another, and a lift without a catch-up, write a row that begins where the old one
+    did: that shows it where the log doesn't reach back so far.
+    """
+    ends: dict[str, list[int]] = {line.name: [] for line in lines if line.foretold and line.name is not None}
+    for change in changes:
+        if change.op in ENDING and change.name in ends:
+            ends[change.name].append(change.at)
+    begins: dict[tuple[str | None, int | None], int] = {}
+    for line in sorted((line for line in lines if line.reason == "paused"), key=lambda line: line.at):
+        before = begins.setdefault((line.name, line.slot), line.at)
+        if before < line.at and line.name in ends:
+            ends[line.name].append(line.at)
+    return Hindsight(now, ends)
 
 
 def lines_of(what: Literal["fired", "skipped"], at: int, fields: Mapping[bytes, bytes]) -> list[Line]:

@@ -2,7 +2,7 @@
 
 import re
 from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, date, datetime, timedelta
 from typing import Final
 
 from beatd.core.shown import shown
@@ -19,6 +19,10 @@ _TEXT = re.compile(
     r"([0-9]{4}-[0-9]{2}-[0-9]{2})[T ]([0-9]{2}:[0-9]{2})(:[0-9]{2})?(\.[0-9]{1,3})?(Z|[+-][0-9]{2}:[0-9]{2})?",
     re.IGNORECASE,
 )
+
+_DAY: Final = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2}")
+_OFFSET: Final = re.compile(r"(.{10}[T ].+)([+-][0-9]{2})([0-9]{2})?", re.IGNORECASE)
+_LONGEST: Final = 64
 
 
 @dataclass(frozen=True, slots=True)
@@ -93,14 +97,25 @@ def instant_text(ms: int) -> str:
 
 
 def _read_text(key: str, text: str) -> datetime:
-    match = _TEXT.fullmatch(text.strip()) if len(text) <= 64 else None
+    match = _TEXT.fullmatch(text.strip()) if len(text) <= _LONGEST else None
     if not match:
         raise _refused(key, text)
     day, clock, seconds, fraction, offset = match.groups(default="")
+    if offset[1:] > "23:59" or offset[4:] > "59":
+        raise ScheduleInvalid(f"{key}: {text!r} is no instant: an offset lies between -23:59 and +23:59")
     try:
         return datetime.fromisoformat(f"{day}T{clock}{seconds or ':00'}{fraction}{offset.upper()}")
     except ValueError as error:
-        raise ScheduleInvalid(f"{key}: {text!r} is no instant: {error}") from error
+        raise ScheduleInvalid(f"{key}: {text!r} is no instant: {_why_none(day)}") from error
+
+
+def _why_none(day: str) -> str:
+    """What is wrong with a text of the right form. Not in the words of Python, which are other ones in each version."""
+    try:
+        date.fromisoformat(day)
+    except ValueError:
+        return f"there is no day {day}"
+    return "a time of day lies between 00:00 and 23:59:59.999"
 
 
 def _wall_text(moment: datetime) -> str:
@@ -108,4 +123,15 @@ def _wall_text(moment: datetime) -> str:
 
 
 def _refused(key: str, value: object) -> ScheduleInvalid:
-    return ScheduleInvalid(f"{key}: found {shown(value)}; accepted is {ACCEPTED}")
+    near = _near(value.strip()) if isinstance(value, str) and len(value) <= _LONGEST else None
+    meant = f"; write {near}" if near else ""
+    return ScheduleInvalid(f"{key}: found {shown(value)}{meant}; accepted is {ACCEPTED}")
+
+
+def _near(text: str) -> str | None:
+    """What was meant by a day without a time, or by an offset in another form; None where nobody can tell."""
+    if _DAY.fullmatch(text):
+        return f"{text}T00:00"
+    found = _OFFSET.fullmatch(text)
+    near = found and f"{found[1]}{found[2]}:{found[3] or '00'}"
+    return near if near and _TEXT.fullmatch(near) else None

@@ -73,10 +73,8 @@ _MEANINGS: Final = {
     "CROSSSLOT": _CLUSTER,
     "CLUSTERDOWN": _CLUSTER,
     "TRYAGAIN": _CLUSTER,
-    "CLIENTS": _Meaning(
-        Unreachable, "takes no more clients", "raise maxclients, or close idle connections; beatd tries again"
-    ),
-    "LOADING": _Meaning(Unreachable, "is still loading its data", "beatd goes on when it is done"),
+    "CLIENTS": _Meaning(Unreachable, "takes no more clients", "raise maxclients, or close idle connections"),
+    "LOADING": _Meaning(Unreachable, "is still loading its data", "wait until it is done"),
     "BUSY": _Meaning(
         Unreachable, "is busy with somebody's long script", "SCRIPT KILL ends one that has not written yet"
     ),
@@ -158,7 +156,7 @@ def _no_answer(error: Exception, text: str, place: str) -> BeatdError:  # noqa: 
     """What a socket tells: the name, the certificate, nobody there, or silence."""
     causes = list(_causes(error))
     if any(isinstance(cause, socket.gaierror) for cause in causes):
-        hint = "check the host in the URL, and the name server; beatd tries again"
+        hint = "check the host in the URL, and the name server"
         return Unreachable(f"{place}: the host name does not resolve", hint=hint)
     for cause in causes:
         if isinstance(cause, ssl.SSLCertVerificationError):
@@ -168,13 +166,13 @@ def _no_answer(error: Exception, text: str, place: str) -> BeatdError:  # noqa: 
         hint = "add it to the URL: ?ssl_certfile=/path/client.pem&ssl_keyfile=/path/client.key"
         return AccessDenied(f"{place} wants a certificate of the client", hint=hint)
     if silent(error):
-        return Unreachable(f"{place} gave no answer in time", hint="is it frozen or overloaded? beatd tries again")
+        return Unreachable(f"{place} gave no answer in time", hint="is it frozen or overloaded?")
     if closed(error):
         return ConnectionClosed(f"{place} closed the connection")
     if any(isinstance(cause, ConnectionRefusedError) for cause in causes) or "Connect call failed" in text:
         return Unreachable(
             f"{place} does not answer: Connection refused",
-            hint="is the server running? is the port right? beatd tries again",
+            hint="is the server running? is the port right?",
         )
     return Unreachable(f"{place} does not answer: {text or type(error).__name__}")
 

@@ -103,13 +103,32 @@ def test_prune_takes_only_what_its_owner_has(at_redis: Any, client: Client, file
 
 
 def test_prune_asks_and_nobody_can_answer(at_redis: Any, client: Client, file: Any) -> None:
-    done = at_redis("apply", "--prune", file(AB))
+    assert at_redis("apply", file(AB)).code == 0
+    done = at_redis("apply", "--prune", file("schedules: {c: {task: t, every: 5s}}"))
     assert done.code == 2
+    assert "would remove 2 of apply:default" in done.err
     assert "--yes" in done.err
-    assert stored(client) == {}
+    assert set(stored(client)) == {"a", "b"}
 
 
-@pytest.mark.parametrize("answer, code, left", [("y", 0, {"a"}), ("n", 130, {"a", "b"})])
+def test_prune_needs_no_answer_where_there_is_nothing_to_remove(at_redis: Any, client: Client, file: Any) -> None:
+    assert at_redis("apply", "--prune", file(AB)).code == 0
+    assert set(stored(client)) == {"a", "b"}
+
+
+def test_entries_that_stay_with_other_owners_are_counted_beyond_the_named(
+    at_redis: Any, client: Client, file: Any
+) -> None:
+    entries = "".join(f"  {name}: {{task: t, every: 5s}}\n" for name in "abcde")
+    assert at_redis("apply", file(f"schedules:\n{entries}"), "--owner", "first").code == 0
+    done = at_redis("apply", "entries.yaml", "--owner", "second")
+    assert "note: 5 are as wanted, and stay with other owners: a (apply:first), b (apply:first), c (apply:first)" in (
+        done.err
+    )
+    assert "c (apply:first) and 2 more" in done.err
+
+
+@pytest.mark.parametrize("answer, code, left", [("y", 0, {"a"}), ("n", 1, {"a", "b"})])
 def test_prune_asks_on_a_terminal(
     at_redis: Any,
     client: Client,
@@ -266,6 +285,7 @@ def test_lines_come_on_standard_input(at_redis: Any, client: Client, monkeypatch
     assert stored(client)["b"]["kwargs"] == {"x": "${HOME}"}
     monkeypatch.setattr(sys, "stdin", io.TextIOWrapper(io.BytesIO(ndjson(entry("a")).encode())))
     assert at_redis("apply", "-", "--prune").code == 2
+    monkeypatch.setattr(sys, "stdin", io.TextIOWrapper(io.BytesIO(ndjson(entry("a")).encode())))
     assert at_redis("apply", "-", "--prune", "--yes").code == 0
     assert set(stored(client)) == {"a"}
 

@@ -320,8 +320,48 @@ def test_a_name_of_megabytes_does_not_widen_every_row(at_redis: Beatd, store: St
 
 
 def test_slots_that_a_pause_told_of_ahead_are_told_from_those_that_have_passed(at_redis: Beatd, store: Store) -> None:
-    skipped(store, "a", "paused:0:1800000000000:1800000900000", at=1_800_000_000_500)
+    skipped(store, "a", "paused:0:4000000000000:4000000900000", at=1_800_000_000_500)
     skipped(store, "a", "paused:0:1800000000000:1800000900000", at=1_800_000_900_000)
     ahead, past = at_redis("history", "a").out.splitlines()[1:]
     assert "to skip: paused" in ahead
     assert "skipped: paused" in past
+
+
+def test_a_pause_that_ended_by_itself_has_skipped(at_redis: Beatd, store: Store) -> None:
+    now = store.now()
+    skipped(store, "a", f"paused:0:{now - 3_000}:{now - 1_000}", at=now - 4_000)
+    assert "  skipped: paused" in at_redis("history", "a").out
+    (row,) = at_redis("history", "a", "-o", "json").json
+    assert (row["what"], row["foretold"]) == ("skipped", False)
+
+
+@pytest.mark.parametrize("words", [["history", "a"], ["show", "a"]])
+def test_pauses_that_were_replaced_or_lifted_are_marked_lifted(at_redis: Beatd, store: Store, words: list[str]) -> None:
+    store.put(put_item("a"))
+    store.do("ZADD", store.key("due"), 3_000_000_000_000, "a")
+    for nonce, until in (("p1", 4_000_000_000_000), ("p2", 4_100_000_000_000)):
+        before = store.now()
+        store.pause("a", nonce=nonce, until=until)
+        while store.now() == before:
+            pass
+    first, second = (line for line in at_redis(*words).lines if "skip: paused" in line or "lifted: paused" in line)
+    assert ("lifted: paused" in first, "to skip: paused" in second) == (True, True)
+    store.resume("a")
+    assert at_redis(*words).out.count("lifted: paused") == 2
+    shown = at_redis(*words, "-o", "json").json
+    rows = [row for row in (shown if isinstance(shown, list) else shown["history"]) if row["what"] == "lifted"]
+    assert [row["foretold"] for row in rows] == [False, False]
+
+
+def test_a_log_that_is_no_stream_leaves_the_history_readable(at_redis: Beatd, store: Store) -> None:
+    skipped(store, "a", "paused:0:4000000000000:4000000900000", at=1_800_000_000_500)
+    store.do("SET", store.key("log"), "x")
+    assert "to skip: paused" in at_redis("history", "a").out
+
+
+@pytest.mark.parametrize("words", [["history", "helo"], ["history", "--changes", "helo"]])
+def test_a_name_that_is_nearly_one_is_answered_with_that_one(at_redis: Beatd, store: Store, words: list[str]) -> None:
+    store.put(put_item("hello"))
+    done = at_redis(*words)
+    assert done.code == 4
+    assert "did you mean 'hello'?" in done.err

@@ -133,7 +133,7 @@ def test_a_page_says_that_there_are_more(at_redis: Beatd, three: None) -> None:
     assert at_redis("ls", "--limit", "3").err == ""
     assert at_redis("ls", "--limit", "1", "--task", "app.mail.*").err.startswith("note: 1 shown; --page 2")
     assert at_redis("ls", "--limit", "2", "--page", "9").err == "note: no such page\n"
-    assert at_redis("ls", "--tag", "none").err == "note: none of 3 entries is asked for\n"
+    assert at_redis("ls", "--tag", "none").err == "note: no entry matches (of 3)\n"
 
 
 def test_a_name_that_is_missing_is_an_error_behind_those_that_are_there(at_redis: Beatd, three: None) -> None:

@@ -15,7 +15,7 @@ from beatd.cli.main import COMMANDS, cli
 from beatd.cli.summaries import SUMMARIES
 from beatd.client.blocking import Client
 from beatd.core.zone import data_version
-from tests.support.servers import RedisServer
+from tests.support.servers import RedisServer, free_port
 
 
 @pytest.mark.parametrize("command", ["", *COMMANDS])
@@ -112,3 +112,9 @@ def test_the_list_of_commands_loads_none_of_them() -> None:
     assert "  ls " in done.stdout
     assert "beatd.cli.summaries" in done.stderr
     assert "redis" not in done.stderr
+
+
+def test_a_command_that_ends_does_not_say_that_it_tries_again(beatd: Any) -> None:
+    done = beatd("ls", "--redis", f"redis://127.0.0.1:{free_port()}/0")
+    assert done.code == 6
+    assert "hint: is the server running? is the port right?\n" in done.err

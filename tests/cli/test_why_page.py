@@ -6,7 +6,7 @@ from typing import Any, get_args
 
 from beatd.cli.history import Printer
 from beatd.core.fire import Reason
-from beatd.core.history import Line
+from beatd.core.history import Hindsight, Line
 from beatd.core.zone import zone_named
 from beatd.store.rights import LOOKS
 from tests.support.servers import RedisServer
@@ -32,7 +32,7 @@ def test_every_check_has_a_row(beatd: Any, clean_redis: RedisServer) -> None:
 
 def test_every_field_of_a_row_is_named(capsys: Any) -> None:
     printer = Printer("ndjson", "default", zone_named("UTC"), None, named=True)
-    printer.print([Line("fired", 5, "a", 1, 1)], lambda names: {})
+    printer.print([Line("fired", 5, "a", 1, 1)], lambda names: {}, Hindsight())
     fields = re.findall(r'"([a-z_]+)":', capsys.readouterr().out)
     assert " ".join(fields) in " ".join(PAGE.split())
 

@@ -12,7 +12,7 @@ import pytest
 from beatd.client.aio import AsyncClient
 from beatd.client.blocking import Client
 from beatd.core.fire import TaskIds
-from beatd.errors import EntryInvalid, NotFound
+from beatd.errors import EntryInvalid, NotFound, Refused
 from tests.support.servers import RedisServer
 from tests.support.store import Store
 
@@ -96,6 +96,10 @@ def test_past_slots_are_looked_at_asked_for_and_not_asked_for_twice(client: Clie
     asked = client.backfill("a", NIGHT, "2026-01-04T01:00:00+01:00", rate=5.0)
     assert (asked.id, asked.slots, asked.asked, asked.left) == (looked.id, looked.slots, True, None)
     assert not client.backfill("a", NIGHT, last).asked
+    for dry_run in (True, False):
+        with pytest.raises(Refused, match="2 of the 2 slots here belong to the backfill from 2026-01-01"):
+            client.backfill("a", NIGHT, NIGHT + timedelta(days=2), dry_run=dry_run)
+    assert client.backfill("a", NIGHT, NIGHT + timedelta(days=2), again=True).asked
     assert client.backfill("a", NIGHT, last, again=True).asked
     with pytest.raises(EntryInvalid, match="first: found a naive datetime"):
         client.backfill("a", datetime(2026, 1, 1), last)

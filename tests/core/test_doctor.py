@@ -166,6 +166,19 @@ def test_a_queue_that_nobody_consumes_is_told(queue: QueueFacts, level: str, say
     assert says in finding.text
 
 
+def test_a_queue_of_a_priority_is_named_as_people_know_it() -> None:
+    key = "celery\x06\x163"
+    fine, full, odd = queue_findings(
+        [QueueFacts(key, "list", 1_000, 1_000), QueueFacts(key, "string", None, None), QueueFacts(key, "none", 0, 0)],
+        NOW,
+    )
+    assert fine.text.startswith("celery, priority 3: 1,000 messages wait")
+    assert fine.fix.endswith("-Q celery")
+    assert full.text == "the key celery, priority 3 is a string, no list: its entries are blocked"
+    assert full.fix == "rename it: redis-cli RENAME $'celery\\x06\\x163' $'celery\\x06\\x163'.old"
+    assert odd.text == "celery, priority 3 (0 waiting)"
+
+
 def test_many_queues_are_one_line() -> None:
     (finding,) = queue_findings([QueueFacts(f"q{n}", "none", 0, 0) for n in range(7)], NOW)
     assert finding.text.endswith("q4 (0 waiting) and 2 more")

@@ -2,8 +2,9 @@
 
 import pytest
 
+from beatd.core.change_log import Change
 from beatd.core.fire import Skip
-from beatd.core.history import Line, lateness_ms, lines_of, percentile
+from beatd.core.history import Line, hindsight, lateness_ms, lines_of, percentile
 from beatd.store.timetable import pack_skips
 
 AT = 1_800_000_000_000
@@ -86,3 +87,50 @@ def test_a_pause_with_an_end_tells_of_slots_that_are_still_ahead() -> None:
     (row,) = lines_of("skipped", 1_000, {b"skips": b"a\x1fpaused:0:900:5000", b"at": b"1000"})
     (past,) = lines_of("skipped", 1_000, {b"skips": b"a\x1fmissed:2:800:900", b"at": b"1000"})
     assert (row.foretold, past.foretold) == (True, False)
+
+
+AHEAD = Line("skipped", 1_000, "a", 2_000, 5_000, "paused", 0)
+
+
+def change(op: str, at: int, name: str = "a") -> Change:
+    return Change(op, at, name)
+
+
+@pytest.mark.parametrize("now, ahead", [(1_000, True), (5_000, True), (5_001, False)])
+def test_a_foretold_range_is_ahead_until_its_last_instant_is_past(now: int, ahead: bool) -> None:
+    seen = hindsight(now, [AHEAD], [])
+    assert (seen.ahead(AHEAD), seen.lifted(AHEAD)) == (ahead, False)
+
+
+@pytest.mark.parametrize(
+    "ending, lifted",
+    [
+        (change("resume", 1_500), True),
+        (change("pause", 4_000), True),
+        (change("remove", 5_000), True),
+        (change("pause", 1_000), False),  # its own
+        (change("resume", 5_001), False),
+        (change("put", 3_000), False),
+        (change("resume", 3_000, "b"), False),
+    ],
+)
+def test_what_ends_a_pause_before_its_end_lifts_what_it_foretold(ending: Change, lifted: bool) -> None:
+    for now in (4_500, 9_000):
+        seen = hindsight(now, [AHEAD], [ending])
+        assert seen.lifted(AHEAD) == lifted
+        assert seen.ahead(AHEAD) == (not lifted and now < 5_000)
+
+
+def test_a_later_row_that_begins_at_the_same_slot_takes_the_place_of_a_foretold_one() -> None:
+    longer = Line("skipped", 1_200, "a", 2_000, 9_000, "paused", 0)
+    other = Line("skipped", 1_300, "b", 2_000, 9_000, "paused", 0)
+    seen = hindsight(1_400, [AHEAD, longer, other], [])
+    assert [(seen.lifted(line), seen.ahead(line)) for line in (AHEAD, longer, other)] == [
+        (True, False), (False, True), (False, True),
+    ]  # fmt: skip
+
+
+def test_a_row_about_the_past_is_never_lifted() -> None:
+    past = Line("skipped", 1_000, "a", 800, 900, "missed", 2)
+    seen = hindsight(850, [past], [change("resume", 1_001)])
+    assert (seen.lifted(past), seen.ahead(past)) == (False, False)

@@ -13,6 +13,7 @@ from beatd.errors import ScheduleInvalid
 MANY: Final = 1_000
 WAITS_MS: Final = 60_000
 NAMED: Final = 5
+PRIORITY_MARK: Final = "\x06\x16"  # of Celery, between a queue and a priority
 SLOW_WRITE_MS: Final = 200.0
 
 
@@ -49,7 +50,9 @@ def queue_findings(queues: Sequence[QueueFacts], now: int) -> Iterator[Finding]:
     for queue in queues:
         problem = _problem(queue, now)
         if problem is None:
-            healthy.append(f"{queue.name} ({'may not be read' if queue.after is None else f'{queue.after:,} waiting'})")
+            healthy.append(
+                f"{_named(queue.name)} ({'may not be read' if queue.after is None else f'{queue.after:,} waiting'})"
+            )
         else:
             yield problem
     if healthy:
@@ -60,20 +63,28 @@ def queue_findings(queues: Sequence[QueueFacts], now: int) -> Iterator[Finding]:
 
 
 def _problem(queue: QueueFacts, now: int) -> Finding | None:
+    name, consumed = _named(queue.name), queue.name.partition(PRIORITY_MARK)[0]
     if queue.kind not in ("list", "none"):
-        text = f"the key {queue.name} is a {queue.kind}, no list: its entries are blocked"
-        return fail("queues", text, f"rename it: redis-cli RENAME {queue.name} {queue.name}.old")
+        key = queue.name if queue.name == name else f"$'{queue.name.encode('unicode_escape').decode()}'"
+        text = f"the key {name} is a {queue.kind}, no list: its entries are blocked"
+        return fail("queues", text, f"rename it: redis-cli RENAME {key} {key}.old")
     if not queue.after or queue.before is None:
         return None
     grown = queue.after - queue.before
     growing = f", {grown:,} more than a moment ago" if grown > 0 else ""
-    fix = f"is there a worker for {queue.name}, and is it alive? celery -A APP worker -Q {queue.name}"
+    fix = f"is there a worker for {consumed}, and is it alive? celery -A APP worker -Q {consumed}"
     if queue.stuck is not None and now - queue.stuck > WAITS_MS:
         waits = f"nobody takes the next one, of a slot {(now - queue.stuck) / 1000:,.0f} s ago"
-        return warn("queues", f"{queue.name}: {queue.after:,} messages wait{growing}; {waits}", fix)
+        return warn("queues", f"{name}: {queue.after:,} messages wait{growing}; {waits}", fix)
     if queue.after >= MANY and grown >= 0:
-        return warn("queues", f"{queue.name}: {queue.after:,} messages wait{growing}", fix)
+        return warn("queues", f"{name}: {queue.after:,} messages wait{growing}", fix)
     return None
+
+
+def _named(key: str) -> str:
+    """A queue as people know it: each priority but 0 has a key of its own."""
+    queue, mark, priority = key.partition(PRIORITY_MARK)
+    return f"{queue}, priority {priority}" if mark else queue
 
 
 def publish_finding(tried: Tried) -> Finding:
