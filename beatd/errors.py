@@ -10,6 +10,7 @@ from typing import Any, ClassVar
 __all__ = [
     "AccessDenied",
     "BeatdError",
+    "ClientClosed",
     "ConfigInvalid",
     "Conflict",
     "EntryInvalid",
@@ -133,6 +134,12 @@ class AccessDenied(Unreachable):
     """Redis answered, and said no: wrong password, missing right, TLS expected, database refused. Tell a human."""
 
     code = "access_denied"
+
+
+class ClientClosed(BeatdError):
+    """This client was closed. Make another one."""
+
+    code = "client_closed"
 
 
 class LeaseLost(BeatdError):

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, Self, Unpack
 from beatd.client import entries
 from beatd.client.spoilt import in_our_words
 from beatd.client.steps import Ask, Replies, Steps, T, drive
+from beatd.errors import ClientClosed
 from beatd.store.blocking import BlockingLink
 from beatd.store.connect import DEFAULT_TIMEOUT
 from beatd.store.entries import Row
@@ -27,7 +28,8 @@ if TYPE_CHECKING:  # imported by the first verb over entries: a command loads on
 class Client:
     """Reads and edits the entries of one namespace: ``with Client("redis://localhost:6379/0") as beatd: ...``.
 
-    One client serves all threads of a process, and goes on in a process forked from it. It connects when first used.
+    One client serves all threads of a process, and goes on in a process forked from it. It connects when first used,
+    and is of no use any more once it was closed.
     Every method raises Unreachable without an answer within `timeout` (seconds), AccessDenied where Redis says no.
 
     who: whom the audit and pauses name, "ann@example.org"; the user of the operating system by default. program: what
@@ -45,8 +47,10 @@ class Client:
     ) -> None:
         self.link = BlockingLink(url, namespace, timeout)
         self._who, self._program = who, program
+        self._closed = False
 
     def __enter__(self) -> Self:
+        self._open_link()
         return self
 
     def __exit__(
@@ -55,7 +59,8 @@ class Client:
         self.close()
 
     def close(self) -> None:
-        """Closes its connections; the next call opens one again."""
+        """Closes its connections for good. To close it again does nothing; any other call raises ClientClosed."""
+        self._closed = True
         self.link.close()
 
     # Entries
@@ -81,7 +86,10 @@ class Client:
     def list(
         self, *patterns: str, limit: int | None = None, skip: int = 0, **filters: "Unpack[Filters]"
     ) -> Sequence["EntryState"]:
-        """As iterate, at most so many of them after some. The first page costs the same at any number of entries."""
+        """As iterate, at most so many of them after some; None: all, 0: none.
+
+        The first page costs the same at any number of entries.
+        """
         return self.run(self.verbs.listed(patterns, filters, limit, skip))
 
     def set(
@@ -134,8 +142,8 @@ class Client:
     def backfill(
         self,
         name: str,
-        first: "Instant",
-        last: "Instant",
+        first: "Instant | timedelta",
+        last: "Instant | timedelta",
         *,
         most: int = 1_000,
         rate: float | None = None,
@@ -143,9 +151,9 @@ class Client:
         again: bool = False,
         dry_run: bool = False,
     ) -> "Backfill":
-        """Asks for the runs of the past slots from `first` to `last`, both included; aware datetimes, or texts with an
-        offset. The same range asked for again pushes nothing twice, and another one with slots that were backfilled in
-        the last 30 days is Refused, unless `again` says so.
+        """Asks for the runs of the past slots from `first` to `last`, both included: aware datetimes, texts with an
+        offset, or how long ago. The same range asked for again pushes nothing twice, and another one with slots that
+        were backfilled in the last 30 days is Refused, unless `again` says so.
 
         most: Refused where there are more. rate: messages a second at most. dry_run: tells the slots and asks for
         nothing. Raises NotFound, EntryInvalid, Refused.
@@ -206,13 +214,13 @@ class Client:
         from beatd.client.past import read_history
 
         low = 0 if since is None else instant_ms("since", since)
-        return read_history(self.link, name, limit, low)
+        return read_history(self._open_link(), name, limit, low)
 
     def status(self) -> Mapping[str, Any]:
         """Who leads, is all well, how late it is: what `beatd status -o json` says."""
         from beatd.client.past import read_status
 
-        return read_status(self.link)
+        return read_status(self._open_link())
 
     def changes(
         self,
@@ -243,8 +251,13 @@ class Client:
         """Runs any verb to its end."""
         return drive(in_our_words(self.keys, steps), self._answer)
 
+    def _open_link(self) -> BlockingLink:
+        if self._closed:
+            raise ClientClosed("this client was closed", hint="make another one, or close it when all is done")
+        return self.link
+
     def _answer(self, question: Ask) -> Replies:
-        return self.link.exchange(question.commands, tolerant=question.tolerant, again=question.again)
+        return self._open_link().exchange(question.commands, tolerant=question.tolerant, again=question.again)
 
     def now_ms(self) -> int:
         """The clock of Redis, UTC ms."""

@@ -19,6 +19,7 @@ from beatd.core.entry import Entry, checked_definition, entry_from_definition, s
 from beatd.core.field_changes import FieldChange, field_changes
 from beatd.core.instant import instant_text
 from beatd.core.patch import patched
+from beatd.core.shown import shown
 from beatd.errors import BeatdError, Conflict, EntryInvalid, Refused
 from beatd.formats.celery import compile_template
 from beatd.store.entries import MOST_ITEMS, Row, check_put, put_call, remove_call, row_commands, rows_of
@@ -218,6 +219,8 @@ def check_revision(keys: Keys, base: Base, if_revision: str | None) -> Steps[Non
         message = f"there is an entry {base.name!r} already"
         raise Conflict(message, name=base.name, revision=base.revision, hint="look at it, or choose another name")
     found = yield from blame(keys, base.name, if_revision)
+    if not found.known:
+        raise _not_stored(base, if_revision)
     if base.row is None or not found.only_run_state:
         raise _lost(base, found, _changes(found.before, base))
 
@@ -243,7 +246,9 @@ def _same_definition(base: Base, found: Base) -> bool:
 
 def _conflict(keys: Keys, base: Base, found: Base) -> Steps[Conflict]:
     culprit = yield from blame(keys, base.name, base.revision)
-    return _lost(found, culprit, _changes(None if base.row is None else base.row.definition, found))
+    if base.row is None:
+        return _lost(found, culprit, (), created=True)
+    return _lost(found, culprit, _changes(base.row.definition, found))
 
 
 def _changes(before: bytes | None, found: Base) -> Sequence[FieldChange]:
@@ -253,9 +258,21 @@ def _changes(before: bytes | None, found: Base) -> Sequence[FieldChange]:
     return field_changes(_fields(before), _fields(found.row.definition))
 
 
-def _lost(found: Base, culprit: Blame, changes: Sequence[tuple[str, Any, Any]]) -> Conflict:
+def _not_stored(base: Base, if_revision: str) -> Conflict:
+    """For a revision of which nobody knows: somebody's edit may have replaced it long ago, or it never was one."""
+    it = f"there is no entry {base.name!r}" if base.row is None else f"{base.name!r} has the revision {base.revision}"
+    return Conflict(
+        f"{it}: the given revision {shown(if_revision)} is not the stored one, and the change log tells nothing of it",
+        name=base.name,
+        revision=base.revision,
+        hint="look at the entry again, and repeat the edit with the revision it has",
+    )
+
+
+def _lost(found: Base, culprit: Blame, changes: Sequence[tuple[str, Any, Any]], *, created: bool = False) -> Conflict:
     fields = ", ".join(field for field, _, _ in changes)
-    what = "removed it" if found.row is None else f"changed {fields}" if fields else "changed it"
+    changed_it = "created it" if created else f"changed {fields}" if fields else "changed it"
+    what = "removed it" if found.row is None else changed_it
     seen = "" if found.row is None else f"; it has the revision {found.revision} now"
     return Conflict(
         f"{found.name!r} is not what this edit was based on: {culprit.who or 'somebody'} {what} meanwhile{seen}",

@@ -6,7 +6,7 @@ from typing import Any, Literal, TypedDict
 
 from beatd.core.duration import format_duration, parse_duration
 from beatd.core.entry import Catchup, Guarantee
-from beatd.core.instant import aware_ms, instant_text
+from beatd.core.instant import FIRST_MS, LAST_MS, aware_ms, instant_text
 from beatd.core.listing import Sort
 from beatd.core.shown import shown
 from beatd.errors import EntryInvalid, ScheduleInvalid
@@ -78,6 +78,12 @@ def texts(key: str, value: Any) -> tuple[str, ...]:
     return tuple(value)
 
 
+def check_count(key: str, value: Any) -> None:
+    """Raises EntryInvalid for what is no number of entries or rows."""
+    if isinstance(value, bool) or not isinstance(value, int) or value < 0:
+        raise EntryInvalid(f"{key}: found {shown(value)}; a whole number of 0 or more is accepted")
+
+
 def plain_fields(fields: Mapping[str, Any]) -> dict[str, Any]:
     """Fields as JSON can say them. Raises EntryInvalid for a naive datetime."""
     return {key: _plain(key, value) for key, value in fields.items()}
@@ -106,7 +112,10 @@ def _timedelta_ms(value: timedelta) -> int:
 def until_ms(until: Instant | timedelta, now: int) -> int:
     """The end of a pause, UTC ms: an aware datetime, a text with an offset, or so long from now."""
     if isinstance(until, timedelta):
-        return now + _timedelta_ms(until)
+        end = now + _length_ms("until", until)
+        if end > LAST_MS:
+            raise EntryInvalid(f"until: {shown(str(until))} from now lies beyond the year 9999")
+        return end
     if isinstance(until, datetime):
         return _aware("until", until)
     if not isinstance(until, str):
@@ -116,6 +125,33 @@ def until_ms(until: Instant | timedelta, now: int) -> int:
     except ScheduleInvalid:
         pass
     return instant_ms("until", until, or_else="nor a duration such as '2h'")
+
+
+def ago_ms(key: str, value: Any) -> int | None:
+    """How long ago a timedelta or a text such as '2h' says; None for what is no duration. Raises EntryInvalid."""
+    if isinstance(value, timedelta):
+        return _length_ms(key, value)
+    try:
+        return parse_duration(value) if isinstance(value, str) else None
+    except ScheduleInvalid:
+        return None
+
+
+def past_ms(key: str, value: Instant | timedelta, now: int) -> int:
+    """An instant, UTC ms: an aware datetime, a text with an offset, or so long before now. Raises EntryInvalid."""
+    ago = ago_ms(key, value)
+    if ago is not None:
+        if now - ago < FIRST_MS:
+            raise EntryInvalid(f"{key}: {shown(str(value))} ago lies before the year 1")
+        return now - ago
+    return instant_ms(key, value, or_else="nor a duration such as '2h'")  # type: ignore[arg-type]  # no timedelta
+
+
+def _length_ms(key: str, value: timedelta) -> int:
+    try:
+        return _timedelta_ms(value)
+    except ScheduleInvalid as error:
+        raise EntryInvalid(f"{key}: {error.message}") from error
 
 
 def instant_ms(key: str, value: Instant, *, or_else: str = "") -> int:

@@ -4,6 +4,7 @@ from collections.abc import Mapping
 from itertools import islice
 from typing import Any
 
+from beatd.client.fields import check_count
 from beatd.client.happened import HistoryLine, history_line_of
 from beatd.core.fire import TaskIds
 from beatd.core.overview import judged
@@ -15,6 +16,7 @@ from beatd.store.overview import read_overview
 
 def read_history(link: BlockingLink, name: str | None, limit: int, since: int) -> list[HistoryLine]:
     """The last lines, of one entry or of all, decided at or after an instant (UTC ms); the oldest first."""
+    check_count("limit", limit)
     if name is not None:
         check_text("name", name)
     history, ids = History(link, name=name), TaskIds(link.keys.namespace)

@@ -9,7 +9,17 @@ from typing import Any, get_args
 from beatd.client import apply as sets
 from beatd.client import change_log, editing, entries, requests
 from beatd.client.definitions import Entries, definitions_of
-from beatd.client.fields import Filters, Instant, instant_ms, plain_fields, texts, until_ms
+from beatd.client.fields import (
+    Filters,
+    Instant,
+    ago_ms,
+    check_count,
+    instant_ms,
+    past_ms,
+    plain_fields,
+    texts,
+    until_ms,
+)
 from beatd.client.happened import EntryChange, change_of_entry
 from beatd.client.listing import Listing
 from beatd.client.requested import Backfill, RequestState, request_state_of
@@ -71,6 +81,9 @@ class Verbs:
     def listed(
         self, patterns: Sequence[str], filters: Filters, limit: int | None, skip: int
     ) -> Steps[Sequence[EntryState]]:
+        check_count("skip", skip)
+        if limit is not None:
+            check_count("limit", limit)
         listing = self.listing(patterns, filters, limit, skip)
         yield from listing.begin()
         found: list[EntryState] = []
@@ -121,8 +134,8 @@ class Verbs:
     def backfill(
         self,
         name: str,
-        first: Instant,
-        last: Instant,
+        first: Instant | timedelta,
+        last: Instant | timedelta,
         most: int,
         rate: float | None,
         note: str,
@@ -130,7 +143,9 @@ class Verbs:
         again: bool,
         dry_run: bool,
     ) -> Steps[Backfill]:
-        low, high = instant_ms("first", first), instant_ms("last", last)
+        relative = any(ago_ms(key, value) is not None for key, value in (("first", first), ("last", last)))
+        now = (yield from entries.now_ms()) if relative else 0
+        low, high = past_ms("first", first, now), past_ms("last", last, now)
         fresh = str(uuid.uuid4()) if again else None
         found = yield from requests.look_at_range(self.keys, _text(name), low, high, most=most, rate=rate, again=fresh)
         asks = bool(found.slots) and not found.answered and not dry_run
@@ -151,6 +166,7 @@ class Verbs:
     ) -> Steps[Sequence[EntryChange]]:
         low = 0 if since is None else instant_ms("since", since)
         high = None if until is None else instant_ms("until", until)
+        check_count("limit", limit)
         if name is not None:
             _text(name)
         return [change_of_entry(each) for each in (yield from change_log.changes(self.keys, name, limit, low, high))]

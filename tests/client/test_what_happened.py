@@ -150,6 +150,36 @@ def test_bounds_of_a_backfill_that_are_none_ask_for_nothing(
     assert len(client.changes("a")) == 1
 
 
+def test_a_range_may_be_said_by_how_long_ago_it_was(client: Client) -> None:
+    client.set("a", task="t", every=HOUR)
+    now = datetime.now(UTC)
+    slots = client.backfill("a", timedelta(hours=3), timedelta(0), dry_run=True).slots
+    assert len(slots) == 3
+    assert now - 3 * HOUR - timedelta(minutes=1) < slots[0] < now - HOUR
+    assert client.backfill("a", "3h", now, dry_run=True).slots == slots
+
+
+@pytest.mark.parametrize("length", [timedelta(seconds=-1), timedelta(microseconds=1), timedelta(days=9**9)])
+def test_a_length_that_is_none_is_refused_by_name(client: Client, length: timedelta) -> None:
+    client.set("a", task="t", every=HOUR)
+    with pytest.raises(EntryInvalid, match=r"^first: "):
+        client.backfill("a", length, NIGHT)
+    with pytest.raises(EntryInvalid, match=r"^until: "):
+        client.pause("a", until=length)
+
+
+@pytest.mark.usefixtures("fleet")
+@pytest.mark.parametrize("limit", [-1, 1.5, True, "3"])
+def test_a_limit_is_a_number_and_none_of_them_may_be_asked_for(client: Client, limit: Any) -> None:
+    assert [len(verb(limit=0)) for verb in (client.list, client.history, client.changes)] == [0, 0, 0]
+    assert len(client.list(limit=None)) == 12
+    for verb in (client.list, client.history, client.changes):
+        with pytest.raises(EntryInvalid, match=r"limit: found .*; a whole number of 0 or more is accepted"):
+            verb(limit=limit)
+    with pytest.raises(EntryInvalid, match="skip: found"):
+        client.list(skip=limit)
+
+
 @pytest.mark.parametrize("year, hours", [(1, 14), (9999, -14)])
 def test_a_range_that_leaves_the_calendar_of_utc_is_refused(client: Client, year: int, hours: int) -> None:
     client.set("a", task="t", every=HOUR)
