@@ -22,6 +22,11 @@ READ_WHOLE = [
     "schedules:\n  a: {task: t, every: 5s}\n...\n",
     "namespace: shop\n",
 ]
+REACHING = [  # what an entry opens goes on in lines that look like settings
+    'schedules:\n  a: {task: t, every: 5s, description: "x\nnamespace: wrong # "}\n',
+    "schedules:\n  a: {task: t, every: 5s, description: 'x\nnamespace: wrong # '}\n",
+    "schedules:\n  a: {task: t, every: 5s, tags: [x,\nnamespace: wrong # ]\n  ]}\n",
+]
 WRONG = [
     "schedules:\n- a\nnamespace: shop\n",
     'schedules:\n  a: {task: "t\nnamespace: shop\n", every: 5s}\n',  # a text that reaches over lines
@@ -44,7 +49,7 @@ def told(found: Loaded) -> object:
     return settings, [(p.line, p.column, p.code) for p in found.problems]
 
 
-@pytest.mark.parametrize("text", [*SOUND, *READ_WHOLE, *WRONG])
+@pytest.mark.parametrize("text", [*SOUND, *READ_WHOLE, *REACHING, *WRONG])
 def test_settings_and_what_is_wrong_with_them_are_the_same_as_with_all_that_is_there(
     text: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -63,7 +68,7 @@ def test_lines_keep_their_numbers(text: str) -> None:
     assert short.splitlines()[at] == "namespace: shop"
 
 
-@pytest.mark.parametrize("text", READ_WHOLE)
+@pytest.mark.parametrize("text", [*READ_WHOLE, *REACHING])
 def test_what_might_be_meant_otherwise_is_read_whole(text: str) -> None:
     assert without_entries(text) is None
 
