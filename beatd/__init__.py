@@ -5,8 +5,13 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from beatd.client.aio import AsyncClient as AsyncClient
     from beatd.client.blocking import Client as Client
+    from beatd.client.happened import EntryChange as EntryChange
+    from beatd.client.happened import HistoryLine as HistoryLine
+    from beatd.client.requested import Backfill as Backfill
+    from beatd.client.requested import RequestState as RequestState
     from beatd.client.signatures import entry_for as entry_for
     from beatd.client.state import EntryState as EntryState
+    from beatd.core.change_set import ChangeSet as ChangeSet
     from beatd.core.schedules import Schedule as Schedule
     from beatd.core.schedules import parse_schedule as parse_schedule
 
@@ -16,7 +21,12 @@ _PUBLIC = {
     "AsyncClient": "beatd.client.aio",
     "Client": "beatd.client.blocking",
     "entry_for": "beatd.client.signatures",
+    "Backfill": "beatd.client.requested",
+    "EntryChange": "beatd.client.happened",
     "EntryState": "beatd.client.state",
+    "HistoryLine": "beatd.client.happened",
+    "RequestState": "beatd.client.requested",
+    "ChangeSet": "beatd.core.change_set",
     "Schedule": "beatd.core.schedules",
     "parse_schedule": "beatd.core.schedules",
 }

@@ -7,6 +7,23 @@ exit code the command line ends with.
 from collections.abc import Sequence
 from typing import Any, ClassVar
 
+__all__ = [
+    "AccessDenied",
+    "BeatdError",
+    "ClientClosed",
+    "ConfigInvalid",
+    "Conflict",
+    "EntryInvalid",
+    "LeaseLost",
+    "NoSlot",
+    "NotFound",
+    "OtherOwner",
+    "Refused",
+    "ScheduleInvalid",
+    "Unreachable",
+    "WritesRefused",
+]
+
 
 class BeatdError(Exception):
     """Base of all errors beatd raises on purpose."""
@@ -117,6 +134,12 @@ class AccessDenied(Unreachable):
     """Redis answered, and said no: wrong password, missing right, TLS expected, database refused. Tell a human."""
 
     code = "access_denied"
+
+
+class ClientClosed(BeatdError):
+    """This client was closed. Make another one."""
+
+    code = "client_closed"
 
 
 class LeaseLost(BeatdError):

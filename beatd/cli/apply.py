@@ -12,7 +12,7 @@ import click
 
 from beatd.cli.changes import field_lines
 from beatd.cli.main import Common, common_options, output_option, output_options, print_json
-from beatd.cli.show import note, on_terminal, plain, printable, styled
+from beatd.cli.show import confirm, note, on_terminal, plain, printable, styled
 from beatd.cli.stored import open_client, unknown, who_edits
 from beatd.client import apply as verbs
 from beatd.client.blocking import Client
@@ -109,7 +109,7 @@ def apply(
                 "where nobody can answer, say --yes (or --dry-run)"
             )
         if asks and gone:
-            click.confirm(f"Remove {gone:,} of {changes.owner}?", abort=True, err=True)
+            confirm(f"Remove {gone:,} of {changes.owner}?")
         if not dry_run:
             client.run(verbs.apply(client.keys, changes, fresh_nonce, who_edits("beatd apply", why)))
         if output == "json":

@@ -10,18 +10,20 @@ import click
 
 from beatd.cli.main import Common, common_options
 from beatd.cli.schedule_options import Asked, schedule_options
-from beatd.cli.show import note, on_terminal
+from beatd.cli.show import confirm, note, on_terminal, plain, printable
 from beatd.cli.slots import slot_table
-from beatd.cli.stored import open_client, who_edits
+from beatd.cli.stored import left_alone, open_client, who_edits
 from beatd.client import editing
 from beatd.client.blocking import Client
 from beatd.client.ownership import check_owner, of_file
 from beatd.core.entry import Entry, Guarantee
 from beatd.core.preview import coming_slots, why_none
+from beatd.core.schedules import SCHEDULE_KEYS
 from beatd.errors import EntryInvalid, OtherOwner
 from beatd.store.entries import fresh_nonce
 
 PREVIEWED: Final = 3
+FLAGS: Final = {"tz": "timezone", "tag": "tags", "option": "options", "disabled": "enabled"}
 
 
 @click.command("set")
@@ -43,6 +45,7 @@ PREVIEWED: Final = 3
 @click.option("--description")
 @click.option("--tag", "tags", multiple=True)
 @click.option("--enabled/--disabled", default=None)
+@click.option("--unset", "unset", metavar="FIELD", multiple=True, help="Give a field its default back: max_runs.")
 @click.option("--note", "why", help="Why, for the record of changes.")
 @click.option("--if-revision", metavar="REV", help="Refuse where it has another revision by now; '': where it exists.")
 @click.option("--yes", is_flag=True, help="Don't ask, not even on a terminal.")
@@ -53,6 +56,7 @@ def set_entry(
     *,
     why: str | None,
     if_revision: str | None,
+    unset: tuple[str, ...],
     yes: bool,
     **fields: Any,
 ) -> None:
@@ -61,20 +65,22 @@ def set_entry(
     \b
     beatd set cleanup --task app.tasks.cleanup --cron "*/10 * * * *"
     beatd set cleanup --tz Europe/Paris --grace 5m
+    beatd set cleanup --unset max_runs --unset options.expires
 
-    Shows the next three slots before it writes, and asks on a terminal. Without a terminal it writes at once. Refuses
-    (exit 5) where somebody else changed the definition meanwhile.
+    Shows what changes, and the next three slots of a new schedule, before it writes, and asks on a terminal. Without a
+    terminal it writes at once. Refuses (exit 5) where somebody else changed the definition meanwhile.
     """
-    given = {**schedule, **_given(fields)}
+    given = _without({**schedule, **_given(fields)}, unset)
     with open_client(common) as client:
         base = _look(common, client, name)
         client.run(editing.check_revision(client.keys, base, if_revision))
         entry = editing.changed(base, given)
-        if schedule:
+        if SCHEDULE_KEYS & given.keys():
             _preview(entry, base)
-        if not yes and on_terminal(sys.stdin) and on_terminal(sys.stderr):
+        _tell_changes(entry, base)
+        if not yes and not editing.is_so(base, entry) and on_terminal(sys.stdin) and on_terminal(sys.stderr):
             what = "Create" if base.row is None else "Change"
-            click.confirm(f"{what} {name}?", default=True, abort=True, err=True)
+            confirm(f"{what} {name}?", default=True)
         state = client.run(editing.write(client.keys, base, given, fresh_nonce, who_edits("beatd set", why)))
     done = "created" if base.row is None else "unchanged" if state.revision == base.revision else "changed"
     click.echo(f"{name}: {done}", err=True)
@@ -84,20 +90,28 @@ def set_entry(
 @click.argument("names", nargs=-1, required=True)
 @common_options
 @click.option("--note", "why", help="Why, for the record of changes.")
+@click.option("--if-revision", metavar="REV", help="Refuse where it has another revision by now; of one entry.")
 @click.option("--yes", is_flag=True, help="Don't ask.")
-def rm(common: Common, names: tuple[str, ...], *, why: str | None, yes: bool) -> None:
-    """Remove entries. Once this has returned, nothing of them is enqueued any more."""
-    if not yes:
-        if not on_terminal(sys.stdin):
-            raise click.UsageError("rm asks before it removes; where nobody can answer, say --yes")
-        click.confirm(f"Remove {', '.join(names)}?", abort=True, err=True)
+def rm(common: Common, names: tuple[str, ...], *, why: str | None, if_revision: str | None, yes: bool) -> None:
+    """Remove entries. Once this has returned, nothing of them is enqueued any more.
+
+    Refuses (exit 5) where somebody else changed a definition while it asked.
+    """
+    if not yes and not on_terminal(sys.stdin):
+        raise click.UsageError("rm asks before it removes; where nobody can answer, say --yes")
     unique = list(dict.fromkeys(names))
-    with open_client(common) as client:
+    if if_revision is not None and len(unique) > 1:
+        raise click.UsageError("--if-revision is of one entry: name one")
+    with open_client(common) as client, left_alone(unique):
         try:
-            client.run(editing.remove_entries(client.keys, unique, None, who_edits("beatd rm", why)))
+            seen = client.run(editing.look_to_remove(client.keys, unique, if_revision))
+            if not yes:
+                confirm(f"Remove {', '.join(names)}?")
+            client.run(editing.remove_seen(client.keys, seen, who_edits("beatd rm", why)))
         except OtherOwner as error:
             raise _at_home(common, error) from error
-    click.echo(f"removed {len(unique)}", err=True)
+    for name in unique:
+        click.echo(plain(printable(f"{name}: removed")), err=True)
 
 
 def _look(common: Common, client: Client, name: str) -> editing.Base:
@@ -129,6 +143,32 @@ def _given(fields: dict[str, Any]) -> dict[str, Any]:
     if "tags" in given:
         given["tags"] = list(given["tags"])
     return given
+
+
+def _without(given: dict[str, Any], unset: tuple[str, ...]) -> dict[str, Any]:
+    """The same with None for the fields that are to be as if nobody had named them. Raises UsageError."""
+    found = dict(given)
+    for text in unset:
+        word, dot, option = text.partition(".")
+        key = FLAGS.get(word.removeprefix("--"), word.removeprefix("--").replace("-", "_"))
+        within = found.get(key) or {} if dot and key == "options" else found
+        if (option if dot else key) in within:
+            raise click.UsageError(f"--unset {text}: the same command sets it")
+        if dot and key == "options" and option:
+            found["options"] = {**within, option: None}
+        elif dot:
+            raise click.UsageError(f"--unset {text}: a field, or options.NAME, is expected")
+        else:
+            found[key] = None
+    return found
+
+
+def _tell_changes(entry: Entry, base: editing.Base) -> None:
+    """The fields that an edit changes, on stderr."""
+    from beatd.cli.changes import field_lines
+
+    for line in field_lines(editing.edited(base, entry)):
+        click.echo(plain(f"  {printable(line)}"), err=True)
 
 
 def _preview(entry: Entry, base: editing.Base) -> None:

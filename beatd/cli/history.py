@@ -21,7 +21,7 @@ from beatd.client.blocking import Client
 from beatd.client.hindsight import look_back
 from beatd.core.duration import parse_duration
 from beatd.core.fire import Reason, TaskIds
-from beatd.core.history import Hindsight, Line, lateness_ms
+from beatd.core.history import Hindsight, Line, lateness_ms, task_id
 from beatd.core.instant import FIRST_MS, LAST_MS, read_moment
 from beatd.core.preview import local_text
 from beatd.core.zone import Zone, zone_named
@@ -265,21 +265,11 @@ class Printer:
             "last": instant(line.last),
             "foretold": seen.ahead(line),
             "lateness_ms": lateness_ms(line, jitter),
-            "task_id": self._task_id(line),
+            "task_id": task_id(line, self._ids),
             "at": instant(line.at),
             "epoch": line.epoch,
             **({"text": line.text} if line.text is not None else {}),
         }
-
-    def _task_id(self, line: Line) -> str | None:
-        if line.what != "fired" or line.name is None or line.slot is None:
-            return None
-        if line.id is not None:
-            return line.id
-        try:
-            return self._ids.of(line.name, line.slot)
-        except UnicodeEncodeError:  # a name that another client wrote in no encoding of ours
-            return None
 
     def _print_json(self, rows: list[dict[str, Any]]) -> None:
         """One list, an object a line, with nothing after the last one yet."""

@@ -7,7 +7,7 @@ import click
 
 from beatd.cli.main import Common, common_options
 from beatd.cli.show import instant
-from beatd.cli.stored import open_client, who_edits
+from beatd.cli.stored import left_alone, open_client, who_edits
 from beatd.client import entries
 from beatd.client.blocking import Client
 from beatd.core.duration import parse_duration
@@ -35,7 +35,7 @@ def pause(common: Common, names: tuple[str, ...], note: str, until: str | None) 
     the note and the end.
     """
     names = tuple(dict.fromkeys(names))
-    with open_client(common) as client:
+    with open_client(common) as client, left_alone(names):
         ends = None if until is None else _instant(client, names, until)
         wanted = Pause(f"{user_name()}@{socket.gethostname()}", note, ends)
         client.run(entries.pause(client.keys, names, fresh_nonce(), who_edits("beatd pause"), wanted))
@@ -59,7 +59,7 @@ def resume(common: Common, names: tuple[str, ...], *, catchup: bool, note: str |
     on from the slot that was owed when the pause began, and their own `catchup` decides what of it still runs.
     """
     names = tuple(dict.fromkeys(names))
-    with open_client(common) as client:
+    with open_client(common) as client, left_alone(names):
         who = who_edits("beatd resume", note)
         resumed = client.run(entries.resume(client.keys, names, fresh_nonce(), who, catchup=catchup))
         states = {found.name: found.state for name in resumed if (found := client.find(name)) is not None}

@@ -9,7 +9,7 @@ from typing import Any, Final
 import click
 
 from beatd.cli.main import Common, common_options, output_option, print_json
-from beatd.cli.show import instant, note, on_terminal
+from beatd.cli.show import confirm, instant, note, on_terminal
 from beatd.cli.slots import slot_table
 from beatd.cli.stored import open_client, who_edits
 from beatd.client import requests
@@ -68,7 +68,7 @@ def trigger(
 @click.option("--rate", type=click.FloatRange(0.001, 1_000_000), help="Push at most so many a second.")
 @click.option("--note", "why", default="", help="Why, for the record of changes.")
 @click.option("--dry-run", is_flag=True, help="Show the slots and ask for nothing.")
-@click.option("--again", is_flag=True, help="Push the range once more, though it was pushed before.")
+@click.option("--again", is_flag=True, help="Push slots once more that were pushed before.")
 @click.option("--wait/--no-wait", default=True, help="Wait some seconds until all is on its queue [--wait].")
 @click.option("--yes", is_flag=True, help="Don't ask.")
 @output_option
@@ -94,8 +94,10 @@ def backfill(
     beatd backfill nightly-report --from 7d --rate 10 --yes
 
     Lists the slots, and asks on a terminal; elsewhere it needs --yes. Task ids are those of the slots. The same range
-    asked for again pushes nothing twice, and goes on where it was stopped. A slot that the entry still owes is left to
-    the timetable. An instant without an offset is wall time in the entry's zone. Pausing or removing the entry ends it.
+    asked for again pushes nothing twice, and goes on where it was stopped; another range is refused (exit 5) where it
+    has slots that were backfilled in the last 30 days, unless --again is said. A slot that the entry still owes is left
+    to the timetable. An instant without an offset is wall time in the entry's zone. Pausing or removing the entry ends
+    it.
     """
     if not dry_run and not yes and not on_terminal(sys.stdin):
         raise click.UsageError("backfill asks before it pushes; where nobody can answer, say --yes (or --dry-run)")
@@ -111,6 +113,7 @@ def backfill(
             requests.look_at_range(client.keys, name, begins, ends, most=most, rate=rate, again=fresh)
         )  # fmt: skip
         _list(found, output)
+        client.run(requests.check_range(client.keys, found))
         if dry_run or found.answered:
             if output == "json":
                 print_json({**_shown(found.request_id, name, found.found), "slots": list(map(instant, found.slots))})
@@ -120,7 +123,7 @@ def backfill(
         if not found.slots:
             raise NoSlot(f"{name!r} has no slot to push there", hint="beatd next NAME --from ... shows its slots")
         if not yes:
-            click.confirm(f"Push {_count(len(found.slots))} of {name}?", abort=True, err=True)
+            confirm(f"Push {_count(len(found.slots))} of {name}?")
         asked = client.run(requests.backfill(client.keys, found, who_edits("beatd backfill", why), why))
         state = _wait(client, asked) if wait else client.run(requests.request_state(client.keys, asked))
         if output == "json":

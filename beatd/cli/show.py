@@ -44,6 +44,18 @@ def on_terminal(stream: TextIO | None) -> bool:
     return stream is not None and stream.isatty()
 
 
+def confirm(question: str, *, default: bool = False) -> None:
+    """Goes on where a person says yes. Else says that nothing was written and ends with 1; after Ctrl-C with 130."""
+    try:
+        wanted = click.confirm(question, default=default, err=True)
+    except click.Abort:
+        click.echo("\nnothing was written", err=True)
+        raise
+    if not wanted:
+        click.echo("nothing was written", err=True)
+        click.get_current_context().exit(1)
+
+
 def coloured(stream: TextIO | None = None, env: Mapping[str, str] | None = None) -> bool:
     """Whether to use colours: on a terminal that has them, unless NO_COLOR is set."""
     env = os.environ if env is None else env

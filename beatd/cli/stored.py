@@ -1,14 +1,16 @@
 """What commands over stored entries share: the way to them, who edits, and how one is told about."""
 
 import socket
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any, Final
 
 from beatd.cli.main import Common
 from beatd.cli.show import instant
 from beatd.client.blocking import Client
 from beatd.client.entries import names as name_page
-from beatd.errors import BeatdError, NotFound
-from beatd.store.entries import Row, audit, user_name
+from beatd.errors import BeatdError, NotFound, Refused
+from beatd.store.entries import MOST_ITEMS, Row, audit, user_name
 
 if TYPE_CHECKING:  # imported when needed
     from beatd.core.entry import Entry
@@ -25,6 +27,21 @@ def open_client(common: Common) -> Client:
 def who_edits(client: str, note: str | None = None) -> str:
     """Who makes an edit from this command line, and why, for the audit."""
     return audit(client, user_name(), socket.gethostname(), note or "")
+
+
+@contextmanager
+def left_alone(names: Sequence[str]) -> Iterator[None]:
+    """An edit of several entries, all or nothing: where one of them refuses it, the error says so of the others."""
+    try:
+        yield
+    except (NotFound, Refused) as error:
+        if 1 < len(names) <= MOST_ITEMS:
+            error.message += f"; nothing was written: the other {_others(len(names) - 1)} left as before"
+        raise
+
+
+def _others(number: int) -> str:
+    return "one is" if number == 1 else f"{number:,} are"
 
 
 def entry_of(row: Row) -> "Entry | None":

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, Self, Unpack
 
 from beatd.client.spoilt import in_our_words
 from beatd.client.steps import Ask, Replies, Steps, T, drive_async
+from beatd.errors import ClientClosed
 from beatd.store.aio import AsyncLink
 from beatd.store.connect import DEFAULT_TIMEOUT
 from beatd.store.keys import Keys
@@ -16,20 +17,19 @@ from beatd.store.keys import Keys
 if TYPE_CHECKING:  # imported by the first verb over entries: a command loads only what it uses
     from beatd.client.definitions import Entries
     from beatd.client.fields import Fields, Filters, Instant
+    from beatd.client.happened import EntryChange, HistoryLine
     from beatd.client.requested import Backfill, RequestState
     from beatd.client.state import EntryState
     from beatd.client.verbs import Verbs
-    from beatd.core.change_log import Told
     from beatd.core.change_set import ChangeSet
-    from beatd.core.history import Line
 
 
 class AsyncClient:
     """What Client does, for asyncio: ``async with AsyncClient("redis://localhost:6379/0") as beatd: ...``.
 
     One client serves all tasks of an event loop, over at most 20 connections, and goes on in another loop or process.
-    It connects when first used. Every method raises Unreachable without an answer within `timeout` (seconds),
-    AccessDenied where Redis says no. One that is cancelled may have been done.
+    It connects when first used, and is of no use any more once it was closed. Every method raises Unreachable without
+    an answer within `timeout` (seconds), AccessDenied where Redis says no. One that is cancelled may have been done.
 
     who: whom the audit and pauses name, "ann@example.org"; the user of the operating system by default. program: what
     the audit names as the client.
@@ -46,8 +46,10 @@ class AsyncClient:
     ) -> None:
         self.link = AsyncLink(url, namespace, timeout)
         self._who, self._program = who, program
+        self._closed = False
 
     async def __aenter__(self) -> Self:
+        self._open_link()
         return self
 
     async def __aexit__(
@@ -56,7 +58,8 @@ class AsyncClient:
         await self.close()
 
     async def close(self) -> None:
-        """Closes its connections; the next call opens one again."""
+        """Closes its connections for good. To close it again does nothing; any other call raises ClientClosed."""
+        self._closed = True
         await self.link.close()
 
     # Entries
@@ -83,7 +86,10 @@ class AsyncClient:
     async def list(
         self, *patterns: str, limit: int | None = None, skip: int = 0, **filters: "Unpack[Filters]"
     ) -> Sequence["EntryState"]:
-        """As iterate, at most so many of them after some. The first page costs the same at any number of entries."""
+        """As iterate, at most so many of them after some; None: all, 0: none.
+
+        The first page costs the same at any number of entries.
+        """
         return await self.run(self.verbs.listed(patterns, filters, limit, skip))
 
     async def set(
@@ -136,8 +142,8 @@ class AsyncClient:
     async def backfill(
         self,
         name: str,
-        first: "Instant",
-        last: "Instant",
+        first: "Instant | timedelta",
+        last: "Instant | timedelta",
         *,
         most: int = 1_000,
         rate: float | None = None,
@@ -145,8 +151,9 @@ class AsyncClient:
         again: bool = False,
         dry_run: bool = False,
     ) -> "Backfill":
-        """Asks for the runs of the past slots from `first` to `last`, both included; aware datetimes, or texts with an
-        offset. The same range asked for again pushes nothing twice, unless `again` says so.
+        """Asks for the runs of the past slots from `first` to `last`, both included: aware datetimes, texts with an
+        offset, or how long ago. The same range asked for again pushes nothing twice, and another one with slots that
+        were backfilled in the last 30 days is Refused, unless `again` says so.
 
         most: Refused where there are more. rate: messages a second at most. dry_run: tells the slots and asks for
         nothing. Raises NotFound, EntryInvalid, Refused.
@@ -154,7 +161,7 @@ class AsyncClient:
         return await self.run(self.verbs.backfill(name, first, last, most, rate, note, again=again, dry_run=dry_run))
 
     async def request(self, request_id: str) -> "RequestState | None":
-        """What became of a trigger (known for an hour after it) or a backfill (30 days); None where nobody knows."""
+        """What became of a trigger (known for 10 minutes after it) or a backfill (30 days); None where nobody knows."""
         return await self.run(self.verbs.request(request_id))
 
     # Whole sets
@@ -186,10 +193,10 @@ class AsyncClient:
         """
         return await self.run(self.verbs.apply(wanted, owner, note, prune=prune, take_over=take_over))
 
-    async def export(self, *patterns: str, owners: Sequence[str] = ()) -> AsyncIterator[dict[str, Any]]:
+    async def export(self, *patterns: str, owners: str | Sequence[str] = ()) -> AsyncIterator[dict[str, Any]]:
         """Entries as they can be applied again, by name: `name` and its fields, without owner and unknown fields.
 
-        owners: globs; all by default. What can't be read is left out.
+        They come one by one, read as they are asked for. owners: globs; all by default. What can't be read is left out.
         """
         export = self.verbs.exported(patterns, owners)
         await self.run(export.begin())
@@ -201,20 +208,20 @@ class AsyncClient:
 
     async def history(
         self, name: str | None = None, *, limit: int = 100, since: datetime | None = None
-    ) -> Sequence["Line"]:
+    ) -> Sequence["HistoryLine"]:
         """The last fires and skips of one entry or of all, the oldest first: when, which slot, why not."""
         from beatd.client.fields import instant_ms
         from beatd.client.past import read_history
 
         low = 0 if since is None else instant_ms("since", since)
-        with self.link.blocking() as link:
+        with self._open_link().blocking() as link:
             return await asyncio.to_thread(read_history, link, name, limit, low)
 
     async def status(self) -> Mapping[str, Any]:
         """Who leads, is all well, how late it is: what `beatd status -o json` says."""
         from beatd.client.past import read_status
 
-        with self.link.blocking() as link:
+        with self._open_link().blocking() as link:
             return await asyncio.to_thread(read_status, link)
 
     async def changes(
@@ -224,7 +231,7 @@ class AsyncClient:
         limit: int = 100,
         since: datetime | None = None,
         until: datetime | None = None,
-    ) -> Sequence["Told"]:
+    ) -> Sequence["EntryChange"]:
         """The last changes of one entry or of all, the oldest first: who, when, what by field, and why."""
         return await self.run(self.verbs.changes(name, limit, since, until))
 
@@ -246,5 +253,10 @@ class AsyncClient:
         """Runs any verb to its end."""
         return await drive_async(in_our_words(self.keys, steps), self._answer)
 
+    def _open_link(self) -> AsyncLink:
+        if self._closed:
+            raise ClientClosed("this client was closed", hint="make another one, or close it when all is done")
+        return self.link
+
     async def _answer(self, question: Ask) -> Replies:
-        return await self.link.exchange(question.commands, tolerant=question.tolerant, again=question.again)
+        return await self._open_link().exchange(question.commands, tolerant=question.tolerant, again=question.again)

@@ -17,11 +17,13 @@ MOST_PAGES: Final = 5  # a race is lost to somebody who was quick
 class Blame:
     """What is known of the edits since a revision. who: by whom the last change of the definition was, '' unknown.
 
-    only_run_state: the rows tell of nothing but pauses, resumes and resets from that revision on. before: the
-    definition at that revision, None where the rows don't say it.
+    known: whether the rows tell what came after that revision; not so of one that never was, or is long gone.
+    only_run_state: they tell of nothing but pauses, resumes and resets from it on. before: the definition at that
+    revision, None where the rows don't say it.
     """
 
     who: str = ""
+    known: bool = False
     only_run_state: bool = False
     before: bytes | None = None
 
@@ -49,7 +51,7 @@ def blame(keys: Keys, name: str, since: str) -> Steps[Blame]:
 
 def _blamed(changes: Sequence[Change], *, complete: bool) -> Blame:
     edits = [change for change in changes if change.op in ("put", "remove")]
-    return Blame(_author(edits[0]) if edits else "", only_run_state=complete and not edits)
+    return Blame(_author(edits[0]) if edits else "", known=complete, only_run_state=complete and not edits)
 
 
 def _author(change: Change) -> str:

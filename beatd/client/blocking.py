@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, Self, Unpack
 from beatd.client import entries
 from beatd.client.spoilt import in_our_words
 from beatd.client.steps import Ask, Replies, Steps, T, drive
+from beatd.errors import ClientClosed
 from beatd.store.blocking import BlockingLink
 from beatd.store.connect import DEFAULT_TIMEOUT
 from beatd.store.entries import Row
@@ -17,18 +18,18 @@ from beatd.store.keys import Keys
 if TYPE_CHECKING:  # imported by the first verb over entries: a command loads only what it uses
     from beatd.client.definitions import Entries
     from beatd.client.fields import Fields, Filters, Instant
+    from beatd.client.happened import EntryChange, HistoryLine
     from beatd.client.requested import Backfill, RequestState
     from beatd.client.state import EntryState
     from beatd.client.verbs import Verbs
-    from beatd.core.change_log import Told
     from beatd.core.change_set import ChangeSet
-    from beatd.core.history import Line
 
 
 class Client:
     """Reads and edits the entries of one namespace: ``with Client("redis://localhost:6379/0") as beatd: ...``.
 
-    One client serves all threads of a process, and goes on in a process forked from it. It connects when first used.
+    One client serves all threads of a process, and goes on in a process forked from it. It connects when first used,
+    and is of no use any more once it was closed.
     Every method raises Unreachable without an answer within `timeout` (seconds), AccessDenied where Redis says no.
 
     who: whom the audit and pauses name, "ann@example.org"; the user of the operating system by default. program: what
@@ -46,8 +47,10 @@ class Client:
     ) -> None:
         self.link = BlockingLink(url, namespace, timeout)
         self._who, self._program = who, program
+        self._closed = False
 
     def __enter__(self) -> Self:
+        self._open_link()
         return self
 
     def __exit__(
@@ -56,7 +59,8 @@ class Client:
         self.close()
 
     def close(self) -> None:
-        """Closes its connections; the next call opens one again."""
+        """Closes its connections for good. To close it again does nothing; any other call raises ClientClosed."""
+        self._closed = True
         self.link.close()
 
     # Entries
@@ -82,7 +86,10 @@ class Client:
     def list(
         self, *patterns: str, limit: int | None = None, skip: int = 0, **filters: "Unpack[Filters]"
     ) -> Sequence["EntryState"]:
-        """As iterate, at most so many of them after some. The first page costs the same at any number of entries."""
+        """As iterate, at most so many of them after some; None: all, 0: none.
+
+        The first page costs the same at any number of entries.
+        """
         return self.run(self.verbs.listed(patterns, filters, limit, skip))
 
     def set(
@@ -135,8 +142,8 @@ class Client:
     def backfill(
         self,
         name: str,
-        first: "Instant",
-        last: "Instant",
+        first: "Instant | timedelta",
+        last: "Instant | timedelta",
         *,
         most: int = 1_000,
         rate: float | None = None,
@@ -144,8 +151,9 @@ class Client:
         again: bool = False,
         dry_run: bool = False,
     ) -> "Backfill":
-        """Asks for the runs of the past slots from `first` to `last`, both included; aware datetimes, or texts with an
-        offset. The same range asked for again pushes nothing twice, unless `again` says so.
+        """Asks for the runs of the past slots from `first` to `last`, both included: aware datetimes, texts with an
+        offset, or how long ago. The same range asked for again pushes nothing twice, and another one with slots that
+        were backfilled in the last 30 days is Refused, unless `again` says so.
 
         most: Refused where there are more. rate: messages a second at most. dry_run: tells the slots and asks for
         nothing. Raises NotFound, EntryInvalid, Refused.
@@ -153,7 +161,7 @@ class Client:
         return self.run(self.verbs.backfill(name, first, last, most, rate, note, again=again, dry_run=dry_run))
 
     def request(self, request_id: str) -> "RequestState | None":
-        """What became of a trigger (known for an hour after it) or a backfill (30 days); None where nobody knows."""
+        """What became of a trigger (known for 10 minutes after it) or a backfill (30 days); None where nobody knows."""
         return self.run(self.verbs.request(request_id))
 
     # Whole sets
@@ -185,10 +193,10 @@ class Client:
         """
         return self.run(self.verbs.apply(wanted, owner, note, prune=prune, take_over=take_over))
 
-    def export(self, *patterns: str, owners: Sequence[str] = ()) -> Iterator[dict[str, Any]]:
+    def export(self, *patterns: str, owners: str | Sequence[str] = ()) -> Iterator[dict[str, Any]]:
         """Entries as they can be applied again, by name: `name` and its fields, without owner and unknown fields.
 
-        owners: globs; all by default. What can't be read is left out.
+        They come one by one, read as they are asked for. owners: globs; all by default. What can't be read is left out.
         """
         export = self.verbs.exported(patterns, owners)
         self.run(export.begin())
@@ -198,19 +206,21 @@ class Client:
 
     # What happened
 
-    def history(self, name: str | None = None, *, limit: int = 100, since: datetime | None = None) -> Sequence["Line"]:
+    def history(
+        self, name: str | None = None, *, limit: int = 100, since: datetime | None = None
+    ) -> Sequence["HistoryLine"]:
         """The last fires and skips of one entry or of all, the oldest first: when, which slot, why not."""
         from beatd.client.fields import instant_ms
         from beatd.client.past import read_history
 
         low = 0 if since is None else instant_ms("since", since)
-        return read_history(self.link, name, limit, low)
+        return read_history(self._open_link(), name, limit, low)
 
     def status(self) -> Mapping[str, Any]:
         """Who leads, is all well, how late it is: what `beatd status -o json` says."""
         from beatd.client.past import read_status
 
-        return read_status(self.link)
+        return read_status(self._open_link())
 
     def changes(
         self,
@@ -219,7 +229,7 @@ class Client:
         limit: int = 100,
         since: datetime | None = None,
         until: datetime | None = None,
-    ) -> Sequence["Told"]:
+    ) -> Sequence["EntryChange"]:
         """The last changes of one entry or of all, the oldest first: who, when, what by field, and why."""
         return self.run(self.verbs.changes(name, limit, since, until))
 
@@ -241,8 +251,13 @@ class Client:
         """Runs any verb to its end."""
         return drive(in_our_words(self.keys, steps), self._answer)
 
+    def _open_link(self) -> BlockingLink:
+        if self._closed:
+            raise ClientClosed("this client was closed", hint="make another one, or close it when all is done")
+        return self.link
+
     def _answer(self, question: Ask) -> Replies:
-        return self.link.exchange(question.commands, tolerant=question.tolerant, again=question.again)
+        return self._open_link().exchange(question.commands, tolerant=question.tolerant, again=question.again)
 
     def now_ms(self) -> int:
         """The clock of Redis, UTC ms."""

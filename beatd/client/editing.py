@@ -19,6 +19,7 @@ from beatd.core.entry import Entry, checked_definition, entry_from_definition, s
 from beatd.core.field_changes import FieldChange, field_changes
 from beatd.core.instant import instant_text
 from beatd.core.patch import patched
+from beatd.core.shown import shown
 from beatd.errors import BeatdError, Conflict, EntryInvalid, Refused
 from beatd.formats.celery import compile_template
 from beatd.store.entries import MOST_ITEMS, Row, check_put, put_call, remove_call, row_commands, rows_of
@@ -120,7 +121,7 @@ def write(keys: Keys, base: Base, given: Mapping[str, Any], fresh: Fresh, who: s
     """
     for _ in range(MOST_TRIES):
         entry = changed(base, given)
-        if _is_so(base, entry):
+        if is_so(base, entry):
             return base.state()
         left = runs_left(base.entry, entry, base.left)
         item = put_item(entry, fresh(), expected=base.revision, left=left)
@@ -154,14 +155,42 @@ def set_entry(
     return (yield from write(keys, base, given, fresh, who))
 
 
+def edited(base: Base, entry: Entry) -> Sequence[FieldChange]:
+    """The fields in which an edit differs from what is stored; none where nothing that can be read is."""
+    if base.entry is None:
+        return ()
+    return field_changes(_fields(base.entry.to_definition().encode()), _fields(entry.to_definition().encode()))
+
+
 def remove_entries(keys: Keys, names: Sequence[str], if_revision: str | None, who: str) -> Steps[None]:
     """Removes entries of the API, all or nothing within 500. Raises NotFound, OtherOwner, and Conflict."""
     for start in range(0, len(names), MOST_ITEMS):
-        yield from _remove(keys, names[start : start + MOST_ITEMS], if_revision, who)
+        yield from _remove(keys, dict.fromkeys(names[start : start + MOST_ITEMS], if_revision), who)
 
 
-def _remove(keys: Keys, names: Sequence[str], if_revision: str | None, who: str) -> Steps[None]:
-    first = True
+def look_to_remove(keys: Keys, names: Sequence[str], if_revision: str | None) -> Steps[dict[str, str]]:
+    """The revisions of entries that may be removed. Raises NotFound, OtherOwner, and Conflict."""
+    found: dict[str, str] = {}
+    for start in range(0, len(names), MOST_ITEMS):
+        for base in (yield from look(keys, names[start : start + MOST_ITEMS])):
+            if base.row is None:
+                raise entries.not_found(base.name)
+            yield from check_owner(keys, base.row)
+            yield from check_revision(keys, base, if_revision)
+            found[base.name] = base.revision
+    return found
+
+
+def remove_seen(keys: Keys, seen: Mapping[str, str], who: str) -> Steps[None]:
+    """Removes entries whose definitions are those of some revisions, as ``remove_entries`` does."""
+    pairs = list(seen.items())
+    for start in range(0, len(pairs), MOST_ITEMS):
+        yield from _remove(keys, dict(pairs[start : start + MOST_ITEMS]), who)
+
+
+def _remove(keys: Keys, wanted: Mapping[str, str | None], who: str) -> Steps[None]:
+    """wanted: names, each with the revision that its removal is based on, None for whatever is there."""
+    first, names = True, list(wanted)
     for _ in range(MOST_TRIES):
         bases = yield from look(keys, names)
         for base in bases:
@@ -169,7 +198,7 @@ def _remove(keys: Keys, names: Sequence[str], if_revision: str | None, who: str)
                 raise entries.not_found(base.name)
             yield from check_owner(keys, base.row)
             if base.row is not None:
-                yield from check_revision(keys, base, if_revision)
+                yield from check_revision(keys, base, wanted[base.name])
         # Those that went meanwhile are where they should be: perhaps by this very call, whose answer was lost.
         there = [base for base in bases if base.row is not None]
         if not there:
@@ -190,6 +219,8 @@ def check_revision(keys: Keys, base: Base, if_revision: str | None) -> Steps[Non
         message = f"there is an entry {base.name!r} already"
         raise Conflict(message, name=base.name, revision=base.revision, hint="look at it, or choose another name")
     found = yield from blame(keys, base.name, if_revision)
+    if not found.known:
+        raise _not_stored(base, if_revision)
     if base.row is None or not found.only_run_state:
         raise _lost(base, found, _changes(found.before, base))
 
@@ -202,7 +233,7 @@ def _as_written(item: PutItem, now: int) -> EntryState:
     return state_of(row, runs_after(item.left, None), now)
 
 
-def _is_so(base: Base, entry: Entry) -> bool:
+def is_so(base: Base, entry: Entry) -> bool:
     """Whether nothing would change. To write an invalid or a finished one again is what brings it back."""
     if base.row is None or base.row.state_at(base.now) in ("invalid", "finished"):
         return False
@@ -215,7 +246,9 @@ def _same_definition(base: Base, found: Base) -> bool:
 
 def _conflict(keys: Keys, base: Base, found: Base) -> Steps[Conflict]:
     culprit = yield from blame(keys, base.name, base.revision)
-    return _lost(found, culprit, _changes(None if base.row is None else base.row.definition, found))
+    if base.row is None:
+        return _lost(found, culprit, (), created=True)
+    return _lost(found, culprit, _changes(base.row.definition, found))
 
 
 def _changes(before: bytes | None, found: Base) -> Sequence[FieldChange]:
@@ -225,9 +258,21 @@ def _changes(before: bytes | None, found: Base) -> Sequence[FieldChange]:
     return field_changes(_fields(before), _fields(found.row.definition))
 
 
-def _lost(found: Base, culprit: Blame, changes: Sequence[tuple[str, Any, Any]]) -> Conflict:
+def _not_stored(base: Base, if_revision: str) -> Conflict:
+    """For a revision of which nobody knows: somebody's edit may have replaced it long ago, or it never was one."""
+    it = f"there is no entry {base.name!r}" if base.row is None else f"{base.name!r} has the revision {base.revision}"
+    return Conflict(
+        f"{it}: the given revision {shown(if_revision)} is not the stored one, and the change log tells nothing of it",
+        name=base.name,
+        revision=base.revision,
+        hint="look at the entry again, and repeat the edit with the revision it has",
+    )
+
+
+def _lost(found: Base, culprit: Blame, changes: Sequence[tuple[str, Any, Any]], *, created: bool = False) -> Conflict:
     fields = ", ".join(field for field, _, _ in changes)
-    what = "removed it" if found.row is None else f"changed {fields}" if fields else "changed it"
+    changed_it = "created it" if created else f"changed {fields}" if fields else "changed it"
+    what = "removed it" if found.row is None else changed_it
     seen = "" if found.row is None else f"; it has the revision {found.revision} now"
     return Conflict(
         f"{found.name!r} is not what this edit was based on: {culprit.who or 'somebody'} {what} meanwhile{seen}",

@@ -6,8 +6,9 @@ from typing import Any, Literal, TypedDict
 
 from beatd.core.duration import format_duration, parse_duration
 from beatd.core.entry import Catchup, Guarantee
-from beatd.core.instant import aware_ms, instant_text
+from beatd.core.instant import FIRST_MS, LAST_MS, aware_ms, instant_text
 from beatd.core.listing import Sort
+from beatd.core.shown import shown
 from beatd.errors import EntryInvalid, ScheduleInvalid
 
 Duration = str | int | float | timedelta
@@ -53,16 +54,34 @@ class Fields(TypedDict, total=False):
 
 
 class Filters(TypedDict, total=False):
-    """Which entries, and in what order. tasks, owners: globs, any of them; tags: all of them.
+    """Which entries, and in what order. tasks, owners: globs, any of them; tags: all of them. A text is a list of one.
 
     states: any of `scheduled paused disabled finished blocked invalid`, `never` (ran), `late`.
     """
 
-    states: Collection[str]
-    tags: Collection[str]
-    tasks: Sequence[str]
-    owners: Sequence[str]
+    states: str | Collection[str]
+    tags: str | Collection[str]
+    tasks: str | Sequence[str]
+    owners: str | Sequence[str]
     sort: Sort
+
+
+def texts(key: str, value: Any) -> tuple[str, ...]:
+    """What may be a text or several, as several: a text is one, never its letters. Raises EntryInvalid."""
+    if isinstance(value, str):
+        return (value,)
+    if not isinstance(value, Collection) or isinstance(value, Mapping | bytes):
+        raise EntryInvalid(f"{key}: found {shown(value)}; a text or a list of texts is accepted")
+    for each in value:
+        if not isinstance(each, str):
+            raise EntryInvalid(f"{key}: found {shown(each)}; a text or a list of texts is accepted")
+    return tuple(value)
+
+
+def check_count(key: str, value: Any) -> None:
+    """Raises EntryInvalid for what is no number of entries or rows."""
+    if isinstance(value, bool) or not isinstance(value, int) or value < 0:
+        raise EntryInvalid(f"{key}: found {shown(value)}; a whole number of 0 or more is accepted")
 
 
 def plain_fields(fields: Mapping[str, Any]) -> dict[str, Any]:
@@ -93,7 +112,10 @@ def _timedelta_ms(value: timedelta) -> int:
 def until_ms(until: Instant | timedelta, now: int) -> int:
     """The end of a pause, UTC ms: an aware datetime, a text with an offset, or so long from now."""
     if isinstance(until, timedelta):
-        return now + _timedelta_ms(until)
+        end = now + _length_ms("until", until)
+        if end > LAST_MS:
+            raise EntryInvalid(f"until: {shown(str(until))} from now lies beyond the year 9999")
+        return end
     if isinstance(until, datetime):
         return _aware("until", until)
     if not isinstance(until, str):
@@ -103,6 +125,33 @@ def until_ms(until: Instant | timedelta, now: int) -> int:
     except ScheduleInvalid:
         pass
     return instant_ms("until", until, or_else="nor a duration such as '2h'")
+
+
+def ago_ms(key: str, value: Any) -> int | None:
+    """How long ago a timedelta or a text such as '2h' says; None for what is no duration. Raises EntryInvalid."""
+    if isinstance(value, timedelta):
+        return _length_ms(key, value)
+    try:
+        return parse_duration(value) if isinstance(value, str) else None
+    except ScheduleInvalid:
+        return None
+
+
+def past_ms(key: str, value: Instant | timedelta, now: int) -> int:
+    """An instant, UTC ms: an aware datetime, a text with an offset, or so long before now. Raises EntryInvalid."""
+    ago = ago_ms(key, value)
+    if ago is not None:
+        if now - ago < FIRST_MS:
+            raise EntryInvalid(f"{key}: {shown(str(value))} ago lies before the year 1")
+        return now - ago
+    return instant_ms(key, value, or_else="nor a duration such as '2h'")  # type: ignore[arg-type]  # no timedelta
+
+
+def _length_ms(key: str, value: timedelta) -> int:
+    try:
+        return _timedelta_ms(value)
+    except ScheduleInvalid as error:
+        raise EntryInvalid(f"{key}: {error.message}") from error
 
 
 def instant_ms(key: str, value: Instant, *, or_else: str = "") -> int:

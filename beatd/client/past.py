@@ -4,7 +4,9 @@ from collections.abc import Mapping
 from itertools import islice
 from typing import Any
 
-from beatd.core.history import Line
+from beatd.client.fields import check_count
+from beatd.client.happened import HistoryLine, history_line_of
+from beatd.core.fire import TaskIds
 from beatd.core.overview import judged
 from beatd.store.blocking import BlockingLink
 from beatd.store.entries import check_text
@@ -12,12 +14,14 @@ from beatd.store.history import History
 from beatd.store.overview import read_overview
 
 
-def read_history(link: BlockingLink, name: str | None, limit: int, since: int) -> list[Line]:
+def read_history(link: BlockingLink, name: str | None, limit: int, since: int) -> list[HistoryLine]:
     """The last lines, of one entry or of all, decided at or after an instant (UTC ms); the oldest first."""
+    check_count("limit", limit)
     if name is not None:
         check_text("name", name)
-    history = History(link, name=name)
-    return list(islice(history.backwards(since, history.tips()), limit))[::-1]
+    history, ids = History(link, name=name), TaskIds(link.keys.namespace)
+    newest = islice(history.backwards(since, history.tips()), limit)
+    return [history_line_of(line, ids) for line in newest][::-1]
 
 
 def read_status(link: BlockingLink) -> Mapping[str, Any]:

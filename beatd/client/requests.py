@@ -6,6 +6,7 @@ from typing import Any, Final, cast
 
 from beatd.client.editing import Base, look_at
 from beatd.client.entries import not_found
+from beatd.client.overlap import check_overlap
 from beatd.client.steps import Steps, ask
 from beatd.core.entry import Entry, entry_from_definition
 from beatd.core.instant import instant_text
@@ -39,6 +40,7 @@ class Range:
 
     slots: those that were not pushed for it yet. owed: the first slot of its range that is left to the timetable, None
     where there is none. found: the request for this very range that was made before, with its stored value.
+    again: slots that another backfill pushed are pushed once more.
     """
 
     entry: Entry
@@ -49,6 +51,7 @@ class Range:
     now: int
     found: Request | None = None
     value: bytes = b""
+    again: bool = False
 
     @property
     def answered(self) -> bool:
@@ -131,14 +134,24 @@ def look_at_range(
     slots = past_slots(entry.schedule, done, end, most)
     owed = entry.schedule.next_ms(max(done, end))
     beyond = owed if owed is not None and owed <= last else None
-    return Range(entry, wanted, request_id, slots, beyond, base.now, found, value or b"")
+    return Range(entry, wanted, request_id, slots, beyond, base.now, found, value or b"", again is not None)
+
+
+def check_range(keys: Keys, planned: Range) -> Steps[None]:
+    """Raises Refused where slots of it were pushed, or are being pushed, for another range. Not where it is asked
+    for once more, and where nothing would be pushed.
+    """
+    if not planned.again and not planned.answered:
+        yield from check_overlap(keys, planned.wanted.name, planned.request_id, planned.slots)
 
 
 def backfill(keys: Keys, planned: Range, who: str, note: str = "") -> Steps[str]:
     """Asks for what was looked at; gives the request's id. Nothing that was pushed for it before is pushed again.
 
-    A request that was withdrawn or refused goes on from where it stood. Raises NotFound, EntryInvalid, Refused.
+    A request that was withdrawn or refused goes on from where it stood. Raises NotFound, EntryInvalid, and Refused
+    as ``check_range`` does: others may have asked since it was looked at.
     """
+    yield from check_range(keys, planned)
     pushed = 0 if planned.found is None else planned.found.pushed
     most = min(GREATEST_MOST, pushed + planned.wanted.most)
     wanted = replace(planned.wanted, who=who, note=note, asked=planned.now, most=most)
@@ -152,7 +165,7 @@ def backfill(keys: Keys, planned: Range, who: str, note: str = "") -> Steps[str]
 
 
 def request_state(keys: Keys, request_id: str) -> Steps[Request | None]:
-    """What became of a request; None where there is none, or no more: triggers are kept 1 h, backfills 30 d."""
+    """What became of a request; None where there is none, or no more: triggers are kept 10 min, backfills 30 d."""
     [value] = yield from ask(("HGET", keys.key("req"), request_id))
     return read_request(request_id, value)
 

@@ -14,6 +14,8 @@ from beatd.errors import EntryInvalid
 # What Celery takes from the task itself where a call does not say it.
 _OF_TASK: Final = ("queue", "routing_key", "exchange", "priority", "expires", "serializer", "delivery_mode",
     "compression", "time_limit", "soft_time_limit")  # fmt: skip
+_AFTERWARDS: Final = ("link", "link_error")
+_ELSEWHERE: Final = "write a task that starts it, and schedule that one"
 _ACCEPTED: Final = (
     "a crontab() or schedule() of Celery, seconds, a timedelta, the text of a cron expression, "
     "a beatd.Schedule, or its fields: {'rrule': '...'}"
@@ -25,9 +27,10 @@ def entry_for(signature: Any, schedule: Any) -> Fields:
 
     ``client.set("digest", **entry_for(send_digest.s("daily").set(queue="mail"), crontab(hour=9)))``. Queue, priority
     and the like are those that `apply_async` would use: of the signature, of its task, of the app's task_routes. A
-    crontab() counts in the app's timezone. Raises EntryInvalid for a chain, group or chord, and for solar().
+    crontab() counts in the app's timezone. Raises EntryInvalid for a chain, group or chord, for a signature with a
+    `link` or `link_error`, and for solar().
     """
-    name, options = _name(signature), dict(getattr(signature, "options", {}) or {})
+    name, options = _name(signature), _options(signature)
     task = _task(signature)
     routed = _route(name, task)
     for key in _OF_TASK:
@@ -52,6 +55,15 @@ def entry_for(signature: Any, schedule: Any) -> Fields:
     return fields  # type: ignore[no-any-return]
 
 
+def _options(signature: Any) -> dict[str, Any]:
+    """What the signature says of its message. Others that follow it are signatures, which no entry can hold."""
+    options = dict(getattr(signature, "options", {}) or {})
+    for key in _AFTERWARDS:
+        if options.pop(key, None):
+            raise EntryInvalid(f"signature: a {key} can't be scheduled yet; found one on this task", hint=_ELSEWHERE)
+    return options
+
+
 def _instant(value: Any) -> Any:
     """An `eta` or `expires` as a text; a naive one is left as it is, to be refused."""
     return value.isoformat() if isinstance(value, datetime) and value.tzinfo is not None else value
@@ -63,7 +75,7 @@ def _name(signature: Any) -> str:
     if kind:
         raise EntryInvalid(
             f"signature: found a {kind}; the signature of one task is accepted",
-            hint="write a task that starts it, and schedule that one",
+            hint=_ELSEWHERE,
         )
     name = getattr(signature, "task", None) or getattr(signature, "name", None)
     if not isinstance(name, str):

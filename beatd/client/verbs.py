@@ -9,12 +9,22 @@ from typing import Any, get_args
 from beatd.client import apply as sets
 from beatd.client import change_log, editing, entries, requests
 from beatd.client.definitions import Entries, definitions_of
-from beatd.client.fields import Filters, Instant, instant_ms, plain_fields, until_ms
+from beatd.client.fields import (
+    Filters,
+    Instant,
+    ago_ms,
+    check_count,
+    instant_ms,
+    past_ms,
+    plain_fields,
+    texts,
+    until_ms,
+)
+from beatd.client.happened import EntryChange, change_of_entry
 from beatd.client.listing import Listing
 from beatd.client.requested import Backfill, RequestState, request_state_of
 from beatd.client.state import EntryState, state_of
 from beatd.client.steps import Steps, T, ask
-from beatd.core.change_log import Told
 from beatd.core.change_set import ChangeSet, owner_named
 from beatd.core.instant import utc_of
 from beatd.core.listing import ASKED_STATES, Sort, Wanted
@@ -50,14 +60,14 @@ class Verbs:
         """Entries in order; not begun yet."""
         for pattern in patterns:
             check_text("pattern", pattern)
-        given = dict(filters)
-        sort: Any = given.pop("sort", "next")
+        sort: Any = filters.get("sort", "next")
+        given = {key: texts(key, value) for key, value in filters.items() if key != "sort"}
         if sort not in get_args(Sort):
             raise EntryInvalid(f"sort: found {shown(sort)}; accepted are {', '.join(get_args(Sort))}")
-        unknown = [state for state in filters.get("states", ()) if state not in ASKED_STATES]
+        unknown = [state for state in given.get("states", ()) if state not in ASKED_STATES]
         if unknown:
             raise EntryInvalid(f"states: found {shown(unknown[0])}; accepted are {', '.join(ASKED_STATES)}")
-        wanted: Any = Wanted(patterns=patterns, **given)  # type: ignore[arg-type]  # as in Filters
+        wanted: Any = Wanted(patterns=patterns, **given)
         return Listing(self.keys, wanted, sort, skip=skip, most=limit)
 
     def chunk(self, listing: Listing) -> Steps[Sequence[EntryState]]:
@@ -71,6 +81,9 @@ class Verbs:
     def listed(
         self, patterns: Sequence[str], filters: Filters, limit: int | None, skip: int
     ) -> Steps[Sequence[EntryState]]:
+        check_count("skip", skip)
+        if limit is not None:
+            check_count("limit", limit)
         listing = self.listing(patterns, filters, limit, skip)
         yield from listing.begin()
         found: list[EntryState] = []
@@ -121,8 +134,8 @@ class Verbs:
     def backfill(
         self,
         name: str,
-        first: Instant,
-        last: Instant,
+        first: Instant | timedelta,
+        last: Instant | timedelta,
         most: int,
         rate: float | None,
         note: str,
@@ -130,12 +143,16 @@ class Verbs:
         again: bool,
         dry_run: bool,
     ) -> Steps[Backfill]:
-        low, high = instant_ms("first", first), instant_ms("last", last)
+        relative = any(ago_ms(key, value) is not None for key, value in (("first", first), ("last", last)))
+        now = (yield from entries.now_ms()) if relative else 0
+        low, high = past_ms("first", first, now), past_ms("last", last, now)
         fresh = str(uuid.uuid4()) if again else None
         found = yield from requests.look_at_range(self.keys, _text(name), low, high, most=most, rate=rate, again=fresh)
         asks = bool(found.slots) and not found.answered and not dry_run
         if asks:
             yield from requests.backfill(self.keys, found, self.author(note), note)
+        elif dry_run:
+            yield from requests.check_range(self.keys, found)
         left = None if found.owed is None else utc_of(found.owed)
         return Backfill(found.request_id, tuple(map(utc_of, found.slots)), left, asks)
 
@@ -146,12 +163,13 @@ class Verbs:
 
     def changes(
         self, name: str | None, limit: int, since: datetime | None, until: datetime | None
-    ) -> Steps[Sequence[Told]]:
+    ) -> Steps[Sequence[EntryChange]]:
         low = 0 if since is None else instant_ms("since", since)
         high = None if until is None else instant_ms("until", until)
+        check_count("limit", limit)
         if name is not None:
             _text(name)
-        return (yield from change_log.changes(self.keys, name, limit, low, high))
+        return [change_of_entry(each) for each in (yield from change_log.changes(self.keys, name, limit, low, high))]
 
     def diff(self, wanted: Entries, owner: str, *, prune: bool, take_over: bool) -> Steps[ChangeSet]:
         label = owner_named(owner)
@@ -162,9 +180,9 @@ class Verbs:
         yield from sets.apply(self.keys, changes, fresh_nonce, self.author(note))
         return changes
 
-    def exported(self, patterns: Sequence[str], owners: Sequence[str]) -> sets.Export:
+    def exported(self, patterns: Sequence[str], owners: str | Sequence[str]) -> sets.Export:
         """Definitions as they can be applied again; not begun yet."""
-        return sets.Export(self.keys, patterns, owners)
+        return sets.Export(self.keys, patterns, texts("owners", owners))
 
 
 def _repeated(edit: Callable[[str], Steps[T]]) -> Steps[T]:

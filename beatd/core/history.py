@@ -4,7 +4,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Final, Literal
 
-from beatd.core.fire import UNIT_SEPARATOR
+from beatd.core.fire import UNIT_SEPARATOR, TaskIds
 from beatd.core.shown import shown
 from beatd.core.span import EXACT_COUNT
 
@@ -136,6 +136,18 @@ def lateness_ms(line: Line, jitter: int) -> int | None:
         return None
     late = line.at - line.slot
     return late - jitter if jitter <= late else late
+
+
+def task_id(line: Line, ids: TaskIds) -> str | None:
+    """The task id of what was fired; None of what was not, and of a name that another client wrote in no encoding."""
+    if line.what != "fired" or line.name is None or line.slot is None:
+        return None
+    if line.id is not None:
+        return line.id
+    try:
+        return ids.of(line.name, line.slot)
+    except UnicodeEncodeError:
+        return None
 
 
 def percentile(ordered: Sequence[int], percent: int) -> int | None:

@@ -25,7 +25,7 @@ CAUSE_HEADER: Final = "beatd_cause"
 # Fixed for ever: the ids of all backfills derive from it.
 BACKFILL_NAMESPACE: Final = uuid.UUID("0d6f0f53-9b4f-5c53-8b39-6a0f0c9b6c1d")
 TRIGGER_EXPIRES_MS: Final = 3_600_000  # one that nobody served by then must not surprise at night
-KEEP_TRIGGERS_MS: Final = 3_600_000  # after they ended
+KEEP_TRIGGERS_MS: Final = 600_000  # after they ended: for who repeats the call, or asks what came of it
 KEEP_BACKFILLS_MS: Final = 30 * 86_400_000
 USUAL_MOST: Final = 1_000  # messages of a backfill
 GREATEST_MOST: Final = 1_000_000

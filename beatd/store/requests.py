@@ -49,7 +49,7 @@ def check_request(askings: Sequence[Asking], codes: bytes) -> list[bool]:
         if code == "3":
             raise Refused(
                 f"{name!r} has {MOST_OPEN} open requests already, or 100000 are kept of all entries",
-                hint="does anybody lead (beatd status)? A pause of the entry withdraws its requests",
+                hint="a pause of the entry withdraws its open ones; a leader forgets ended triggers after ten minutes",
             )
         if code == "5":
             raise Refused(f"the request for {name!r} is malformed or too large")

@@ -55,7 +55,10 @@ def test_a_paused_entry_is_shown_with_who_and_why(at_redis: Beatd) -> None:
 @pytest.mark.usefixtures("entries")
 def test_several_entries_are_paused_in_one_step_or_none_of_them(at_redis: Beatd, clean_redis: RedisServer) -> None:
     done = at_redis("pause", "paris", "no", "tokyo")
-    assert (done.code, done.err.splitlines()[0]) == (4, "beatd: there is no entry 'no'")
+    assert (done.code, done.err.splitlines()[0]) == (
+        4,
+        "beatd: there is no entry 'no'; nothing was written: the other 2 are left as before",
+    )
     assert row(clean_redis, "paris").out == {}
     assert at_redis("pause", "paris", "tokyo", "paris").err == "paris: paused\ntokyo: paused\n"
 
@@ -175,3 +178,17 @@ def test_what_another_client_has_put_there_is_shown_too(
         if hold is not None:
             client.hset(KEYS.key("hold"), "a", hold)
     assert at_redis("ls").out.rstrip().endswith(f"  {shows}")
+
+
+@pytest.mark.usefixtures("entries")
+@pytest.mark.parametrize("words", [("pause",), ("pause", "--until", "09:00"), ("resume",)])
+def test_one_unknown_name_leaves_the_others_alone_and_says_so(at_redis: Beatd, words: tuple[str, ...]) -> None:
+    assert at_redis("pause", "paris").code == 0
+    command, *more = words
+    done = at_redis(command, "nobody", "paris", *more)
+    assert (done.code, done.err.splitlines()[0]) == (
+        4,
+        "beatd: there is no entry 'nobody'; nothing was written: the other one is left as before",
+    )
+    assert shown(at_redis, "paris")["state"] == "paused"
+    assert at_redis(command, "nobody", *more).err.startswith("beatd: there is no entry 'nobody'\n")

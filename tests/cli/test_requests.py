@@ -182,3 +182,52 @@ def test_a_request_that_came_to_an_end_is_told_with_its_reason(
     done = at_redis("trigger", "a")
     assert done.code == 5
     assert "the request for 'a' was withdrawn: paused" in done.err
+
+
+def _range(first: str, last: str, *more: str) -> tuple[str, ...]:
+    return ("backfill", "a", "--from", f"2026-01-01T{first}Z", "--to", f"2026-01-01T{last}Z", *more, "--no-wait")
+
+
+@pytest.mark.usefixtures("entry")
+def test_slots_that_another_range_has_pushed_are_refused_unless_it_is_said_again(at_redis: Beatd, store: Store) -> None:
+    first = at_redis(*_range("00:00", "03:00", "--yes", "-o", "json"))
+    key, midnight = first.json["id"], 1_767_225_600_000
+    overlapping = _range("01:00", "05:00")
+    while_open = at_redis(*overlapping, "--yes")
+    assert while_open.code == 5
+    assert (
+        "3 of the 5 slots here belong to the backfill from 2026-01-01T00:00:00Z to 2026-01-01T03:00:00Z"
+        in while_open.err
+    )
+    assert "(being pushed, asked for at 20" in while_open.err
+    serve(store, key, "done", *(midnight + i * HOUR for i in range(4)))
+    for words in (("--yes",), ("--dry-run",)):
+        done = at_redis(*overlapping, *words)
+        assert (done.code, len(done.lines)) == (5, 6), "it shows the slots and refuses"
+        assert "(pushed at 20" in done.err
+        assert "hint: --from 2026-01-01T04:00:00Z begins behind them, --again pushes them once more" in done.err
+    assert len(store.hash("req")) == 1
+    assert at_redis(*_range("04:00", "05:00", "--yes")).code == 0
+    inside = at_redis(*_range("00:30", "04:30", "--yes"))
+    assert "4 of the 4 slots" in inside.err
+    assert " and another one\n  hint: --again pushes" in inside.err
+    before = at_redis("backfill", "a", "--from", "2025-12-31T23:00Z", "--to", "2026-01-01T00:00Z", "--yes")
+    assert "hint: --to 2025-12-31T23:00:00Z ends before them, --again" in before.err
+    assert at_redis(*overlapping, "--yes", "--again").code == 0
+    assert len(store.hash("req")) == 3
+
+
+@pytest.mark.usefixtures("entry")
+def test_a_backfill_that_was_stopped_counts_as_far_as_it_came(at_redis: Beatd, store: Store) -> None:
+    key = at_redis(*_range("00:00", "03:00", "--yes", "-o", "json")).json["id"]
+    assert at_redis("pause", "a").code == 0
+    assert at_redis(*_range("00:00", "01:00", "--dry-run")).code == 0, "it pushed nothing"
+    assert at_redis("resume", "a").code == 0
+    assert at_redis(*_range("00:00", "03:00", "--yes")).code == 0
+    serve(store, key, "open", 1_767_225_600_000)
+    assert at_redis("pause", "a").code == 0
+    assert "1 of the 2 slots" in at_redis(*_range("00:00", "01:00", "--yes")).err
+    assert at_redis(*_range("01:00", "02:00", "--yes")).code == 0
+    assert at_redis("set", "b", "--task", "t", "--every", "1h", "--anchor", "1970-01-01T00:00:00Z").code == 0
+    other = ("--from", "2026-01-01T00:00Z", "--to", "2026-01-01T03:00Z")
+    assert at_redis("backfill", "b", *other, "--dry-run").code == 0, "another entry's slots are others"

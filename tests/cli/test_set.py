@@ -69,7 +69,8 @@ def test_the_next_three_slots_are_shown_on_stderr(set_: Set) -> None:
 
 def test_an_edit_that_leaves_the_schedule_alone_shows_no_slots(set_: Set) -> None:
     set_("a", "--task", "t", "--cron", "30 2 * * *")
-    assert set_("a", "--queue", "other").err == "a: changed\n"
+    assert set_("a", "--queue", "other").err == '  ~ queue: "celery" -> "other"\na: changed\n'
+    assert set_("a", "--queue", "other").err == "a: unchanged\n"
 
 
 def test_unnamed_fields_stay_where_the_new_kind_understands_them(set_: Set, clean_redis: RedisServer) -> None:
@@ -116,7 +117,9 @@ def test_a_schedule_that_is_none_is_refused_before_anything_is_written(set_: Set
     assert stored(clean_redis, "a") is None
 
 
-@pytest.mark.parametrize("answer, code, written", [(b"\n", 0, True), (b"n\n", 130, False), (b"", 0, True)])
+@pytest.mark.parametrize(
+    "answer, code, written", [(b"\n", 0, True), (b"n\n", 1, False), (b"\x04", 130, False), (b"", 0, True)]
+)
 def test_on_a_terminal_it_asks_unless_yes_is_said(
     clean_redis: RedisServer, tmp_path: Path, answer: bytes, code: int, written: bool
 ) -> None:
@@ -148,8 +151,10 @@ def test_on_a_terminal_it_asks_unless_yes_is_said(
     assert (b"Create a? [Y/n]: " in shown) is bool(answer)
     os.write(ours, answer)
     assert process.communicate(timeout=30)[0] == b""
+    said = os.read(ours, 65_536) if answer else b""
     os.close(ours)
     assert process.returncode == code
+    assert said.endswith(b"created\r\n" if written else b"nothing was written\r\n") or not answer
     assert (stored(clean_redis, "a") is not None) is written
 
 
@@ -251,3 +256,91 @@ def test_rm_refuses_all_where_one_is_not_there_or_not_ours(set_: Set, beatd: Any
     set_("a", "--task", "t", "--every", "1h")
     done = beatd("rm", "a", "b", "--yes", "--redis", clean_redis.url)
     assert (done.code, stored(clean_redis, "a")["every"]) == (4, "1h")
+
+
+def test_a_field_is_given_its_default_back(set_: Set, clean_redis: RedisServer) -> None:
+    more = ("--max-runs", "3", "--deadline", "1h", "--tag", "x", "--option", "expires=60", "--option", "priority=3")
+    assert set_("a", "--task", "t", "--cron", "0 9 * * *", "--tz", "Asia/Tokyo", "--description", "d", *more).code == 0
+    fields = ("max_runs", "--deadline", "tag", "options.expires", "tz", "description")
+    done = set_("a", *(word for field in fields for word in ("--unset", field)))
+    assert done.code == 0
+    assert "a: at 09:00 every day, UTC\n" in done.err, "it shows the slots of what is another schedule now"
+    assert '  ~ options: {"expires": 60, "priority": 3} -> {"priority": 3}\n' in done.err
+    assert "  - max_runs: 3\n" in done.err
+    found = stored(clean_redis, "a")
+    assert found["options"] == {"priority": 3}
+    assert {"max_runs", "deadline", "description"}.isdisjoint(found)
+    assert (found.get("tags", []), found.get("timezone", "UTC")) == ([], "UTC")
+    assert set_("a", "--unset", "max-runs").err == "a: unchanged\n"
+
+
+@pytest.mark.parametrize(
+    "words, code, said",
+    [
+        (("--unset", "max_runs", "--max-runs", "3"), 2, "--unset max_runs: the same command sets it"),
+        (("--unset", "options.expires", "--option", "expires=3"), 2, "the same command sets it"),
+        (("--unset", "tags.x"), 2, "a field, or options.NAME, is expected"),
+        (("--unset", "evry"), 3, "did you mean every?"),
+        (("--unset", "task"), 3, "task"),
+        (("--unset", "cron"), 3, "cron"),
+    ],
+)
+def test_what_can_not_be_unset_is_refused(
+    set_: Set, clean_redis: RedisServer, words: tuple[str, ...], code: int, said: str
+) -> None:
+    set_("a", "--task", "t", "--cron", "0 9 * * *")
+    before = stored(clean_redis, "a")
+    done = set_("a", *words)
+    assert done.code == code
+    assert said in done.err
+    assert stored(clean_redis, "a") == before
+
+
+def test_rm_names_what_went_and_obeys_a_revision(set_: Set, beatd: Any, clean_redis: RedisServer) -> None:
+    for name in ("a", "b", "c"):
+        set_(name, "--task", "t", "--cron", "0 9 * * *")
+    redis = ("--redis", clean_redis.url, "--yes")
+    with Client(clean_redis.url, "default") as client:
+        old = client.get("a").revision
+        client.set("a", queue="slow")
+        new = client.get("a").revision
+    assert beatd("rm", "a", "b", "--if-revision", new, *redis).code == 2
+    lost = beatd("rm", "a", "--if-revision", old, *redis)
+    assert lost.code == 5
+    assert "changed queue meanwhile" in lost.err
+    nobody = beatd("rm", "a", "nobody", "c", *redis)
+    assert (nobody.code, nobody.err.splitlines()[0]) == (
+        4,
+        "beatd: there is no entry 'nobody'; nothing was written: the other 2 are left as before",
+    )
+    assert beatd("rm", "a", "--if-revision", new, *redis).err == "a: removed\n"
+    assert beatd("rm", "b", "c", "b", *redis).err == "b: removed\nc: removed\n"
+    assert stored(clean_redis, "c") is None
+
+
+@pytest.mark.parametrize("meanwhile, code", [("edit", 5), ("pause", 0), ("nothing", 0), ("refusal", 1)])
+def test_rm_removes_what_it_asked_about_and_nothing_newer(
+    set_: Set, clean_redis: RedisServer, tmp_path: Path, meanwhile: str, code: int
+) -> None:
+    set_("a", "--task", "t", "--cron", "0 9 * * *")
+    ours, theirs = pty.openpty()
+    env = {**os.environ, "PYTHONPATH": str(Path(__file__).parents[2]), "TERM": "dumb"}
+    words = [sys.executable, "-m", "beatd", "rm", "a", "--redis", clean_redis.url]
+    process = subprocess.Popen(words, stdin=theirs, stderr=subprocess.PIPE, cwd=tmp_path, env=env)
+    os.close(theirs)
+    assert process.stderr is not None
+    shown = b""
+    while not shown.endswith(b"Remove a? [y/N]: "):
+        shown += os.read(process.stderr.fileno(), 65_536)
+    with Client(clean_redis.url, "default") as client:
+        if meanwhile == "edit":
+            client.set("a", queue="slow")
+        elif meanwhile == "pause":
+            client.pause("a")
+    os.write(ours, b"n\n" if meanwhile == "refusal" else b"y\n")
+    said = process.communicate(timeout=30)[1].decode()
+    os.close(ours)
+    assert process.returncode == code
+    expected = {"edit": "changed queue meanwhile", "refusal": "nothing was written"}
+    assert expected.get(meanwhile, "a: removed") in said
+    assert (stored(clean_redis, "a") is None) is (code == 0)

@@ -190,7 +190,7 @@ def test_files_that_are_stored_in_part_are_told() -> None:
 def test_a_broken_file_is_not_needed_where_flags_say_what_is_meant(
     beatd: Any, schedules: Any, clean_redis: RedisServer
 ) -> None:
-    schedules("schedules:\n  a: {task: t, every: 1h\n b: [")
+    schedules("namespace: [\nschedules: {}\n")
     assert beatd("status", "--redis", clean_redis.url).code == 3
     done = beatd("status", "--redis", clean_redis.url, "--namespace", "other")
     assert (done.code, done.err) == (2, "")

@@ -236,6 +236,17 @@ def test_bad_entries_are_refused_before_anything_is_written(client: Client, want
     assert named(client) == set()
 
 
+def test_all_bad_entries_of_a_set_are_told_at_once(client: Client) -> None:
+    wanted: Any = {"a": {**FIELDS, "colour": 1}, "fine": FIELDS, "b": 3}
+    with pytest.raises(EntryInvalid) as caught:
+        client.apply(wanted)
+    assert caught.value.message.startswith("2 can't be used: 'a': unknown key 'colour'")
+    assert "; 'b': found int; a mapping" in caught.value.message
+    with pytest.raises(EntryInvalid, match=r"^12 can't be used: .* and 2 more$"):
+        client.diff(dict.fromkeys("abcdefghijkl", 3))  # type: ignore[arg-type]
+    assert named(client) == set()
+
+
 async def test_the_client_for_asyncio_does_the_same(clean_redis: RedisServer) -> None:
     async with beatd.AsyncClient(clean_redis.url) as client:
         assert (await client.diff(many(3))).differs

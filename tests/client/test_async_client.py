@@ -10,7 +10,7 @@ import pytest
 
 from beatd.client.aio import AsyncClient
 from beatd.client.blocking import Client
-from beatd.errors import Conflict, NotFound, Unreachable
+from beatd.errors import ClientClosed, Conflict, NotFound, Unreachable
 from tests.client.test_imports import printed
 from tests.support.servers import RedisServer
 
@@ -118,6 +118,18 @@ def test_a_connection_that_was_closed_meanwhile_is_opened_again(clean_redis: Red
                 await client.set("a", args=[number])
 
     run(clean_redis, use)
+
+
+def test_a_closed_client_says_so(clean_redis: RedisServer) -> None:
+    async def use() -> None:
+        async with AsyncClient(clean_redis.url) as closed:
+            await closed.set("a", task="t", every=60)
+        await closed.close()
+        for verb in (lambda: closed.get("a"), closed.history, closed.status, closed.changes, closed.__aenter__):
+            with pytest.raises(ClientClosed, match="this client was closed"):
+                await verb()
+
+    asyncio.run(use())
 
 
 def test_nobody_there_is_said_at_once() -> None:

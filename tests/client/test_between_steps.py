@@ -101,6 +101,13 @@ def test_an_edit_whose_answer_was_lost_is_done_once(client: Client) -> None:
     assert len(client.changes("a")) == before + 2
 
 
+def test_who_loses_a_race_for_a_name_is_told_that_it_was_created(client: Client) -> None:
+    steps = client.verbs.set("new", None, None, {"task": "mine", "every": 60})
+    with pytest.raises(Conflict, match=r"\(beatd.Client\) created it meanwhile") as caught:
+        interrupted(client, steps, {2: lambda: client.set("new", task="theirs", every=60)})
+    assert caught.value.revision == client.get("new").revision
+
+
 @pytest.mark.usefixtures("stored")
 def test_a_removal_whose_entry_is_gone_already_has_done_what_it_should(client: Client) -> None:
     interrupted(client, editing.remove_entries(client.keys, ["a"], None, "{}"), {2: lambda: client.remove("a")})

@@ -3,6 +3,7 @@
 import json
 import math
 import threading
+from collections.abc import Callable
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta, timezone
 from typing import Any
@@ -11,7 +12,7 @@ import pytest
 
 import beatd
 from beatd.client.blocking import Client
-from beatd.errors import ConfigInvalid, Conflict, EntryInvalid, NotFound, OtherOwner, Refused, Unreachable
+from beatd.errors import ClientClosed, ConfigInvalid, Conflict, EntryInvalid, NotFound, OtherOwner, Refused, Unreachable
 from beatd.store.entries import Pause, pause_call
 from tests.support.servers import RedisServer
 from tests.support.store import Store
@@ -139,6 +140,19 @@ def test_a_definition_that_can_not_be_read_is_shown_and_may_be_replaced_as_a_who
     assert make(client).entry is not None
 
 
+def test_a_closed_client_says_so(clean_redis: RedisServer) -> None:
+    with Client(clean_redis.url) as closed:
+        make(closed)
+    closed.close()
+    uses: list[Callable[[], Any]] = [
+        *(lambda: closed.get("a"), lambda: closed.pause("a"), lambda: next(closed.iterate()), closed.list),
+        *(closed.history, closed.status, closed.changes, closed.__enter__),
+    ]
+    for use in uses:
+        with pytest.raises(ClientClosed, match="this client was closed"):
+            use()
+
+
 # Races
 
 
@@ -169,6 +183,21 @@ def test_an_edit_is_made_again_where_only_run_state_has_changed(client: Client) 
     assert state.definition["queue"] == "other"
     client.pause("a")
     client.remove("a", if_revision=state.revision)
+
+
+@pytest.mark.parametrize("revision", ["bad", "0" * 32])
+def test_a_revision_that_never_was_is_nobodys_edit(client: Client, revision: str) -> None:
+    made = make(client)
+    for edit in (
+        lambda: client.set("a", queue="mine", if_revision=revision),
+        lambda: client.remove("a", if_revision=revision),
+    ):
+        with pytest.raises(Conflict, match=f"the given revision '{revision}' is not the stored one") as caught:
+            edit()
+        assert "meanwhile" not in caught.value.message
+        assert (caught.value.revision, caught.value.changes) == (made.revision, ())
+    with pytest.raises(Conflict, match="there is no entry 'b': the given revision"):
+        client.set("b", task="t", every=60, if_revision=revision)
 
 
 def test_a_name_may_be_asked_to_be_free(client: Client) -> None:
@@ -266,7 +295,7 @@ def test_a_pause_with_a_note_that_is_no_utf8_is_a_pause(client: Client, clean_re
     paused = client.get("a").paused
     assert paused is not None
     assert (client.get("a").state, paused.who, paused.note) == ("paused", "somebody", "caf\ufffd")
-    assert client.changes("a")[-1].change.note == "caf\ufffd"
+    assert client.changes("a")[-1].note == "caf\ufffd"
 
 
 @pytest.mark.parametrize(

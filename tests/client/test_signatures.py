@@ -106,6 +106,19 @@ def test_what_is_more_than_one_message_is_refused(canvas: Any) -> None:
         beatd.entry_for(canvas, 30)
 
 
+@pytest.mark.parametrize(
+    "signature, said",
+    [(send.s("x").on_error(count.s()), "a link_error"), (send.s("x").set(link=[count.s()]), "a link")],
+)
+def test_what_follows_a_task_can_not_be_scheduled(signature: Any, said: str) -> None:
+    with pytest.raises(EntryInvalid, match=f"signature: {said} can't be scheduled yet"):
+        beatd.entry_for(signature, 30)
+
+
+def test_a_link_to_nothing_is_none() -> None:
+    assert beatd.entry_for(send.s("x").set(link=[], link_error=[]), 30) == beatd.entry_for(send.s("x"), 30)
+
+
 @pytest.mark.parametrize("nothing", [None, 5, object()])
 def test_what_is_no_signature_is_refused(nothing: Any) -> None:
     with pytest.raises(EntryInvalid, match="a task or its signature is accepted"):
