@@ -185,12 +185,27 @@ def _degraded(o: Overview, files: Mapping[str, Any]) -> Iterator[str]:
         yield f"an entry is due since {_instant(o.oldest_due)}, {o.lag_ms / 1000:,.0f} s ago, and was not fired"
     if not files["agree"]:
         yield "not all instances have the files that are stored, or can use theirs: see files"
+    yield from _held(o)
     invalid, blocked = o.counts.states.get("invalid", 0), o.counts.states.get("blocked", 0)
     if invalid:
         yield f"{_entries(invalid)} invalid and will not fire: beatd ls tells why; mend with beatd set, or beatd rm"
     if blocked:
         yield f"{_entries(blocked)} blocked: the queue is a key of another type; rename that key"
     yield from o.spoilt
+
+
+def _held(o: Overview) -> Iterator[str]:
+    """Names of the leader's files that are not in effect, for somebody else holds them."""
+    held = o.living.get(o.leader or "", {}).get("held")
+    count = number(held.get("count"), 0) if isinstance(held, Mapping) else 0
+    if not isinstance(held, Mapping) or count < 1:
+        return
+    given = held.get("names")
+    names = [str(name) for name in given] if isinstance(given, list) else []
+    named = ", ".join(names) + (f" and {count - len(names):,} more" if count > len(names) else "")
+    way = f"beatd rm {names[0] if len(names) == 1 else 'NAME'} gives a name to the files"
+    what = "entry of the files is" if count == 1 else "entries of the files are"
+    yield f"{count:,} {what} not in effect, for others hold the name: {named}; {way}, or take it out of them"
 
 
 def _warnings(o: Overview) -> Iterator[str]:

@@ -1,6 +1,7 @@
 """File entries: the leader brings what is stored in line with its own files, as one difference, in steps."""
 
 import asyncio
+import shlex
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
 from typing import Final, Protocol
 
@@ -121,6 +122,7 @@ class FileEntries:
         self._own.saw(registry.applied, leads=True)
         verdict = self._judged(files, registry)
         if verdict.standing is Standing.OLDER:
+            self._own.held = ()
             self._tell_of_newer(verdict.latest, registry.applied)
             return True
         if verdict.standing is Standing.APPLIED and not await self._lacks(port, files.entries):
@@ -170,8 +172,14 @@ class FileEntries:
         new = [name for name in wanted if name not in stored]
         changes = difference(wanted, stored, frozenset(await port.existing(new)))
         self._held = frozenset(changes.conflicts)
+        self._own.held = tuple(changes.conflicts)
         for name in changes.conflicts:
-            self._tell(f"held {name}", entry=name, error="owner_conflict: the name is held by the API")
+            self._tell(
+                f"held {name}",
+                entry=name,
+                error=f"owner_conflict: {name!r} was set by hand or applied, and the file's is not in effect",
+                hint=f"beatd rm {shlex.quote(name)} gives the name to the file; or take it out of the file",
+            )
         if shrinks_too_much(len(stored), len(changes.removes)) and not files.may_shrink:
             raise Refused(
                 f"the file takes away {len(changes.removes)} of {len(stored)} entries; nothing was changed",

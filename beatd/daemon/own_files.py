@@ -32,6 +32,7 @@ class OwnFiles:
         self.instance = instance
         self.changed = asyncio.Event()  # there is something else to apply
         self.error: str | None = None  # why the files as they are now can't be used
+        self.held: tuple[str, ...] = ()  # names in them that others hold, as the leader of the last term found
         self._clock = clock
         self._events = events
         self._registered: tuple[float, int, int] | None = None  # loaded at, the clock's steps until then, UTC ms

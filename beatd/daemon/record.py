@@ -10,6 +10,7 @@ from beatd.daemon.ports import Clock
 from beatd.daemon.vitals import Vitals
 
 MOST_FILES: Final = 10
+MOST_HELD: Final = 3
 
 
 def instance_record(
@@ -28,8 +29,9 @@ def instance_record(
     """The record in T:inst, as JSON. ``registered`` and ``seen`` are UTC ms by Redis; ``file`` None: no files.
 
     files: their paths there, for whoever looks for an entry.
-    lag_ms: the longest that the loop was late in the last minute. entries: how many are in each state, from the leader,
-    once it has counted them; ``counted_at`` is when it last walked through those outside the timetable.
+    held: of a leader, names of its files that others hold. lag_ms: the longest that the loop was late in the last
+    minute. entries: how many are in each state, from the leader, once it has counted them; ``counted_at`` is when it
+    last walked through those outside the timetable.
     """
     registered, tally, refusal = own.registered(), vitals.tally, vitals.last_refusal
     return json.dumps(
@@ -43,6 +45,7 @@ def instance_record(
             "registered": registered and registered.at,
             "files": list(files[:MOST_FILES]),
             "config_ok": own.config_ok,
+            "held": None if term is None else {"count": len(own.held), "names": own.held[:MOST_HELD]},
             "lag_ms": lag_ms,
             "entries": vitals.entries(),
             "counted_at": tally and tally.at,

@@ -122,3 +122,25 @@ def test_the_json_has_the_names_of_the_contract() -> None:
     assert shown["entries"] == {
         "total": 1, "scheduled": 1, "paused": 0, "disabled": 0, "finished": 0, "blocked": 0, "invalid": 0,
     }  # fmt: skip
+
+
+def test_a_name_of_the_files_that_others_hold_is_degraded_and_comes_with_the_way_out() -> None:
+    shown = of_instances(a=record("h2", NOW - 50_000, held={"count": 1, "names": ["cleanup"]}))
+    line = "1 entry of the files is not in effect, for others hold the name: cleanup; "
+    assert shown["code"] == 1
+    assert shown["degraded"] == [f"{line}beatd rm cleanup gives a name to the files, or take it out of them"]
+    many = of_instances(a=record("h2", NOW - 50_000, held={"count": 5, "names": ["a", "b", "c"]}))
+    assert (
+        "5 entries of the files are not in effect, for others hold the name: a, b, c and 2 more"
+        in (many["degraded"][0])
+    )
+
+
+@pytest.mark.parametrize("held", [None, {"count": 0, "names": []}, 7, {"count": "x"}, []])
+def test_where_nobody_holds_a_name_or_the_record_is_spoilt_nothing_is_told(held: Any) -> None:
+    assert of_instances(a=record("h2", NOW - 50_000, held=held))["degraded"] == []
+
+
+def test_what_a_standby_says_of_held_names_does_not_count() -> None:
+    ours, theirs = record("h2", NOW - 50_000), record("h2", NOW - 50_000, held={"count": 1, "names": ["x"]})
+    assert of_instances(a=ours, b=theirs)["degraded"] == []

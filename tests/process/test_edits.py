@@ -121,7 +121,10 @@ def test_a_file_and_the_api_may_not_hold_one_name(
     ledger = open_ledger(server, queues=("celery", "api"))
     put(store, {"mine": {**FAST, "queue": "api"}})
     daemon = start_daemon(server.url, config={"schedules": {"mine": FAST, "other": FAST}})
-    daemon.wait_for("config_refused", entry="mine")
+    told = daemon.wait_for("config_refused", entry="mine").line
+    assert "owner_conflict" in told
+    assert "beatd rm mine" in told
+    wait_until(lambda: "1 entry of the files is not in effect" in beatd("status", "--redis", server.url).stdout)
     ledger.settle({"mine": FAST, "other": FAST}, 0)
     assert store.get("mine").owner == "api"
     refused = beatd("set", "other", "--redis", server.url, "--kwargs", "{}")
@@ -129,6 +132,7 @@ def test_a_file_and_the_api_may_not_hold_one_name(
     store.run(entries.remove(store.keys, ["mine"], "{}"))
     wait_until(lambda: (found := store.find("mine")) is not None and found.owner == "file")
     ledger.settle({"mine": FAST}, now_ms(client))
+    wait_until(lambda: "entry of the files" not in beatd("status", "--redis", server.url).stdout)
     assert len(daemon.events("config_refused")) == 1
     ledger.check_once()
 
