@@ -6,6 +6,8 @@ from typing import Any
 
 from beatd.client.fields import check_count
 from beatd.client.happened import HistoryLine, history_line_of
+from beatd.client.hindsight import look_back
+from beatd.client.steps import drive
 from beatd.core.fire import TaskIds
 from beatd.core.overview import judged
 from beatd.store.blocking import BlockingLink
@@ -20,8 +22,12 @@ def read_history(link: BlockingLink, name: str | None, limit: int, since: int) -
     if name is not None:
         check_text("name", name)
     history, ids = History(link, name=name), TaskIds(link.keys.namespace)
-    newest = islice(history.backwards(since, history.tips()), limit)
-    return [history_line_of(line, ids) for line in newest][::-1]
+    newest = list(islice(history.backwards(since, history.tips()), limit))
+    seen = drive(
+        look_back(link.keys, newest),
+        lambda question: link.exchange(question.commands, tolerant=question.tolerant, again=question.again),
+    )
+    return [history_line_of(line, ids, seen) for line in reversed(newest)]
 
 
 def read_status(link: BlockingLink) -> Mapping[str, Any]:

@@ -258,7 +258,20 @@ def test_a_fire_is_told_with_its_cause_and_task_id(client: Client, clean_redis: 
     assert due.task_id == TaskIds("default").of("a", ms)
     assert (by_hand.cause, by_hand.task_id) == ("trigger", "by-hand")
     assert (skip.what, skip.reason, skip.count, skip.cause, skip.task_id) == ("skipped", "paused", 3, None, None)
-    assert (skip.slot, skip.last, skip.foretold) == (slot, slot + 2 * HOUR, True)
+    assert (skip.slot, skip.last, skip.foretold) == (slot, slot + 2 * HOUR, False)
+
+
+def test_a_pause_with_an_end_is_told_as_what_became_of_it(client: Client) -> None:
+    end = datetime.now(UTC) + 3 * HOUR
+    client.set("a", task="t", every=60)
+    client.pause("a", until=end)
+    [line] = client.history("a")
+    assert (line.what, line.reason, line.foretold) == ("skipped", "paused", True)
+    while client.now_ms() <= line.at.timestamp() * 1_000 + 1:  # within one millisecond nobody can tell which came first
+        pass
+    client.resume("a")
+    line = client.history("a")[0]
+    assert (line.what, line.foretold) == ("lifted", False)
 
 
 def test_rows_beyond_the_calendar_are_told_all_the_same(client: Client, clean_redis: RedisServer) -> None:
