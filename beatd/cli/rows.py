@@ -39,14 +39,14 @@ FIELDS: Final = (
 )
 # What goes first on a narrow terminal has the lowest rank.
 COLUMNS: Final = (
-    Column("NAME", least=24),
-    Column("SCHEDULE", least=20, rank=5),
+    Column("NAME", least=24, wish=40),
+    Column("SCHEDULE", least=20, rank=5, wish=40),
     Column("NEXT", rank=4),
     Column("LEFT"),
-    Column("LAST", rank=1),
-    Column("AGO", rank=3),
-    Column("RESULT", least=7, rank=2),
-    Column("STATE", least=18),
+    Column("LAST", rank=1, spare=True),
+    Column("AGO", rank=3, spare=True),
+    Column("RESULT", least=7, rank=2, spare=True),
+    Column("STATE", least=18, wish=40),
 )
 WIDE: Final = (
     *COLUMNS,

@@ -16,12 +16,15 @@ Style = Callable[[str], str]
 class Column:
     """One column. least: it may be cut down to so many places, None: it stays as wide as it is.
 
-    rank: those of the lowest rank go first where there is no room; None: it stays.
+    rank: those of the lowest rank go first where there is no room; None: it stays. wish: so many places are worth more
+    than a spare column.
     """
 
     head: str
     least: int | None = None
     rank: int | None = None
+    wish: int | None = None
+    spare: bool = False
 
 
 def render(
@@ -52,16 +55,20 @@ def fitting(columns: Sequence[Column], natural: Sequence[int], width: int | None
     ]
     by_rank = sorted((column.rank, i) for i, column in enumerate(columns) if column.rank is not None)
 
-    def narrowest() -> int:
-        return _total([least[i] for i, wide in enumerate(found) if wide is not None])
+    wished = [min(wide, column.wish or wide) for column, wide in zip(columns, natural, strict=True)]
+
+    def too_wide(i: int) -> bool:
+        """With column i: for any of them to be told, or, where that one is spare, for the others to be read."""
+        least_of = wished if columns[i].spare else least
+        return _total([least_of[k] for k, wide in enumerate(found) if wide is not None]) > width
 
     for _, i in by_rank:
-        if narrowest() > width:
+        if too_wide(i):
             found[i] = None
     for _, i in reversed(by_rank):  # a narrow one may fit where a wide one of more worth did not
         if found[i] is None:
             found[i] = natural[i]
-            if narrowest() > width:
+            if too_wide(i):
                 found[i] = None
     while (excess := _total([wide for wide in found if wide is not None]) - width) > 0:
         room = {i: wide - least[i] for i, wide in enumerate(found) if wide is not None and wide > least[i]}

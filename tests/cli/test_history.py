@@ -340,9 +340,9 @@ def test_pauses_that_were_replaced_or_lifted_are_marked_lifted(at_redis: Beatd, 
     store.put(put_item("a"))
     store.do("ZADD", store.key("due"), 3_000_000_000_000, "a")
     for nonce, until in (("p1", 4_000_000_000_000), ("p2", 4_100_000_000_000)):
-        before = store.now()
         store.pause("a", nonce=nonce, until=until)
-        while store.now() == before:
+        paused_at = store.now()
+        while store.now() == paused_at:
             pass
     first, second = (line for line in at_redis(*words).lines if "skip: paused" in line or "lifted: paused" in line)
     assert ("lifted: paused" in first, "to skip: paused" in second) == (True, True)

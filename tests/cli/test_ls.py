@@ -235,7 +235,7 @@ def bare(text: str) -> list[str]:
     "width, heads",
     [
         (40, ["NAME", "LEFT", "STATE"]),
-        (80, ["NAME", "SCHEDULE", "LEFT", "AGO", "STATE"]),
+        (80, ["NAME", "SCHEDULE", "LEFT", "STATE"]),
         (200, ["NAME", "SCHEDULE", "NEXT", "LEFT", "LAST", "AGO", "RESULT", "STATE"]),
     ],
 )
