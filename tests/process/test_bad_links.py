@@ -100,10 +100,12 @@ def test_flushall_over_slow_links_brings_every_entry_of_the_file_back_and_double
     ledger = open_ledger(server)
     daemons = [start_daemon(link.url, config=CONFIG, lease_ttl="1s") for _ in range(3)]
     ledger.settle(ENTRIES, 0)
+    flushed = []
     for _ in range(3):
         client.flushall()
+        flushed.append(time.monotonic())
         ledger.settle(ENTRIES, now_ms(client) + 300)
-    ledger.check_once()
+    ledger.check_once(forgot=flushed)
     assert all(daemon.running for daemon in daemons)
 
 
