@@ -9,6 +9,7 @@ Page = Sequence[tuple[str, Mapping[str, Any]]]
 
 # What no file may hold as it is, and what ends a line in YAML.
 _ODD: Final = re.compile("[\x7f-\x9f\u2028\u2029\ud800-\udfff\ufeff\ufffe\uffff]")
+LONGEST_KEY: Final = 1_000  # YAML looks no further than 1,024 characters for the colon of a key without a mark
 
 
 class Writer(NamedTuple):
@@ -36,15 +37,22 @@ def _yaml_fields(fields: Mapping[str, Any]) -> str:
 def _literal(value: Any) -> str:
     """Variables are looked for in the texts of this form, but not in the keys."""
     text = _json(value)
-    return _json(_escaped(value)) if "${" in text else text
+    return _flow(value) if "${" in text or len(text) > LONGEST_KEY else text
 
 
-def _escaped(value: Any) -> Any:
+def _flow(value: Any) -> str:
     if isinstance(value, str):
-        return value.replace("${", "$${")
+        return _json(value.replace("${", "$${"))
     if isinstance(value, list):
-        return [_escaped(each) for each in value]
-    return {key: _escaped(each) for key, each in value.items()} if isinstance(value, dict) else value
+        return f"[{', '.join(map(_flow, value))}]"
+    if isinstance(value, dict):
+        return f"{{{', '.join(f'{_key(key)}: {_flow(each)}' for key, each in value.items())}}}"
+    return _json(value)
+
+
+def _key(key: str) -> str:
+    text = _json(key)
+    return text if len(text) <= LONGEST_KEY else f"? {text} "
 
 
 def _json_list(page: Page, *, first: bool) -> str:
