@@ -117,10 +117,12 @@ def test_a_server_that_comes_back_empty_is_told_and_file_entries_fire_again(
     ledger.settle(ENTRIES, 0)
     assert beatd("set", "by-hand", "--task", "t", "--every", "1s", "--redis", server.url).returncode == 0
     ledger.settle(ENTRIES, ledger.all()[-1].slot + 1_500)  # entries are counted once a second
-    server.restart()
+    server.kill()
+    killed = time.monotonic()
+    server.start()
     assert "1 were in no file and are gone" in daemon.wait_for("backlog", reason="wipe").line
     with server.client() as client:
         ledger.settle(ENTRIES, now_ms(client) + 300)
         found = {row.split()[0] for row in beatd("ls", "--redis", server.url).stdout.splitlines()[1:]}
         assert found == set(ENTRIES)
-    ledger.check_once()
+    ledger.check_once(forgot=[killed])  # the answer to the last fires may never have left the server
