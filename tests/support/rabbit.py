@@ -140,11 +140,13 @@ class RabbitServer:
     @contextmanager
     def frozen(self) -> Iterator[None]:
         """SIGSTOP within the block: connections stay open and nothing answers."""
+        node = self._node
         os.kill(self.pid, signal.SIGSTOP)
         try:
             yield
         finally:
-            os.kill(self.pid, signal.SIGCONT)
+            if node is not None:
+                node.send_signal(signal.SIGCONT)  # nothing, where it was killed meanwhile
 
     @contextmanager
     def out_of_memory(self) -> Iterator[None]:
