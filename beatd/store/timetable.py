@@ -203,7 +203,9 @@ def settle_call(
     """The call that fires some entries for another broker; bounded as fire_call."""
     queues: dict[str, int] = {}
     args = _batch(term, items, queues, bounds)
-    args += [pack_head(draft) for some in drafts for draft in some]
+    messages = [message for item in items for message in item.messages]
+    every = [draft for some in drafts for draft in some]
+    args += [pack_head(draft, len(message)) for draft, message in zip(every, messages, strict=True)]
     args.append("".join("1" if usable(queue) else "0" for queue in queues))
     return call("settle", keys, args)
 

@@ -1,17 +1,17 @@
 -- How intents are stored: fires that are decided for a broker which is not this Redis, and that it has not confirmed.
 -- T:ob keeps the head of each by its id, T:obm the message. A head is, parted by the byte 0x1f: name of the entry, slot,
 -- task id, queue, ms after which it is not worth sending ('' none), attempts ('' no limit), '1' at most once or '0',
--- broker, cause ('' by the schedule, trigger, backfill).
+-- broker, cause ('' by the schedule, trigger, backfill), bytes of the message.
 --   id   `seq-n`: the lease's seq of the batch that decided it, and its place in that call, from 1; of a request the seq
 --        of the last batch, and 1000 and the count of such messages
 local MOST_INTENTS = 2000
-local HEAD = '^([^%c]+)\31(%d+)\31([^%c]+)\31[^%c]*\31(%d*)\31(%d*)\31[01]\31[^%c]*\31%l*$'
+local HEAD = '^([^%c]+)\31(%d+)\31([^%c]+)\31[^%c]*\31(%d*)\31(%d*)\31[01]\31[^%c]*\31%l*\31(%d+)$'
 
 -- Name, slot and task id of a head; nothing where it can't be read. Texts.
 local function read_head(head)
   if not head or #head > 4096 then return nil end
-  local name, slot, task_id, dead_at, attempts = string.match(head, HEAD)
-  if not whole(slot) or (dead_at ~= '' and not whole(dead_at)) or (attempts ~= '' and not whole(attempts)) then
+  local name, slot, task_id, dead_at, attempts, size = string.match(head, HEAD)
+  if not whole(slot) or not whole(size) or (dead_at ~= '' and not whole(dead_at)) or (attempts ~= '' and not whole(attempts)) then
     return nil
   end
   return name, slot, task_id
