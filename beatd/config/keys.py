@@ -81,6 +81,18 @@ BOOLEAN: Final = _either({"type": "boolean"})
 LIST: Final = Kind({"type": "array"})
 OBJECT: Final = Kind({"type": "object"})
 OPTIONAL_OBJECT: Final = Kind({"type": ["object", "null"]}, nullable=True)
+_PAUSE: Final = _either({"type": "number"}, nullable=True).schema
+RETRY_POLICY: Final = Kind(
+    {
+        "type": ["object", "null"],
+        "properties": {
+            "max_retries": _either({"type": "integer", "minimum": 0}, nullable=True).schema,
+            **dict.fromkeys(("interval_start", "interval_step", "interval_max"), _PAUSE),
+        },
+        "additionalProperties": False,
+    },
+    nullable=True,
+)
 LINES: Final = Kind({"type": "array", "items": LINE.schema})
 SIZE: Final = _either({"type": "integer", "minimum": 0}, {"type": "string", "pattern": _SIZE})
 CRON_TEXT: Final = {"type": "string", "minLength": 1, "maxLength": 1024}
@@ -125,6 +137,8 @@ OPTIONS: Final = (
     Key("shadow", _either({"type": "string"}, nullable=True), "The name of the task in logs."),
     Key("reply_to", _either({"type": "string"}, nullable=True), "The queue for results of the rpc backend."),
     Key("delivery_mode", Kind({"enum": [1, 2, "transient", "persistent", None]}, nullable=True), "Kept by the broker."),
+    Key("retry", _either({"type": "boolean"}, nullable=True), "false: a message that the broker refuses is given up."),
+    Key("retry_policy", RETRY_POLICY, "max_retries: after so many more refusals a message is given up."),
     Key(
         "queue", _either({"type": "string", "pattern": LINE.schema["anyOf"][0]["pattern"]}, nullable=True), "The queue."
     ),
@@ -172,7 +186,7 @@ HTTP: Final = _either(
     {"type": "integer", "minimum": 0, "maximum": 65535},
     {"const": False},
 )
-REDIS: Final = _either({"type": "string", "pattern": r"^(rediss?|unix)://."}, nullable=True)
+REDIS: Final = _either({"type": "string", "pattern": r"^(rediss?(\+sentinel)?|unix)://."}, nullable=True)
 BROKER: Final = _either({"type": "string", "pattern": r"^redis$|^[a-z][a-z0-9+.-]*://"}, nullable=True)
 NAMESPACE: Final = _text(pattern=r"^[A-Za-z0-9._-]{1,64}$")
 FILES: Final = Kind({"type": "array", "items": {"type": "string", "minLength": 1}})

@@ -74,6 +74,14 @@ class Template(Protocol):
         """The list that the message is pushed to."""
 
     @property
+    def queue(self) -> str:
+        """The queue as people name it, and as failures of one are counted."""
+
+    @property
+    def attempts(self) -> int | None:
+        """After so many refusals by a broker the message is given up; None for never."""
+
+    @property
     def expires_ms(self) -> int | None:
         """How long after its slot the message is worth sending; None for ever, or until ``expires_on``."""
 

@@ -28,7 +28,7 @@ NOT_TAKEN: Final[Mapping[str, str]] = {
     "task_id": "the task id derives from entry and slot",
     "root_id": "the root id is the task id",
     "correlation_id": "the correlation id is the task id",
-    **dict.fromkeys(("retry", "retry_policy", "timeout", "confirm_timeout"), "sending again is beatd's own business"),
+    **dict.fromkeys(("timeout", "confirm_timeout"), "how long a broker may take is a setting of it, for all entries"),
     **dict.fromkeys(("connection", "producer", "publisher", "router"), "a live object can't be stored"),
     **dict.fromkeys(("link", "link_error", "chain", "chord"), "let the task itself start what follows it"),
 }
@@ -84,6 +84,7 @@ class Options:
     shadow: str | None = None
     reply_to: str = ""
     delivery_mode: int = 2
+    attempts: int | None = None
 
 
 def read_options(options: Mapping[str, Any], *, queue: str) -> Options:
@@ -102,8 +103,17 @@ def read_options(options: Mapping[str, Any], *, queue: str) -> Options:
     countdown = read.pop("countdown", None)
     if countdown is not None and countdown.after_slot_ms:
         read["eta"] = countdown
-    kept = {name: value for name, value in read.items() if name not in _ROUTE and name != "serializer"}
+    read["attempts"] = _attempts(read)
+    kept = {name: value for name, value in read.items() if name not in _ROUTE and name not in _SAID_OTHERWISE}
     return Options(**kept)
+
+
+def _attempts(read: Mapping[str, Any]) -> int | None:
+    """How often a broker may refuse a message before it is given up; without a word about it, never."""
+    if read.get("retry") is False:
+        return 1
+    most: int | None = read.get("retry_policy")
+    return None if most is None else most + 1
 
 
 def _check_route(read: Mapping[str, Any], queue: str) -> None:
@@ -204,6 +214,21 @@ def _delivery_mode(where: str, value: object) -> int:
     return DELIVERY_MODES[value]
 
 
+def _retry_policy(where: str, value: object) -> int | None:
+    """How often it is sent again; the pauses between are the outbox's own."""
+    if not isinstance(value, Mapping):
+        raise _refused(where, value, "an object is accepted, such as {max_retries: 3}")
+    for name, given in value.items():
+        if name not in _RETRY_KEYS:
+            raise EntryInvalid(f"{where}.{name} is not accepted; accepted are {', '.join(_RETRY_KEYS)}")
+        if name != "max_retries" and (isinstance(given, bool) or not isinstance(given, int | float | None)):
+            raise _refused(f"{where}.{name}", given, "a number of seconds is accepted")
+    most = value.get("max_retries")
+    if most is not None and (isinstance(most, bool) or not isinstance(most, int) or most < 0):
+        raise _refused(f"{where}.max_retries", most, "a whole number of 0 or more is accepted, or null for no end")
+    return most
+
+
 def _serializer(where: str, value: object) -> str:
     if value != "json":
         raise _refused(where, value, "json is accepted")
@@ -215,6 +240,8 @@ def _refused(where: str, value: object, accepted: str) -> EntryInvalid:
 
 
 _ROUTE: Final = ("queue", "exchange", "routing_key")
+_SAID_OTHERWISE: Final = ("serializer", "retry", "retry_policy")
+_RETRY_KEYS: Final = ("max_retries", "interval_start", "interval_step", "interval_max")
 _READERS: Final[Mapping[str, Callable[[str, object], Any]]] = {
     "priority": _priority,
     "expires": _expires,
@@ -228,6 +255,8 @@ _READERS: Final[Mapping[str, Callable[[str, object], Any]]] = {
     "shadow": _text,
     "reply_to": _text,
     "delivery_mode": _delivery_mode,
+    "retry": _boolean,
+    "retry_policy": _retry_policy,
     "queue": _text,
     "exchange": _text,
     "routing_key": _text,

@@ -43,6 +43,8 @@ class Template:
     """Celery's message, ready but for entry, ids and slot (see beatd.core.fire.Template)."""
 
     queue_key: str
+    queue: str
+    attempts: int | None
     expires_ms: int | None
     expires_on: int | None
     _pieces: tuple[str, ...]
@@ -96,6 +98,8 @@ def compile_template(task: str, queue: str, options: Mapping[str, Any], *, origi
     moving = read.eta is not None or read.expires is not None
     return Template(
         queue_key=_queue_key(queue, read.priority),
+        queue=queue,
+        attempts=read.attempts,
         expires_ms=None if read.expires is None else read.expires.after_slot_ms,
         expires_on=read.expires.at(0) if isinstance(read.expires, FixedDate) else None,
         _pieces=pieces,

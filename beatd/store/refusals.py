@@ -6,7 +6,7 @@ Each says where, what was found and what to do; docs/troubleshooting.md has them
 import re
 import socket
 import ssl
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from typing import Final, NamedTuple
 
 import redis.exceptions as redis_errors
@@ -176,6 +176,11 @@ def _no_answer(error: Exception, text: str, place: str) -> BeatdError:  # noqa: 
             hint="is the server running? is the port right?",
         )
     return Unreachable(f"{place} does not answer: {text or type(error).__name__}")
+
+
+def demoted(replies: Iterable[object]) -> bool:
+    """Whether a server says that it is a replica: who connects again may find the primary."""
+    return any(isinstance(reply, Exception) and _word(reply, str(reply)) == "READONLY" for reply in replies)
 
 
 def silent(error: Exception) -> bool:

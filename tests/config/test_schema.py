@@ -84,6 +84,11 @@ OPTION_VALUES: dict[str, tuple[list[Any], list[Any]]] = {
     "shadow": (["x", "", None], [1, []]),
     "reply_to": (["x", "", None], [1, []]),
     "delivery_mode": ([1, 2, "transient", "persistent", None], [0, 3, "x"]),
+    "retry": ([True, False, None], ["yes", 1]),
+    "retry_policy": (
+        [{}, {"max_retries": 3, "interval_start": 0, "interval_step": 0.2, "interval_max": 1}, {"max_retries": None}],
+        [3, [], {"max_retries": -1}, {"max_retries": "3"}, {"interval_max": "1s"}, {"errback": "x"}],
+    ),
     "queue": (["x", None], ["", 1, []]),
     "exchange": (["", None], [1, []]),
     "routing_key": (["", None], [1, []]),

@@ -100,7 +100,7 @@ def test_no_more_entries_than_one_call_takes() -> None:
 class Short:
     """A format of very short messages."""
 
-    queue_key, expires_ms, expires_on = "celery", None, None
+    queue_key, queue, attempts, expires_ms, expires_on = "celery", "celery", None, None, None
 
     def own(self, name: str, args: Sequence[Any], kwargs: Mapping[str, Any]) -> str:
         return ""

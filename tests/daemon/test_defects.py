@@ -33,6 +33,8 @@ class Silent:
 @dataclass
 class Sturdy:
     queue_key: str = "celery"
+    queue: str = "celery"
+    attempts: int | None = None
     expires_ms: int | None = None
     expires_on: int | None = None
 

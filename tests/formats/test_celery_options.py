@@ -14,7 +14,7 @@ from tests.support.messages import Messages, messages_of
 SLOT_MS = 1_795_165_200_000  # 2026-11-20T09:00:00Z
 ACCEPTED = (
     "priority, expires, countdown, eta, headers, serializer, ignore_result, time_limit, soft_time_limit, shadow, "
-    "reply_to, delivery_mode, queue, exchange, routing_key"
+    "reply_to, delivery_mode, retry, retry_policy, queue, exchange, routing_key"
 )
 DURATION_OR_DATE = (
     "accepted are a number of seconds, or digits with a unit such as 90s, 1h30m, 200ms, 2d, 1w, or ISO 8601 (PT15M), "
@@ -22,6 +22,7 @@ DURATION_OR_DATE = (
 )
 WITH_UNIT_OR_DATE = DURATION_OR_DATE.replace("a number of seconds, or ", "")
 DURATION = "a duration is accepted; a date goes into eta"
+RETRY_KEYS = "max_retries, interval_start, interval_step, interval_max"
 PRIORITY = "a whole number from 0 (on Redis the most urgent) to 9 is accepted"
 DATE = "a date such as 2026-12-01T09:00:00+01:00 is accepted, with an offset or Z"
 
@@ -56,6 +57,20 @@ def message_of(messages: Messages, slot_ms: int = SLOT_MS) -> dict[str, Any]:
         ({"ignore_result": 1}, "options.ignore_result: found 1; true or false is accepted"),
         ({"shadow": 5}, "options.shadow: found 5; a text is accepted"),
         ({"delivery_mode": 3}, "options.delivery_mode: found 3; 1, 2, transient or persistent is accepted"),
+        ({"retry": 1}, "options.retry: found 1; true or false is accepted"),
+        ({"retry_policy": 3}, "options.retry_policy: found 3; an object is accepted, such as {max_retries: 3}"),
+        (
+            {"retry_policy": {"max_retries": -1}},
+            "options.retry_policy.max_retries: found -1; a whole number of 0 or more is accepted, or null for no end",
+        ),
+        (
+            {"retry_policy": {"interval_max": "1s"}},
+            "options.retry_policy.interval_max: found '1s'; a number of seconds is accepted",
+        ),
+        (
+            {"retry_policy": {"errback": "x"}},
+            f"options.retry_policy.errback is not accepted; accepted are {RETRY_KEYS}",
+        ),
         ({"serializer": "pickle"}, "options.serializer: found 'pickle'; json is accepted"),
         ({"exchange": "topics"}, "options.exchange: found 'topics'; accepted is the entry's queue, 'celery'"),
         ({"routing_key": "a.b"}, "options.routing_key: found 'a.b'; accepted is the entry's queue, 'celery'"),
@@ -114,6 +129,25 @@ def test_an_entry_without_expires_never_expires() -> None:
 
     assert messages.template.expires_ms is None
     assert messages.template.expires_on is None
+
+
+@pytest.mark.parametrize(
+    "options, attempts",
+    [
+        ({}, None),
+        ({"retry": True}, None),
+        ({"retry": False}, 1),
+        ({"retry": False, "retry_policy": {"max_retries": 5}}, 1),
+        ({"retry_policy": {"max_retries": 5, "interval_start": 0, "interval_step": 0.2}}, 6),
+        ({"retry_policy": {"max_retries": 0}}, 1),
+        ({"retry_policy": {"max_retries": None}}, None),
+        ({"retry_policy": {}}, None),
+    ],
+)
+def test_a_retry_policy_says_how_often_a_broker_may_refuse(options: dict[str, Any], attempts: int | None) -> None:
+    template = messages_with(options, queue="reports").template
+
+    assert (template.attempts, template.queue) == (attempts, "reports")
 
 
 def test_an_exchange_named_as_the_queue_goes_straight_to_the_queue() -> None:

@@ -14,6 +14,8 @@ KIND = "{kind}"
 
 class Template:
     queue_key = "q"
+    queue = "q"
+    attempts = None
     expires_ms = None
     expires_on = None
 

@@ -20,6 +20,11 @@ class PlainTemplate:
     size: int
     cause: object = None
     expires_on: None = None
+    attempts: None = None
+
+    @property
+    def queue(self) -> str:
+        return self.queue_key
 
     def own(self, name: str, args: Sequence[Any], kwargs: Mapping[str, Any]) -> str:
         return json.dumps({"name": name, "version": args[0] if args else None})
