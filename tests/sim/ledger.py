@@ -14,6 +14,7 @@ from beatd.store.scripts import load_script
 from tests.sim.change_log import disagreement
 from tests.sim.edits import Edits
 from tests.sim.history import SHARED, Book, Fail, History, counts_of, settled, skips_of, walk, whole
+from tests.sim.intents import Intents, holder_of
 from tests.sim.lua import shared_lua
 from tests.sim.moves import Fires, Plans
 from tests.sim.redis import Data, Hash, Server, Stream, Words, ZSet, copied
@@ -36,10 +37,12 @@ KINDS: Final = (
     "req",
     "asked",
     "gone",
+    "ob",
+    "obm",
 )
 SCRIPTS: Final = (
     *("acquire", "renew", "release", "put", "remove", "pause", "resume", "reset"),
-    *("plan", "fire", "applied", "repair", "trim", "request", "serve", "tidy"),
+    *("plan", "fire", "settle", "done", "applied", "repair", "trim", "request", "serve", "tidy"),
 )
 
 
@@ -57,7 +60,7 @@ class Ledger:
 
     def __init__(self, server: Server, keys: Keys, source: random.Random, fail: Fail, sample: float = 0.05) -> None:
         self.book = Book(fail)
-        self._fires, self._plans = Fires(self.book), Plans(self.book)
+        self._fires, self._plans, self._intents = Fires(self.book), Plans(self.book), Intents(self.book)
         self._requests = Requests(self.book, keys.namespace, self._rows)
         self._edits = Edits(self.book, self._requests)
         self._server = server
@@ -147,7 +150,9 @@ class Ledger:
         self, seen: Before, now: Mapping[str, Mapping[bytes, Any]], args: Words, reply: Reply, pushed: Any
     ) -> None:
         script, state, time = seen.script, seen.state, self.now_ms()
-        if script == "fire":
+        self._intents.look(script, state, now, args)
+        pushed += self._intents.made(state, now)
+        if script in ("fire", "settle"):
             self._fires.fire(state, now, args, reply, pushed)
             self._take(pushed)
         elif script in ("serve", "request", "tidy"):
@@ -301,8 +306,10 @@ def _fence(script: str, args: Words) -> tuple[bytes, bytes] | None:
         if script == "put" and len(args) >= size:
             size += 3 * int(args[size - 1])
         return (args[-2], args[-1]) if len(args) == size + 2 else None
+    if script == "done":
+        return holder_of(args)
     return (
         (args[0], args[1])
-        if script in ("fire", "plan", "repair", "trim", "renew", "release", "applied", "serve", "tidy")
+        if script in ("fire", "settle", "plan", "repair", "trim", "renew", "release", "applied", "serve", "tidy")
         else None
     )
