@@ -85,6 +85,11 @@ class RedisOutbox:
             pairs = [(intent.id, intent.draft.task_id) for intent, _ in part]
             await self.link.run(fail_call(self.keys, term, pairs, [why for _, why in part]))
 
+    def take_spoilt(self) -> list[tuple[str, str, str]]:
+        """What ``load`` has found since the last call that can't be read: id, entry, why."""
+        found, self.spoilt = self.spoilt, []
+        return [(text, name, why) for text, name, why in found]
+
     async def close(self) -> None:
         """Closes the connection."""
         await self.link.close()
