@@ -10,7 +10,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from itertools import count
 from typing import Any, Final, NamedTuple
 
-from beatd.core.signature import CANVAS, Signature, flat_steps, header_of, read_signature, unrolled
+from beatd.core.signature import CANVAS, Signature, header_of, read_signature, unrolled
 from beatd.errors import EntryInvalid
 from beatd.formats._holes import Id
 
@@ -68,35 +68,59 @@ def frozen(value: object, ids: Ids, **more: object) -> dict[str, Any]:
 
 def _steps(value: object) -> list[Any]:
     """What runs one after the other, no chain and no group before another among them."""
+    found = read_signature(_WHERE, value)
     steps: list[Any] = []
-    for step in reversed(_linked_steps(value)):
+    for step in reversed(_flat(value)):
         waited_for = steps and read_signature(_WHERE, step).kind == "group"
         steps.insert(0, _chord(step, steps.pop(0)) if waited_for else step)
-    return steps
+    return _followed(steps, found.options) if found.kind == "chain" else steps
 
 
-def _linked_steps(value: object) -> list[Any]:
-    """The steps of a chain in their order, with what the chain itself says: how its first is sent, what follows it."""
-    found = read_signature(_WHERE, value)
+def _flat(value: object) -> list[Any]:
+    """The steps of a chain in their order, those of chains among them with what these say; another signature itself."""
+    found = read_signature(_WHERE, value := unrolled(value))
+    if found.kind == "chord":
+        return _without_tail(value, found)
     if found.kind != "chain":
-        return list(flat_steps(value))
-    steps = [step for task in found.kwargs["tasks"] for step in _linked_steps(task)]
+        return [value]
+    steps: list[Any] = []
+    for task in found.kwargs["tasks"]:
+        inner = read_signature(_WHERE, task)
+        steps += _followed(_flat(task), inner.options) if inner.kind == "chain" else _flat(task)
     said = {key: option for key, option in found.options.items() if key not in _IDENTITY and key not in _LINKS}
     if said:
         steps[0] = _with_options(steps[0], said)
-    if link := _listed(found.options.get("link")):
-        steps[-1] = _linked(steps[-1], "link", link)
-    if errors := _listed(found.options.get("link_error")):
+    return steps
+
+
+def _without_tail(chord: Any, found: Signature) -> list[Any]:
+    """A chord, and behind it the tail of its body: each task of a header carries a copy of the body."""
+    body = read_signature(_WHERE, found.kwargs["body"])
+    steps = _steps(found.kwargs["body"]) if body.kind == "chain" else []
+    if not steps or read_signature(_WHERE, steps[0]).kind:
+        return [chord]
+    return [{**chord, "kwargs": {**found.kwargs, "body": steps[0]}}, *steps[1:]]
+
+
+def _followed(steps: list[Any], options: Mapping[str, Any]) -> list[Any]:
+    """Steps of a chain with what follows it: its links follow the last one, any step that fails has its errbacks."""
+    if link := _listed(options.get("link")):
+        steps = [*steps[:-1], _linked(steps[-1], "link", link)]
+    if errors := _listed(options.get("link_error")):
         steps = [_linked(step, "link_error", errors) for step in steps]
     return steps
 
 
 def _linked(value: Any, key: str, links: Sequence[Any]) -> Any:
+    """Errbacks of a group are those of its tasks; errbacks of a chord are those of its body."""
     found = read_signature(_WHERE, value)
-    if found.kind == "group" and key == "link_error":
+    if key == "link_error" and found.kind == "group":
         tasks = [_linked(task, key, links) for task in found.kwargs["tasks"]]
         return {**value, "kwargs": {**found.kwargs, "tasks": tasks}}
-    return {**value, "options": {**found.options, key: [*_listed(found.options.get(key)), *links]}}
+    if key == "link_error" and found.kind == "chord":
+        return {**value, "kwargs": {**found.kwargs, "body": _linked(found.kwargs["body"], key, links)}}
+    known = _listed(found.options.get(key))
+    return {**value, "options": {**found.options, key: [*known, *(link for link in links if link not in known)]}}
 
 
 def _with_options(value: Any, options: Mapping[str, Any]) -> Any:
@@ -131,7 +155,8 @@ def _frozen_chain(found: Signature, value: object, ids: Ids, more: Mapping[str, 
     steps = _steps(value)
     if len(steps) == 1:
         return frozen(steps[0], ids, **more)
-    return _signature(found, [], {"tasks": [frozen(step, ids) for step in steps]}, dict(more))
+    tasks = [*(frozen(step, ids) for step in steps[:-1]), frozen(steps[-1], ids, **more)]
+    return _signature(found, [], {"tasks": tasks}, {})
 
 
 def _frozen_chord(found: Signature, ids: Ids) -> dict[str, Any]:

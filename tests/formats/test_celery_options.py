@@ -20,6 +20,9 @@ WITH_UNIT_OR_DATE = DURATION_OR_DATE.replace("a number of seconds, or ", "")
 DURATION = "a duration is accepted; a date goes into eta"
 RETRY_KEYS = "max_retries, interval_start, interval_step, interval_max"
 SUCH_AS = "such as {task: app.tasks.add, args: [1, 2]}"
+OTHERWISE = "an option of its own; a stamp has another name"
+OURS = "this header is written by the message itself"
+PICKLE = "who reads it runs code that the message brings, so that workers refuse it by default"
 STAMPS = "a list of texts is accepted, each the name of an option beside it"
 PRIORITY = "a whole number from 0 (on Redis the most urgent) to 9 is accepted"
 DATE = "a date such as 2026-12-01T09:00:00+01:00 is accepted, with an offset or Z"
@@ -71,8 +74,7 @@ def message_of(messages: Messages, slot_ms: int = SLOT_MS) -> dict[str, Any]:
         ),
         (
             {"serializer": "pickle"},
-            "options.serializer: pickle is not accepted: who reads it runs code that the message brings, "
-            "so that workers refuse it by default",
+            f"options.serializer: pickle is not accepted: {PICKLE}",
         ),
         ({"serializer": "auth"}, "options.serializer: found 'auth'; json, yaml, msgpack are accepted"),
         ({"compression": "zstd"}, "options.compression: found 'zstd'; zlib (or gzip), bzip2 and lzma are accepted"),
@@ -83,8 +85,8 @@ def message_of(messages: Messages, slot_ms: int = SLOT_MS) -> dict[str, Any]:
         ({"group_index": -1}, "options.group_index: found -1; a whole number of 0 or more is accepted"),
         ({"stamped_headers": "a"}, f"options.stamped_headers: found 'a'; {STAMPS}"),
         ({"stamped_headers": ["a"]}, "options.stamped_headers: found 'a', and no option a"),
-        ({"stamped_headers": ["eta"]}, "options.stamped_headers: eta is an option of its own; a stamp has another name"),
-        ({"headers": {"compression": "x"}}, "options.headers.compression: this header is written by the message itself"),
+        ({"stamped_headers": ["eta"]}, f"options.stamped_headers: eta is {OTHERWISE}"),
+        ({"headers": {"compression": "x"}}, f"options.headers.compression: {OURS}"),
     ],
 )  # fmt: skip
 def test_an_option_that_can_not_be_said_is_refused(options: dict[str, Any], message: str) -> None:
