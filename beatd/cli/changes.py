@@ -1,7 +1,6 @@
 """`beatd history --changes`: who changed what, when, and why."""
 
 import json
-import time
 from collections import deque
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
@@ -9,6 +8,8 @@ from typing import Any, Final
 
 import click
 
+from beatd.cli.following import AGAIN_S
+from beatd.cli.following import follow as follow_on
 from beatd.cli.show import instant, note, plain, printable
 from beatd.cli.stored import unknown
 from beatd.client.blocking import Client
@@ -17,9 +18,8 @@ from beatd.client.entries import find
 from beatd.core.change_log import Change, Told
 from beatd.core.entry import spec_from_definition
 from beatd.core.field_changes import FieldChange
-from beatd.errors import AccessDenied, EntryInvalid, Unreachable
+from beatd.errors import EntryInvalid
 
-AGAIN_S: Final = 0.5
 TIMES: Final = ("at", "until", "from", "to")
 WIDEST: Final = 200  # of a value on a terminal
 OF_A_REQUEST: Final = ("kind", "name", "asked", "who", "note")  # told elsewhere in the row
@@ -56,7 +56,7 @@ def show_changes(client: Client, asked: Asked, output: str, *, follow: bool) -> 
     if not printed and not follow:
         _tell_none(client, asked)
     if follow:
-        _follow(client, trail, asked, printer)
+        follow_on(lambda: printer.print(told for told in client.run(trail.more(AGAIN_S)) if asked.has(told.change)))
 
 
 def _print_all(client: Client, trail: Trail, asked: Asked, printer: "Printer") -> int:
@@ -70,26 +70,6 @@ def _print_all(client: Client, trail: Trail, asked: Asked, printer: "Printer") -
         else:
             printed += printer.print(wanted)
     return printed + printer.print(kept)
-
-
-def _follow(client: Client, trail: Trail, asked: Asked, printer: "Printer") -> None:
-    """What comes, for ever. Redis may go and come back."""
-    away = False
-    while True:
-        try:
-            found = client.run(trail.more(AGAIN_S))
-        except AccessDenied:
-            raise
-        except Unreachable as error:
-            if not away:
-                note(f"{error.message}; waiting for it")
-            away = True
-            time.sleep(AGAIN_S)
-            continue
-        if away:
-            note("it answers again")
-        away = False
-        printer.print(told for told in found if asked.has(told.change))
 
 
 def _tell_trimmed(client: Client, since: int) -> None:

@@ -1,10 +1,8 @@
 """`beatd history`: what was fired, what was skipped and why."""
 
-import json
 import os
-import time
 from collections import deque
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from itertools import islice
 from typing import Any, Final, get_args
@@ -12,27 +10,27 @@ from typing import Any, Final, get_args
 import click
 
 from beatd.cli.changes import Asked, show_changes
+from beatd.cli.following import AGAIN_S
+from beatd.cli.following import follow as follow_on
+from beatd.cli.history_rows import Printer
 from beatd.cli.main import Common, common_options, output_options
-from beatd.cli.show import instant, lateness, note, plain, printable
+from beatd.cli.show import instant, note
 from beatd.cli.slots import display_zone
 from beatd.cli.stored import open_client, unknown
 from beatd.cli.why import why_idle
 from beatd.client.blocking import Client
 from beatd.client.hindsight import look_back
 from beatd.core.duration import parse_duration
-from beatd.core.fire import Reason, TaskIds
-from beatd.core.history import Hindsight, Line, lateness_ms, task_id
-from beatd.core.instant import FIRST_MS, LAST_MS, read_moment
-from beatd.core.preview import local_text
+from beatd.core.fire import Reason
+from beatd.core.history import Line
+from beatd.core.instant import read_moment
 from beatd.core.zone import Zone, zone_named
-from beatd.errors import AccessDenied, ScheduleInvalid, Unreachable
+from beatd.errors import ScheduleInvalid
 from beatd.store.history import KINDS, Extent, History, Kind
 
 USUAL: Final = 100
 MOST: Final = 100_000  # lines kept to be turned round
 CHUNK: Final = 500
-AGAIN_S: Final = 0.5
-WIDEST: Final = 200  # as a name may be
 
 
 @dataclass(frozen=True, slots=True)
@@ -99,12 +97,9 @@ def history(
     """
     if follow and (until is not None or output == "json"):
         raise click.UsageError("--follow has no end: without --until, and with -o table or ndjson")
-    if reasons and fires and not skips:
-        raise click.UsageError("--reason is about skips, and --fires leaves them out")
-    if changes and (fires or skips or reasons):
-        raise click.UsageError("--changes is about edits: without --fires, --skips and --reason")
     if name is not None and entry not in (None, name):
         raise click.UsageError(f"one entry at a time: found {name!r} and --entry {entry!r}")
+    _refuse_contradictions(reasons, fires=fires, skips=skips, changes=changes)
     shown_zone = os.environ.get("BEATD_TZ")
     zone = display_zone(shown_zone) if shown_zone else zone_named("UTC")
     with open_client(common) as client:
@@ -126,7 +121,14 @@ def history(
         _show(client, wanted, count, printer, now, follow=follow)
 
 
-def _show(client: Client, wanted: Wanted, count: int, printer: "Printer", now: int, *, follow: bool) -> None:
+def _refuse_contradictions(reasons: tuple[str, ...], *, fires: bool, skips: bool, changes: bool) -> None:
+    if reasons and fires and not skips:
+        raise click.UsageError("--reason is about skips, and --fires leaves them out")
+    if changes and (fires or skips or reasons):
+        raise click.UsageError("--changes is about edits: without --fires, --skips and --reason")
+
+
+def _show(client: Client, wanted: Wanted, count: int, printer: Printer, now: int, *, follow: bool) -> None:
     past = History(client.link, wanted.kinds, wanted.name)
     after = past.tips()
     printed = 0
@@ -142,7 +144,12 @@ def _show(client: Client, wanted: Wanted, count: int, printer: "Printer", now: i
     elif not printed and not follow:
         note("there are no rows" if wanted == Wanted(None, 0, None, frozenset(), KINDS) else "there are no such rows")
     if follow:
-        _follow(client, past, after, wanted, printer)
+
+        def print_more() -> None:
+            for chunk in _chunks(wanted.of(past.wait(after, AGAIN_S))):
+                printer.print(chunk, past.jitters, client.run(look_back(client.keys, chunk)))
+
+        follow_on(print_more)
 
 
 def _past(past: History, wanted: Wanted, count: int, up_to: dict[Kind, Any]) -> Iterator[Line]:
@@ -154,27 +161,6 @@ def _past(past: History, wanted: Wanted, count: int, up_to: dict[Kind, Any]) -> 
         return wanted.of(past.forwards(wanted.since, up_to))
     newest = deque(islice(wanted.of(past.backwards(wanted.since, up_to)), count))
     return reversed(newest)
-
-
-def _follow(client: Client, past: History, after: dict[Kind, Any], wanted: Wanted, printer: "Printer") -> None:
-    """What comes, for ever. Redis may go and come back."""
-    away = False
-    while True:
-        try:
-            lines = past.wait(after, AGAIN_S)
-            for chunk in _chunks(wanted.of(lines)):
-                printer.print(chunk, past.jitters, client.run(look_back(client.keys, chunk)))
-        except AccessDenied:
-            raise
-        except Unreachable as error:
-            if not away:
-                note(f"{error.message}; waiting for it")
-            away = True
-            time.sleep(AGAIN_S)
-            continue
-        if away:
-            note("it answers again")
-        away = False
 
 
 def _chunks(lines: Iterable[Line]) -> Iterator[list[Line]]:
@@ -219,103 +205,3 @@ def _tell_state(client: Client, name: str, now: int, *, none: bool) -> None:
         note(f"there is no entry {name!r} any more")
         return
     note(f"{name}{' has no such row: it' if none else ''} {why_idle(row, now)}")
-
-
-class Printer:
-    """Prints lines as they come: columns that only grow, or JSON."""
-
-    def __init__(self, output: str, namespace: str, zone: Zone, shown_zone: str | None, *, named: bool) -> None:
-        self._output = output
-        self._ids = TaskIds(namespace)
-        self._zone = zone
-        self._local = shown_zone if shown_zone and not zone.is_utc else None
-        self._named = named
-        self._widths: list[int] = []
-        self._begun = False
-
-    def print(self, lines: list[Line], jitters: Callable[[Iterable[str]], Mapping[str, int]], seen: Hindsight) -> None:
-        """Prints some lines."""
-        known = jitters(line.name for line in lines if line.what == "fired" and line.name is not None)
-        rows = [self.row(line, known.get(line.name or "", 0), seen) for line in lines]
-        if self._output == "table":
-            self._print_table(rows)
-        elif self._output == "ndjson":
-            click.echo("\n".join(_json(row) for row in rows))
-        else:
-            self._print_json(rows)
-        self._begun = self._begun or bool(rows)
-
-    def end(self) -> None:
-        """After the last of them."""
-        if self._output == "json":
-            click.echo("\n]" if self._begun else "[]")
-
-    def row(self, line: Line, jitter: int, seen: Hindsight) -> dict[str, Any]:
-        """A line as JSON."""
-        slot = line.slot
-        return {
-            "slot": instant(slot),
-            "local": None if slot is None or not FIRST_MS <= slot <= LAST_MS else local_text(slot, self._zone),
-            "name": line.name,
-            "what": "lifted" if seen.lifted(line) else line.what,
-            "reason": line.reason,
-            "cause": line.cause or ("schedule" if line.what == "fired" else None),
-            "count": line.count or None,
-            "at_least": line.at_least,
-            "last": instant(line.last),
-            "foretold": seen.ahead(line),
-            "lateness_ms": lateness_ms(line, jitter),
-            "task_id": task_id(line, self._ids),
-            "at": instant(line.at),
-            "epoch": line.epoch,
-            **({"text": line.text} if line.text is not None else {}),
-        }
-
-    def _print_json(self, rows: list[dict[str, Any]]) -> None:
-        """One list, an object a line, with nothing after the last one yet."""
-        for number, row in enumerate(rows):
-            click.echo(f"{',' if self._begun or number else '['}\n  {_json(row)}", nl=False)
-
-    def _print_table(self, rows: list[dict[str, Any]]) -> None:
-        click.echo("\n".join(self.table(rows)))
-
-    def table(self, rows: Sequence[Mapping[str, Any]]) -> list[str]:
-        """Rows as lines of columns that only grow, with a head above the first of all."""
-        heads = ["SLOT", *([self._local] if self._local else []), *(["NAME"] if self._named else [])]
-        heads += ["WHAT", "COUNT", "LATE", "TASK ID"]
-        cells = [[_cut(cell) for cell in self._cells(row)] for row in rows]
-        before = self._widths
-        self._widths = [
-            max(*(len(row[i]) for row in [heads, *cells]), before[i] if before else 0) for i in range(len(heads))
-        ]
-        shown = cells if self._begun else [heads, *cells]
-        return ["  ".join(cell.ljust(w) for cell, w in zip(row, self._widths, strict=True)).rstrip() for row in shown]
-
-    def _cells(self, row: Mapping[str, Any]) -> list[str]:
-        ranged = row["last"] != row["slot"] and row["last"] is not None
-        slot = f"{row['slot']} to {row['last']}" if ranged else row["slot"] or "-"
-        count = "-" if row["count"] is None else f"{row['count']:,}{'+' if row['at_least'] else ''}"
-        said = "to skip" if row["foretold"] else row["what"]
-        skipped = row["what"] != "fired"
-        what = printable(f"{said}: {row.get('text') or row['reason']}") if skipped else _fired(row["cause"])
-        late = row["lateness_ms"]
-        named = [_printable(row["name"] or "-")] if self._named else []
-        local = [str(row["local"] or "-")] if self._local else []
-        return [slot, *local, *named, what, count, "-" if late is None else lateness(late), row["task_id"] or "-"]
-
-
-def _fired(cause: str) -> str:
-    return "fired" if cause == "schedule" else printable(f"fired: {cause}")
-
-
-def _printable(text: str) -> str:
-    return text if text.isprintable() else ascii(text)
-
-
-def _json(row: Mapping[str, Any]) -> str:
-    return plain(json.dumps(row, ensure_ascii=False))
-
-
-def _cut(cell: str) -> str:
-    """Another client may have written a name of megabytes, and every row would be as wide."""
-    return cell if len(cell) <= WIDEST else f"{cell[:WIDEST]}..."

@@ -96,17 +96,19 @@ def _started(
     listening = _listen(settings, logs, once=asked["once"], allow_remote=allow_remote)
     settings, disk = settings.without_entries(), ConfigOnDisk(files, flags, os.environ, KNOWN.learn)
 
-    def start(url: str, keeper: Keeper | None = None) -> Start:
-        return Start(settings, entries, disk, url, keeper, queues, listening, systemd=systemd, hide=KNOWN.hide, **asked)
+    def start(url: str, file: str | None = None, keeper: Keeper | None = None) -> Start:
+        return Start(
+            settings, entries, disk, url, file, keeper, queues, listening, systemd=systemd, hide=KNOWN.hide, **asked
+        )
 
     if settings.redis:
         logs.notice(f"Redis: {mask_url(settings.redis)}, namespace {settings.namespace}")
-        return _run(start(settings.redis))
+        return _run(start(settings.redis, settings.origins["redis"].file))
     keeper = Keeper(settings.folder)
     try:
         server = keeper.start()
         logs.notice(server.notice())
-        return _run(start(server.url, keeper))
+        return _run(start(server.url, keeper=keeper))
     finally:
         keeper.stop()
 

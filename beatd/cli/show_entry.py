@@ -9,7 +9,7 @@ from typing import Any, Final
 
 import click
 
-from beatd.cli.history import Printer
+from beatd.cli.history_rows import Printer
 from beatd.cli.main import Common, common_options, output_options, print_json
 from beatd.cli.rows import Shown, clock, fields, shown
 from beatd.cli.show import distance, instant, note, plain, printable, styled

@@ -245,7 +245,7 @@ HTTP: Final = _either(
     {"type": "integer", "minimum": 0, "maximum": 65535},
     {"const": False},
 )
-REDIS: Final = _either({"type": "string", "pattern": r"^(rediss?|unix)://."}, nullable=True)
+REDIS: Final = _either({"type": "string", "pattern": r"^(rediss?(\+sentinel)?|unix)://."}, nullable=True)
 BROKER: Final = _either({"type": "string", "pattern": r"^redis$|^[a-z][a-z0-9+.-]*://"}, nullable=True)
 NAMESPACE: Final = _text(pattern=r"^[A-Za-z0-9._-]{1,64}$")
 FILES: Final = Kind({"type": "array", "items": {"type": "string", "minLength": 1}})

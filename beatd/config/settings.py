@@ -56,10 +56,14 @@ class Setting:
 
 @dataclass(frozen=True, slots=True)
 class Origin:
-    """Which place decided a setting: ``source`` is flag, env, file or default; ``place`` names it."""
+    """Which place decided a setting: ``source`` is flag, env, file or default; ``place`` names it.
+
+    ``file``: what a secret was read from, and may be read from again.
+    """
 
     source: str
     place: str | None
+    file: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -224,7 +228,7 @@ def _from_env(setting: Setting, variable: str, env: Mapping[str, str], problems:
             found = error.problem
             problems.add(Problem(named, None, None, "E044", f"{path} {found.message}", found.hint))
         else:
-            yield text, Origin("env", f"{named}={path}"), _nowhere(named)
+            yield text, Origin("env", f"{named}={path}", path), _nowhere(named)
     if env.get(variable):
         yield env[variable], Origin("env", variable), _nowhere(variable)
 
@@ -285,12 +289,13 @@ def _ttl(value: Any) -> float:
 def _redis(value: Any) -> str | None:
     if value is None:
         return None
-    if isinstance(value, str) and re.match(r"(?:rediss?|unix)://.", value):
+    if isinstance(value, str) and re.match(r"(?:rediss?(?:\+sentinel)?|unix)://.", value):
         return value
     found = mask_secret(value)
     bare = isinstance(value, str) and _HOST_AND_PORT.fullmatch(value)
     raise ConfigInvalid(
-        f"found {found}; redis://[user:password@]host[:port][/db], rediss://... or unix:///path is accepted",
+        f"found {found}; redis://[user:password@]host[:port][/db], rediss://..., unix:///path or "
+        "redis+sentinel://host[:port],.../name is accepted",
         hint="write redis:// before it" if bare else None,
     )
 

@@ -15,7 +15,12 @@ _URLS: Final = (
     re.compile(rf"(?P<scheme>rediss?://){_WHO}(?P<place>{_HOST}(?:/[0-9]*/?)?)(?P<query>\?[^#]*)?"),
     re.compile(rf"(?P<scheme>unix://){_WHO}(?P<place>/[^?#@]+)(?P<query>\?[^#]*)?"),
     re.compile(
-        rf"(?P<scheme>(?!rediss?:|unix:)[a-z][a-z0-9+.-]*://){_WHO}(?P<place>{_HOST}(?:/[^?#@\s]*)?)(?P<query>\?[^#]*)?"
+        rf"(?P<scheme>rediss?\+sentinel://){_WHO}(?P<place>{_HOST}(?:,{_HOST})*/[A-Za-z0-9._-]+(?:/[0-9]*/?)?)"
+        r"(?P<query>\?[^#]*)?"
+    ),
+    re.compile(
+        r"(?P<scheme>(?!rediss?(?:\+sentinel)?:|unix:)[a-z][a-z0-9+.-]*://)"
+        rf"{_WHO}(?P<place>{_HOST}(?:/[^?#@\s]*)?)(?P<query>\?[^#]*)?"
     ),
 )
 _USER: Final = re.compile(r"[\w.-]*")  # with other characters it may be a part of the password
@@ -26,7 +31,7 @@ _IN_TEXT: Final = re.compile(r"(?P<scheme>[A-Za-z][A-Za-z0-9+.-]*://)(?P<rest>[^
 _EXAMPLES: Final = frozenset({":password", "user:password", "[user:password"})  # of our own hints
 _NO_PORT: Final = re.compile(r":(?!port\b|[0-9]{0,5}(?:[^\w]|$))(?P<secret>[^/?#\]]+)$")
 _OPEN: Final = re.compile(  # parameters that tell nothing
-    r"(?:ssl_(?!password=)\w+|client_name|username|virtual_host)=.*|(?:socket_\w+|\w*timeout|db|protocol|max_\w+)=[0-9.]*"
+    r"(?:ssl_(?!password=)\w+|client_name|(?:sentinel_)?(?:username|password_file)|virtual_host)=.*|(?:socket_\w+|\w*timeout|db|protocol|max_\w+)=[0-9.]*"
 )
 
 SHORTEST: Final = 4  # a shorter one would be found in half of all words

@@ -85,16 +85,16 @@ class Instance:
 
 @dataclass(frozen=True, slots=True)
 class Start:
-    """What a daemon starts with. ``entries`` None: no file was given or found. ``url``: where Redis is.
-
-    ``queues``: those it may have to write into, as far as it knows. ``listening``: where HTTP is served, if it is.
-    ``once``: until all is fired that is due. ``hide`` takes secrets out of a text that is shown.
+    """What a daemon starts with. ``entries`` None: no file was given or found. ``url``: where Redis is, ``url_file``
+    what that was read from. ``queues``: those it may have to write into, as far as it knows. ``listening``: where HTTP
+    is served, if it is. ``once``: until all is fired that is due. ``hide`` takes secrets out of a text that is shown.
     """
 
     settings: Settings
     entries: EntrySet | None
     disk: ConfigOnDisk
     url: str = field(repr=False)
+    url_file: str | None = None
     keeper: Keeper | None = None
     queues: tuple[str, ...] = ()
     listening: socket.socket | None = None
@@ -209,7 +209,7 @@ def _stores(start: Start, instance: Instance, timing: LeaseTiming, events: Event
     """Connections to Redis, whose state is looked at, and told of, whenever it answers anew."""
     settings, keys, who = start.settings, Keys(start.settings.namespace), audit("beatd run", user_name(), instance.host)
     files = [str(file.path.absolute())[-LONGEST_PATH:] for file in settings.files[:MOST_FILES]]
-    address = RedisAddress(start.url, timing.timeout)
+    address = RedisAddress(start.url, timing.timeout, start.url_file)
     rights = Rights(keys, start.queues, user_of(start.url))
     greeting = Greeting(events, place=f"Redis at {address}", strict=start.strict)
 

@@ -5,6 +5,7 @@ from typing import Any, Protocol
 
 from beatd.core.census import LeftOut, Pausing
 from beatd.core.fire import FireItem, Template
+from beatd.core.intent import Outcome
 from beatd.core.registration import Applied
 from beatd.core.requests import Found, Serving, Standing, Tidying
 from beatd.core.term import Candidacy, Held, Term
@@ -178,6 +179,42 @@ class RequestPort(Protocol):
 
     async def close(self) -> None:
         """Closes the connection."""
+
+
+class Transport(Protocol):
+    """Messages to a broker that is not our Redis. One thread of its own does the talking; this side only waits."""
+
+    on_change: Callable[[], None]  # called on the event loop whenever connected or blocked have changed
+
+    @property
+    def label(self) -> str:
+        """The broker's URLs for people, without what is secret."""
+
+    @property
+    def fingerprint(self) -> str:
+        """8 hex digits that tell this broker from others."""
+
+    @property
+    def connected(self) -> bool:
+        """Whether messages can be handed over, as far as is known."""
+
+    @property
+    def blocked(self) -> str:
+        """Why the broker takes nothing for now though the connection stands; '' where it does."""
+
+    async def connect(self) -> None:
+        """Connects once, to the next URL of the list; connected already: nothing. Raises Unreachable, AccessDenied."""
+
+    async def publish(self, messages: Sequence[tuple[str, bytes]], until: float) -> Sequence[Outcome]:
+        """Hands over messages (id, envelope) in this order; what became of each, in the same order.
+
+        Nothing is written after the monotonic instant ``until``: what was not, comes back unknown. Never raises; ends
+        within a confirm timeout after the last write. A message that is still without an answer is not written again
+        on the same connection: the answer to the first one counts.
+        """
+
+    async def close(self) -> None:
+        """Ends the connection and the thread. Messages under way come back unknown."""
 
 
 class ReleasePort(Protocol):

@@ -14,9 +14,9 @@ from beatd.errors import BeatdError
 from beatd.store.blocking import BlockingLink, Command, first_error, in_form, understood, word
 from beatd.store.connect import DEFAULT_TIMEOUT, RedisAddress, open_async_client, user_of
 from beatd.store.keys import Keys
-from beatd.store.refusals import PermissionMissing, closed, understand
+from beatd.store.refusals import PermissionMissing, closed, demoted, understand
 from beatd.store.rights import Rights
-from beatd.store.silence import look_closer, worth_a_look
+from beatd.store.silence import look_at, worth_a_look
 
 MOST_CONNECTIONS: Final = 20  # further calls wait for one
 
@@ -39,7 +39,7 @@ class AsyncLink:
     @property
     def place(self) -> str:
         """Where it leads, as a sentence begins."""
-        return f"Redis at {self._address}"
+        return self._address.place
 
     def blocking(self) -> BlockingLink:
         """Another one to the same place, for a thread that may wait."""
@@ -83,6 +83,8 @@ class AsyncLink:
                 pipe.execute_command(*map(word, words))
             replies: list[Any] = await pipe.execute(raise_on_error=False)
             self._met = True
+            if demoted(replies):
+                await self._redis.connection_pool.disconnect(inuse_connections=False)
         except (redis.RedisError, OSError) as error:
             if again and closed(error):
                 return await self._send(commands, again=False)
@@ -98,4 +100,4 @@ class AsyncLink:
             return self._rights.denial(self._rights.missing(answer), self.place, str(error))
         if not worth_a_look(error, self._address):
             return found
-        return await asyncio.to_thread(partial(look_closer, self._address, self.place, found, met=self._met))
+        return await asyncio.to_thread(partial(look_at, self._address, self.place, found, met=self._met))

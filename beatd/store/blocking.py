@@ -11,10 +11,10 @@ import redis
 from beatd.errors import BeatdError
 from beatd.store.connect import DEFAULT_TIMEOUT, RedisAddress, open_client, user_of
 from beatd.store.keys import Keys
-from beatd.store.refusals import PermissionMissing, closed, understand
+from beatd.store.refusals import PermissionMissing, closed, demoted, understand
 from beatd.store.rights import Rights
 from beatd.store.scripts import Arg, Call
-from beatd.store.silence import look_closer, worth_a_look
+from beatd.store.silence import look_at, worth_a_look
 
 Command = Sequence[Arg] | Call  # a call is sent in its short form first
 
@@ -44,7 +44,7 @@ class BlockingLink:
     @property
     def place(self) -> str:
         """Where it leads, as a sentence begins."""
-        return f"Redis at {self._address}"
+        return self._address.place
 
     @property
     def timeout(self) -> float:
@@ -88,6 +88,8 @@ class BlockingLink:
                 pipe.execute_command(*map(word, words))
             replies: list[Any] = pipe.execute(raise_on_error=False)
             self._met = True
+            if demoted(replies):
+                self._redis.connection_pool.disconnect(inuse_connections=False)
         except (redis.RedisError, OSError) as error:
             if again and closed(error):
                 return self._send(commands, again=False)
@@ -112,7 +114,7 @@ class BlockingLink:
             with suppress(redis.RedisError, OSError):
                 answer = self._here().execute_command(*map(word, self._rights.question()))
             return self._rights.denial(self._rights.missing(answer), place, str(error))
-        return look_closer(self._address, place, found, met=self._met) if worth_a_look(error, self._address) else found
+        return look_at(self._address, place, found, met=self._met) if worth_a_look(error, self._address) else found
 
 
 def in_form(commands: Sequence[Command], *, sha: bool) -> list[Sequence[Arg]]:

@@ -2,100 +2,264 @@
 
 redis-py's own retries are switched off everywhere: a timed-out script still runs to its end on the server, and a
 client that quietly sends it again would hide an unknown outcome from the caller who has to deal with it.
+
+What may change while a program runs is looked up at each connect: a password in a file, certificates, and which server
+is the primary. Looking up blocks; on an event loop it is left to a thread.
 """
 
+import asyncio
 import math
-import re
-from dataclasses import dataclass, field
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
+from pathlib import Path
 from typing import Any, Final
 
 import redis
 import redis.asyncio
+from redis.asyncio import connection as async_connection
 from redis.asyncio.connection import Connection
-from redis.asyncio.connection import parse_url as parse_redis_url
 from redis.asyncio.retry import Retry as AsyncRetry
 from redis.backoff import NoBackoff
 from redis.retry import Retry
 
 from beatd.core.json_value import kind_of
 from beatd.core.masking import mask_url, parts
-from beatd.errors import ConfigInvalid
+from beatd.errors import AccessDenied, BeatdError, ConfigInvalid
+from beatd.store.redis_url import Login, RedisUrl, read_url
+from beatd.store.sentinel import Host, Sentinels, shown
+from beatd.store.tls_files import check_tls_files
 
 DEFAULT_TIMEOUT = 1.0
 ACCEPTED = (
-    "accepted are redis://[user:password@]host[:port][/db], rediss://... and unix:///path; "
-    "in a password write / ? # @ as %2F %3F %23 %40"
+    "accepted are redis://[user:password@]host[:port][/db], rediss://..., unix:///path and "
+    "redis+sentinel://host[:port],host[:port]/name[/db]; in a password write / ? # @ as %2F %3F %23 %40"
 )
+LARGEST_SECRET: Final = 65_536
 
-# Only these, and strictly: redis-py takes db 0, or a server of this host, where it can't read a part of the URL.
-_SCHEMES: Final = ("redis://", "rediss://", "unix://")
+_ASYNC: Final[Mapping[str, type[Any]]] = {
+    "redis": async_connection.Connection,
+    "rediss": async_connection.SSLConnection,
+    "unix": async_connection.UnixDomainSocketConnection,
+}
+_BLOCKING: Final[Mapping[str, type[Any]]] = {
+    "redis": redis.Connection,
+    "rediss": redis.SSLConnection,
+    "unix": redis.UnixDomainSocketConnection,
+}
 
 
 @dataclass(frozen=True, slots=True)
 class RedisAddress:
-    """A Redis URL and the seconds within which connecting, and each answer, must succeed."""
+    """A Redis URL and the seconds within which connecting, and each answer, must succeed.
+
+    ``file``: where the URL was read from, to be read anew at each connect.
+    """
 
     url: str = field(repr=False)
     timeout: float = DEFAULT_TIMEOUT
+    file: str | None = None
+    parsed: RedisUrl = field(init=False, repr=False, compare=False)
+    sentinels: Sentinels | None = field(init=False, repr=False, compare=False)
 
     def __post_init__(self) -> None:
         if not isinstance(self.url, str):  # os.environ.get() of a variable that is not set
             raise ConfigInvalid(f"redis: found {kind_of(self.url)}; the URL of a Redis is accepted", hint=ACCEPTED)
         if not isinstance(self.timeout, int | float) or not 0 < self.timeout < math.inf:
             raise ConfigInvalid(f"timeout: found {self.timeout!r}; seconds above 0 are accepted")
-        refusal = ConfigInvalid(f"redis: {mask_url(self.url)!r} is not a Redis address", hint=ACCEPTED)
-        if not _parts(self.url):
-            raise refusal
         try:
+            parsed = read_url(self.url)
+            object.__setattr__(self, "parsed", parsed)
+            object.__setattr__(self, "sentinels", _sentinels(parsed, self.timeout) if parsed.sentinels else None)
             new_connection(self)
-        except (ValueError, TypeError):  # their texts may quote a part of the URL that is a secret
-            raise refusal from None
+        except (ValueError, TypeError, redis.RedisError):  # their texts may quote a part of the URL that is a secret
+            raise ConfigInvalid(f"redis: {mask_url(self.url)!r} is not a Redis address", hint=ACCEPTED) from None
 
     def __str__(self) -> str:
         return mask_url(self.url)
 
+    @property
+    def place(self) -> str:
+        """Where it leads, as a sentence begins."""
+        return f"Redis at {self}"
+
+    def looked_up(self) -> "RedisAddress":
+        """As it is now, a URL in a file read. Blocks. Raises AccessDenied where that can't be read."""
+        if self.file is None:
+            return self
+        url = secret_in(self.file, "BEATD_REDIS_URL_FILE")
+        try:
+            return self if url == self.url else replace(self, url=url)
+        except ConfigInvalid as error:
+            raise AccessDenied(f"BEATD_REDIS_URL_FILE={self.file}: {error.message}", hint=error.hint) from None
+
 
 def user_of(url: str) -> str:
     """The user that a URL names, `default` where it names none."""
-    found = _parts(url)
+    found = parts(url) if url.startswith(("redis", "unix")) else None
     return (found and found["secret"] and found["user"]) or "default"
 
 
-def _parts(url: str) -> "re.Match[str] | None":
-    return parts(url) if url.startswith(_SCHEMES) else None
+def secret_in(path: str, what: str) -> str:
+    """The one line that a file with a secret holds. Blocks. Raises AccessDenied; ``what`` begins the sentence."""
+    hint = "write it there, readable for the user that beatd runs as; it is read at each connect"
+    try:
+        with Path(path).open("rb") as file:
+            text = file.read(LARGEST_SECRET).decode().strip("\r\n")
+    except (OSError, UnicodeDecodeError, ValueError) as error:
+        why = error.strerror if isinstance(error, OSError) else "is not UTF-8 text"
+        raise AccessDenied(f"{what}={path}: {why}", hint=hint) from None
+    if not text or "\n" in text:
+        raise AccessDenied(f"{what}={path}: one line is accepted, found {len(text.splitlines())}", hint=hint)
+    return text
 
 
 def open_client(address: RedisAddress) -> "redis.Redis":
     """A blocking client, for commands. Connects on first use; replies are raw, as RESP2 gives them."""
-    client = redis.Redis.from_url(
-        address.url,
-        protocol=2,
+    pool = redis.ConnectionPool(
+        connection_class=_anew(_BLOCKING[address.parsed.kind], address),
+        **_settings(address),
         retry=Retry(NoBackoff(), 0),
         socket_timeout=address.timeout,
         socket_connect_timeout=address.timeout,
     )
+    client = redis.Redis(connection_pool=pool)
+    client.auto_close_connection_pool = True
     client.response_callbacks.clear()  # replies as they are, the same as the daemon's connections give
     return client
 
 
 def open_async_client(address: RedisAddress) -> "redis.asyncio.Redis":
     """The same for asyncio; good for the event loop in which it is first used."""
-    client = redis.asyncio.Redis.from_url(
-        address.url,
-        protocol=2,
+    pool = redis.asyncio.ConnectionPool(
+        connection_class=_anew_async(_ASYNC[address.parsed.kind], address),
+        **_settings(address),
         retry=AsyncRetry(NoBackoff(), 0),
         socket_timeout=address.timeout,
         socket_connect_timeout=address.timeout,
     )
+    client = redis.asyncio.Redis(connection_pool=pool)
+    client.auto_close_connection_pool = True
     client.response_callbacks.clear()
     return client
 
 
 def new_connection(address: RedisAddress) -> Connection:
-    """One raw connection for the daemon, not yet open. It has no timeouts of its own: Link sets them on each await."""
-    kwargs: dict[str, Any] = dict(parse_redis_url(address.url))
-    kind = kwargs.pop("connection_class", Connection)
+    """One raw connection for the daemon, not yet open. It has no timeouts of its own: Link sets them on each await.
+
+    What has to be looked up is not: that is done by ``look_up``.
+    """
     # Said outright: from redis-py 8 on, a connection without a word about it gives up after 5 idle seconds.
-    kwargs.update(protocol=2, retry=AsyncRetry(NoBackoff(), 0), socket_timeout=None, socket_connect_timeout=None)
-    connection: Connection = kind(**kwargs)
+    timeouts = {"socket_timeout": None, "socket_connect_timeout": None}
+    settings = {**_settings(address), "retry": AsyncRetry(NoBackoff(), 0), **timeouts}
+    connection: Connection = _ASYNC[address.parsed.kind](**settings)
     return connection
+
+
+async def look_up(address: RedisAddress) -> tuple[RedisAddress, Connection]:
+    """The address as it is now, and a connection that is aimed at the primary and has its password.
+
+    Raises AccessDenied and Unreachable within the timeout, and TimeoutError where a file can't be read by then.
+    """
+    parsed = address.parsed
+    if address.file is None and parsed.kind != "rediss" and not (parsed.sentinels or parsed.login.file):
+        return address, new_connection(address)
+    async with asyncio.timeout(1.5 * address.timeout):
+        return await asyncio.to_thread(_aimed, address)
+
+
+def host_of(connection: Any) -> Host | None:
+    """Host and port that a connection is aimed at; None for a socket of this host."""
+    return (connection.host, connection.port) if hasattr(connection, "host") else None
+
+
+def host_now(address: RedisAddress) -> Host | None:
+    """Host and port that an address leads to now; None for a socket of this host, or where nobody knows. Blocks."""
+    if address.sentinels is None:
+        return host_of(new_connection(address))
+    try:
+        return address.sentinels.primary(address.place)
+    except BeatdError:
+        return None
+
+
+def primary_of(address: RedisAddress, connection: Any) -> str:
+    """Where a connection leads, if Sentinels said so."""
+    return "" if address.sentinels is None else f"primary {shown((connection.host, connection.port))}"
+
+
+def _aimed(address: RedisAddress) -> tuple[RedisAddress, Connection]:
+    now = address.looked_up()
+    connection = new_connection(now)
+    aim(connection, now)
+    return now, connection
+
+
+def aim(connection: Any, address: RedisAddress) -> None:
+    """Points a connection, blocking or not, at the primary, and gives it password and certificates. Blocks.
+
+    Raises AccessDenied and Unreachable.
+    """
+    parsed = address.parsed
+    if parsed.login.file is not None:
+        connection.password = secret_in(parsed.login.file, "password_file")
+    if address.sentinels is not None:
+        connection.host, connection.port = address.sentinels.primary(address.place)
+    if parsed.kind == "rediss":
+        check_tls_files(parsed.tls)
+        if isinstance(connection, async_connection.SSLConnection):
+            connection.ssl_context.get()  # reads the authorities of the host, which takes its time
+
+
+def _settings(address: RedisAddress) -> dict[str, Any]:
+    login = address.parsed.login
+    said = {"username": login.user, "password": login.password}
+    return {**address.parsed.settings, **{name: value for name, value in said.items() if value}, "protocol": 2}
+
+
+def _sentinels(parsed: RedisUrl, timeout: float) -> Sentinels:
+    """How the Sentinels of a URL are asked: over TLS where the server is, and with a login of their own."""
+    of_tls = parsed.tls if parsed.kind == "rediss" else {}
+
+    def connect(host: Host) -> redis.Connection:
+        check_tls_files(of_tls)
+        login = _with_password(parsed.sentinel_login, "sentinel_password_file")
+        connection: redis.Connection = _BLOCKING[parsed.kind](
+            host=host[0],
+            port=host[1],
+            username=login.user,
+            password=login.password,
+            protocol=2,
+            retry=Retry(NoBackoff(), 0),
+            socket_timeout=timeout,
+            socket_connect_timeout=timeout,
+            **of_tls,
+        )
+        connection.connect()
+        return connection
+
+    return Sentinels(parsed.sentinels, parsed.master, timeout, connect)
+
+
+def _with_password(login: Login, what: str) -> Login:
+    return login if login.file is None else replace(login, password=secret_in(login.file, what))
+
+
+def _anew(kind: type[Any], address: RedisAddress) -> type[Any]:
+    """A kind of connection of redis-py that is aimed anew each time it is opened."""
+
+    def connect(self: Any) -> None:
+        if self._sock is None:
+            aim(self, address)
+        kind.connect(self)
+
+    return type(kind.__name__, (kind,), {"connect": connect})
+
+
+def _anew_async(kind: type[Any], address: RedisAddress) -> type[Any]:
+    async def connect(self: Any) -> None:
+        if not self.is_connected:
+            async with asyncio.timeout(1.5 * address.timeout):
+                await asyncio.to_thread(aim, self, address)
+        await kind.connect(self)
+
+    return type(kind.__name__, (kind,), {"connect": connect})

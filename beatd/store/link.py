@@ -14,8 +14,8 @@ from typing import Any, Protocol
 from redis.asyncio.connection import Connection
 from redis.exceptions import NoScriptError, RedisError, ResponseError
 
-from beatd.errors import BeatdError, Unreachable
-from beatd.store.connect import RedisAddress, new_connection
+from beatd.errors import BeatdError, Unreachable, WritesRefused
+from beatd.store.connect import RedisAddress, host_of, look_up, new_connection, primary_of
 from beatd.store.refusals import PermissionMissing, understand
 from beatd.store.rights import Rights, keys_in
 from beatd.store.scripts import Arg, Call
@@ -61,7 +61,8 @@ class Deaf:
 class Link:
     """An open connection. Made by ``Link.open``; ends with ``close`` or with the first unanswered request.
 
-    ``connection``: what it runs over, not yet open; by default a new one to the address.
+    ``connection``: what it runs over, not yet open; by default a new one to the address. ``primary``: where that leads,
+    if the address does not say.
     """
 
     def __init__(
@@ -70,9 +71,12 @@ class Link:
         rights: Rights | None = None,
         listener: Listener | None = None,
         connection: Connection | None = None,
+        *,
+        primary: str = "",
     ) -> None:
         self.listener: Listener = listener or Deaf()
         self._address = address
+        self._primary = primary
         self._rights = rights
         self._connection = new_connection(address) if connection is None else connection
         self._sending = asyncio.Lock()
@@ -89,7 +93,7 @@ class Link:
     @property
     def place(self) -> str:
         """Where it leads, as a sentence begins."""
-        return f"Redis at {self._address}"
+        return f"{self._address.place}, {self._primary}" if self._primary else self._address.place
 
     @classmethod
     async def open(
@@ -105,7 +109,11 @@ class Link:
         With ``rights`` an error that tells of a missing right says which of these it is. ``met``: the server was
         reached before, and no time is spent on finding out why it closes connections.
         """
-        link = cls(address, rights, listener)
+        try:
+            now, connection = await look_up(address)
+        except TimeoutError as error:
+            raise understand(error, address.place) from error
+        link = cls(now, rights, listener, connection, primary=primary_of(now, connection))
         try:
             async with asyncio.timeout(address.timeout):
                 await link._connection.connect()
@@ -114,7 +122,7 @@ class Link:
             raise await link._why_not(error, met=met) from error
         link._reader = asyncio.create_task(link._read(), name="redis-reader")
         try:
-            link._shebang = await link._knows_shebang()
+            link._shebang = await link._knows_server()
         except BaseException:
             await link.close()
             raise
@@ -203,7 +211,9 @@ class Link:
         found = understand(error, self.place)
         if not worth_a_look(error, self._address):
             return found
-        return await asyncio.to_thread(partial(look_closer, self._address, self.place, found, met=met))
+        host, tls = host_of(self._connection), self._address.parsed.kind == "rediss"
+        look = partial(look_closer, host, self.place, found, tls=tls, timeout=self.timeout, met=met)
+        return await asyncio.to_thread(look)
 
     async def _exchange(self, commands: Sequence[Command], within: float | None = None) -> list[Reply]:
         """As request, with error replies among the replies."""
@@ -221,12 +231,17 @@ class Link:
             raise understand(error, self.place) from error
         return replies
 
-    async def _knows_shebang(self) -> bool:
+    async def _knows_server(self) -> bool:
         """Whether scripts may start with ``#!lua``: Redis 7 and later, by the version it answers with.
 
-        Raises Unreachable where the server is too busy to answer.
+        Raises Unreachable where the server is too busy to answer, and WritesRefused where Sentinels named a server that
+        is a replica: just before and just after a failover some of them do.
         """
-        info = (await self._exchange([("INFO", "server")]))[0]
+        info, of_replication = await self._exchange([("INFO", "server"), ("INFO", "replication")])
+        if self._primary and isinstance(of_replication, bytes) and _field(of_replication, b"role") == b"slave":
+            raise WritesRefused(
+                f"{self.place} is a replica", hint="a failover is under way; the Sentinels are asked again"
+            )
         if isinstance(info, Exception):
             if isinstance(error := understand(info, self.place), PermissionMissing):
                 return False  # the plain scripts run everywhere

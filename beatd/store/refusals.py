@@ -6,13 +6,13 @@ Each says where, what was found and what to do; docs/troubleshooting.md has them
 import re
 import socket
 import ssl
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from typing import Final, NamedTuple
 
 import redis.exceptions as redis_errors
 
 from beatd.core.server import OLDEST
-from beatd.errors import AccessDenied, BeatdError, LeaseLost, Refused, Unreachable, WritesRefused
+from beatd.errors import AccessDenied, BeatdError, LeaseLost, OutboxFull, Refused, Unreachable, WritesRefused
 
 
 class NewerFormat(Refused):
@@ -97,6 +97,7 @@ _OURS: Final[dict[str, type[BeatdError]]] = {
     "SHARDS": NewerFormat,
     "BADTYPE": StoreSpoilt,
     "MALFORMED": StoreSpoilt,
+    "FULL": OutboxFull,
 }
 # redis-py takes the word off the texts of these.
 _BY_CLASS: Final[tuple[tuple[type[Exception], str], ...]] = (
@@ -175,6 +176,11 @@ def _no_answer(error: Exception, text: str, place: str) -> BeatdError:  # noqa: 
             hint="is the server running? is the port right?",
         )
     return Unreachable(f"{place} does not answer: {text or type(error).__name__}")
+
+
+def demoted(replies: Iterable[object]) -> bool:
+    """Whether a server says that it is a replica: who connects again may find the primary."""
+    return any(isinstance(reply, Exception) and _word(reply, str(reply)) == "READONLY" for reply in replies)
 
 
 def silent(error: Exception) -> bool:

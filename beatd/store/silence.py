@@ -10,11 +10,11 @@ from contextlib import suppress
 from typing import Final
 
 import redis.exceptions as redis_errors
-from redis.asyncio.connection import SSLConnection
 
 from beatd.errors import AccessDenied, BeatdError, Unreachable
-from beatd.store.connect import RedisAddress, new_connection
+from beatd.store.connect import RedisAddress, host_now
 from beatd.store.refusals import ConnectionClosed, closed, silent, understand
+from beatd.store.sentinel import Host
 
 _REFUSAL_S: Final = 0.2  # a refusal on sight comes at once
 _FIRST: Final = (b"+", b"-", b"$")  # how the answer of a server that speaks plain text begins
@@ -22,43 +22,49 @@ _FIRST: Final = (b"+", b"-", b"$")  # how the answer of a server that speaks pla
 
 def worth_a_look(error: Exception, address: RedisAddress) -> bool:
     """Whether looking closer at an error of connecting may tell more than the error."""
-    return silent(error) if address.url.startswith("rediss:") else closed(error)
+    return silent(error) if address.parsed.kind == "rediss" else closed(error)
 
 
-def look_closer(address: RedisAddress, place: str, found: BeatdError, *, met: bool = False) -> BeatdError:
-    """What is behind an error of connecting; itself where nothing was found out. Blocks for up to the timeout, and only
-    for a moment where the server was ``met`` before: it has not changed its mind about TLS since.
+def look_at(address: RedisAddress, place: str, found: BeatdError, *, met: bool) -> BeatdError:
+    """As look_closer, where the address leads to now."""
+    tls = address.parsed.kind == "rediss"
+    return look_closer(host_now(address), place, found, tls=tls, timeout=address.timeout, met=met)
+
+
+def look_closer(
+    host: Host | None, place: str, found: BeatdError, *, tls: bool, timeout: float, met: bool = False
+) -> BeatdError:
+    """What is behind an error of connecting to a host (None: a socket); itself where nothing was found out.
+
+    Blocks for up to the timeout, and only for a moment where the server was ``met`` before: it has not changed its mind
+    about TLS since.
     """
-    connection = new_connection(address)
-    host, port = getattr(connection, "host", None), getattr(connection, "port", None)
-    if (
-        type(found) not in (Unreachable, ConnectionClosed) or host is None or port is None
-    ):  # a socket of this host has neither
+    if type(found) not in (Unreachable, ConnectionClosed) or host is None:
         return found
-    if isinstance(connection, SSLConnection):
-        if not met and _answer(host, port, address.timeout, b"PING\r\n")[:1] in _FIRST:
+    if tls:
+        if not met and _answer(host, timeout, b"PING\r\n")[:1] in _FIRST:
             return AccessDenied(f"{place} does not speak TLS", hint="write redis:// in place of rediss://")
         return found
-    said = _answer(host, port, _REFUSAL_S, b"")
+    said = _answer(host, _REFUSAL_S, b"")
     if said.startswith(b"-"):
         text = said[1:].decode(errors="replace").strip().removeprefix("ERR ")
         return understand(redis_errors.ResponseError(text), place)
-    if not met and _speaks_tls(host, port, address.timeout):
+    if not met and _speaks_tls(host, timeout):
         return AccessDenied(f"{place} speaks TLS only", hint="write rediss:// in place of redis://")
     return found
 
 
-def _answer(host: str, port: int, timeout: float, words: bytes) -> bytes:
-    with suppress(OSError), socket.create_connection((host, port), timeout) as plain:
+def _answer(host: Host, timeout: float, words: bytes) -> bytes:
+    with suppress(OSError), socket.create_connection(host, timeout) as plain:
         plain.sendall(words)
         return plain.recv(1_000)
     return b""
 
 
-def _speaks_tls(host: str, port: int, timeout: float) -> bool:
+def _speaks_tls(host: Host, timeout: float) -> bool:
     anyone = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
     anyone.check_hostname = False
     anyone.verify_mode = ssl.CERT_NONE  # nothing is sent over it
-    with suppress(OSError), socket.create_connection((host, port), timeout) as plain, anyone.wrap_socket(plain):
+    with suppress(OSError), socket.create_connection(host, timeout) as plain, anyone.wrap_socket(plain):
         return True
     return False

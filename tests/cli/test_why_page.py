@@ -4,7 +4,7 @@ import re
 from pathlib import Path
 from typing import Any, get_args
 
-from beatd.cli.history import Printer
+from beatd.cli.history_rows import Printer
 from beatd.core.fire import Reason
 from beatd.core.history import Hindsight, Line
 from beatd.core.zone import zone_named

@@ -76,7 +76,7 @@ def test_a_secret_may_come_from_a_file(tmp_path: Path) -> None:
     secret.write_text("redis://:pw@host/1\n")
     settings = load_settings([], {}, {"BEATD_REDIS_URL_FILE": str(secret)})
     assert settings.redis == "redis://:pw@host/1"
-    assert settings.origins["redis"] == Origin("env", f"BEATD_REDIS_URL_FILE={secret}")
+    assert settings.origins["redis"] == Origin("env", f"BEATD_REDIS_URL_FILE={secret}", str(secret))
 
 
 def test_a_secret_given_twice_or_from_nowhere_is_refused(tmp_path: Path) -> None:

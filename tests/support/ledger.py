@@ -116,14 +116,14 @@ class Ledger:
         may still have been on the way.
         """
         sure = [m for m in self.all() if not any(m.arrived and 0 <= at - m.arrived < ANSWER_S for at in forgot)]
-        verdict = _verdict(sure, {}, 0, self._namespace)
+        verdict = verdict_on(sure, {}, 0, self._namespace)
         assert not verdict.problems, "\n".join([f"{len(verdict.problems)} problems", *verdict.problems[:20]])
 
     def verdict(self, specs: Mapping[str, Mapping[str, Any]], until: int) -> Verdict:
         """From the first fire of each entry to `until` none is missing, none stands twice, none is foreign to its
         schedule, and each id is the one derived from its slot.
         """
-        return _verdict(self.all(), specs, until, self._namespace)
+        return verdict_on(self.all(), specs, until, self._namespace)
 
     def longest_gap(self, first: float, last: float) -> float:
         """The longest time without an arrival between two monotonic instants, seconds."""
@@ -143,14 +143,14 @@ class Ledger:
                     raw = client.execute_command("BLMOVE", queue, RECORD + queue, "RIGHT", "LEFT", 0.2)
                     if raw is not None:
                         taken += 1
-                        self._note([_read(raw, time.monotonic())])
+                        self._note([read_message(raw, time.monotonic())])
             time.sleep(0.002)
 
     def _recover(self, client: "redis.Redis", queue: str, taken: int) -> int:
         lost = client.llen(RECORD + queue) - taken
         if lost > 0:
             found: Any = client.lrange(RECORD + queue, 0, lost - 1)
-            self._note([_read(raw, None) for raw in reversed(found)])
+            self._note([read_message(raw, None) for raw in reversed(found)])
         return max(lost, 0)
 
     def _note(self, found: Sequence[Enqueued]) -> None:
@@ -167,7 +167,10 @@ def by_entry(found: Iterable[Enqueued]) -> dict[str, list[int]]:
     return slots
 
 
-def _verdict(found: list[Enqueued], specs: Mapping[str, Mapping[str, Any]], until: int, namespace: str) -> Verdict:
+def verdict_on(
+    found: Sequence[Enqueued], specs: Mapping[str, Mapping[str, Any]], until: int, namespace: str = "default"
+) -> Verdict:
+    """As Ledger.verdict, on messages that were found otherwise."""
     counts = Counter((m.entry, m.slot) for m in found)
     doubled = [f"{key} x {n}" for key, n in counts.items() if n > 1]
     ids = TaskIds(namespace)
@@ -182,7 +185,8 @@ def _verdict(found: list[Enqueued], specs: Mapping[str, Mapping[str, Any]], unti
     return Verdict(len(found), doubled, missing, strange)
 
 
-def _read(raw: bytes, arrived: float | None) -> Enqueued:
+def read_message(raw: bytes, arrived: float | None) -> Enqueued:
+    """A message as it lay in a queue."""
     headers = json.loads(raw)["headers"]
     slot = datetime.fromisoformat(headers["beatd_slot"])
     ms = round((slot - datetime(1970, 1, 1, tzinfo=UTC)).total_seconds() * 1000)

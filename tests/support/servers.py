@@ -112,14 +112,17 @@ class RedisServer:
         if self._process is not None:
             raise RuntimeError(f"the server on port {self.port} is running already")
         self.folder.mkdir(parents=True, exist_ok=True)
-        settings = {**self.options, "port": str(self.port), "dir": str(self.folder), "logfile": "server.log"}
-        command = [str(self.binary), *(word for key, value in settings.items() for word in (f"--{key}", value))]
-        self._process = subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL)
+        self._process = subprocess.Popen(self.command(), stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL)
         try:
             self._wait_until_ready(self._process)
         except BaseException:
             self.kill()
             raise
+
+    def command(self) -> list[str]:
+        """What starts it."""
+        settings = {**self.options, "port": str(self.port), "dir": str(self.folder), "logfile": "server.log"}
+        return [str(self.binary), *(word for key, value in settings.items() for word in (f"--{key}", value))]
 
     def stop(self) -> None:
         """An orderly end by SIGTERM, with whatever saving the options ask for. Stopped already: nothing."""
