@@ -18,6 +18,7 @@ __all__ = [
     "NoSlot",
     "NotFound",
     "OtherOwner",
+    "OutboxFull",
     "Refused",
     "ScheduleInvalid",
     "Unreachable",
@@ -115,6 +116,12 @@ class OtherOwner(Refused):
         super().__init__(message, hint=hint)
         self.name = name
         self.owner = owner
+
+
+class OutboxFull(Refused):
+    """Too many fires wait for their broker: what is due stays in the timetable. Try again when it has taken some."""
+
+    code = "outbox_full"
 
 
 class Unreachable(BeatdError):

@@ -12,6 +12,7 @@ from beatd.store.entries import MOST_ITEMS, applied_call, check_put, put_call, p
 from beatd.store.keys import Keys
 from beatd.store.lease import CHANNEL, RedisLease, applied_command, applied_of
 from beatd.store.link import Link
+from beatd.store.outbox import RedisOutbox
 from beatd.store.refusals import StoreSpoilt
 from beatd.store.requests import RedisRequests
 from beatd.store.spoilt import object_of, whole
@@ -178,6 +179,10 @@ class RedisStores:
     async def open_requests(self) -> RedisRequests:
         """The connection over which requests are served."""
         return RedisRequests(await self.open_link(), self.keys, self.bounds)
+
+    async def open_outbox(self) -> RedisOutbox:
+        """The connection over which the outbox is read and emptied."""
+        return RedisOutbox(await self.open_link(), self.keys)
 
     async def open_changes(self) -> RedisChanges:
         """The connection that follows the change log."""

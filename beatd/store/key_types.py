@@ -9,7 +9,7 @@ from beatd.store.keys import Keys
 # As in scripts/common.lua.
 TYPES: Final[Mapping[str, str]] = {
     **dict.fromkeys(("lease", "def", "rev", "out", "hold", "gone", "last", "jit", "left", "req", "asked"), "hash"),
-    **dict.fromkeys(("file", "inst", "meta"), "hash"),
+    **dict.fromkeys(("file", "inst", "meta", "ob", "obm"), "hash"),
     **dict.fromkeys(("due", "blocked"), "zset"),
     **dict.fromkeys(("hist", "skip", "log"), "stream"),
 }

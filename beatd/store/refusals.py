@@ -12,7 +12,7 @@ from typing import Final, NamedTuple
 import redis.exceptions as redis_errors
 
 from beatd.core.server import OLDEST
-from beatd.errors import AccessDenied, BeatdError, LeaseLost, Refused, Unreachable, WritesRefused
+from beatd.errors import AccessDenied, BeatdError, LeaseLost, OutboxFull, Refused, Unreachable, WritesRefused
 
 
 class NewerFormat(Refused):
@@ -97,6 +97,7 @@ _OURS: Final[dict[str, type[BeatdError]]] = {
     "SHARDS": NewerFormat,
     "BADTYPE": StoreSpoilt,
     "MALFORMED": StoreSpoilt,
+    "FULL": OutboxFull,
 }
 # redis-py takes the word off the texts of these.
 _BY_CLASS: Final[tuple[tuple[type[Exception], str], ...]] = (

@@ -1,12 +1,13 @@
 """The timetable in Redis, as the leader reads and moves it. Reads are pages; moves are scripts that verify."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Final
 
 from beatd.core.census import Sizes
 from beatd.core.entry import OUR_KEYS
 from beatd.core.fire import FireItem, Skip
+from beatd.core.intent import Draft
 from beatd.core.planning import SCORE_END
 from beatd.core.term import Term
 from beatd.core.timetable import UNREADABLE, Check, FireReply, PlanItem, PlanReply, Stored
@@ -14,6 +15,7 @@ from beatd.errors import LeaseLost
 from beatd.store.bounds import SKIP_ROWS
 from beatd.store.keys import FORMAT, Keys
 from beatd.store.link import Link
+from beatd.store.outbox import pack_head
 from beatd.store.scripts import Arg, Call, call
 from beatd.store.spoilt import held_to, score, whole
 
@@ -124,6 +126,17 @@ class RedisTimetable:
         self.link.listener.judged(digits := codes.decode())
         return FireReply([int(c) for c in digits], int(now), int(seq))
 
+    async def settle(
+        self, term: Term, items: Sequence[FireItem], drafts: Sequence[Sequence[Draft]], usable: Callable[[str], bool]
+    ) -> FireReply:
+        """As fire, with intents in place of pushes: the message with the number i of the call, from 1 and refused ones
+        counted, has the id `seq-i`. ``drafts``: of each item, one a message. ``usable``: whether a queue, by its key,
+        takes messages. Raises LeaseLost when the term is over, OutboxFull where nothing at all was done.
+        """
+        codes, now, seq = await self.link.run(settle_call(self.keys, term, items, drafts, usable, self.bounds))
+        self.link.listener.judged(digits := codes.decode())
+        return FireReply([int(c) for c in digits], int(now), int(seq))
+
     async def check(self, bound: int, now: int) -> Check:
         """Numbers that the leader compares once a second with what it believes; ``now`` is the clock as it knows it."""
         due, blocked = self.keys.key("due"), self.keys.key("blocked")
@@ -176,6 +189,27 @@ def plan_call(keys: Keys, term: Term, items: Sequence[PlanItem], bounds: History
 def fire_call(keys: Keys, term: Term, items: Sequence[FireItem], bounds: HistoryBounds = USUAL) -> Call:
     """The call that fires some entries: at most 100, 1,000 messages, 256 kB."""
     queues: dict[str, int] = {}
+    return call("fire", keys, _batch(term, items, queues, bounds), queues)
+
+
+def settle_call(
+    keys: Keys,
+    term: Term,
+    items: Sequence[FireItem],
+    drafts: Sequence[Sequence[Draft]],
+    usable: Callable[[str], bool],
+    bounds: HistoryBounds = USUAL,
+) -> Call:
+    """The call that fires some entries for another broker; bounded as fire_call."""
+    queues: dict[str, int] = {}
+    args = _batch(term, items, queues, bounds)
+    args += [pack_head(draft) for some in drafts for draft in some]
+    args.append("".join("1" if usable(queue) else "0" for queue in queues))
+    return call("settle", keys, args)
+
+
+def _batch(term: Term, items: Sequence[FireItem], queues: dict[str, int], bounds: HistoryBounds) -> list[Arg]:
+    """What fire and settle have in common; fills ``queues`` with their numbers."""
     usual: dict[tuple[str, int], str] = {}
     messages = [message for item in items for message in item.messages]
     args: list[Arg] = [term.epoch, term.owner, FORMAT, bounds.fires_rows, bounds.skips_rows]
@@ -187,7 +221,7 @@ def fire_call(keys: Keys, term: Term, items: Sequence[FireItem], bounds: History
     args += [item.task_id for item in items]
     args += [_terms(item, queues, usual) for item in items]
     args += messages
-    return call("fire", keys, args, queues)
+    return args
 
 
 def pack_skips(skips: Sequence[Skip]) -> str:

@@ -3,7 +3,7 @@
 Replies are text. Scores are the server's own text, so that a test can compare them exactly.
 """
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from typing import Any, Final
@@ -13,6 +13,7 @@ import redis
 
 from beatd.core.edit import ANY, PutItem
 from beatd.core.fire import FireItem, Skip
+from beatd.core.intent import Draft
 from beatd.core.requests import Part, Serving, Wanted
 from beatd.core.term import Candidacy, Term
 from beatd.core.timetable import PlanItem
@@ -21,7 +22,7 @@ from beatd.store.keys import FORMAT, Keys
 from beatd.store.lease import CHANNEL, acquire_call
 from beatd.store.requests import Asking, request_call, serve_call
 from beatd.store.scripts import Arg, Call, call
-from beatd.store.timetable import fire_call, plan_call
+from beatd.store.timetable import fire_call, plan_call, settle_call
 from tests.support.servers import RedisServer
 
 REV: Final = "n1.f1"
@@ -134,6 +135,10 @@ class Store:
     def fire(self, term: Term, *items: FireItem) -> str:
         return str(self.run(fire_call(self.keys, term, items))[0])
 
+    def settle(self, term: Term, *items: FireItem, bad: Collection[str] = ()) -> str:
+        """``bad``: queues that take no messages."""
+        return str(self.run(settling(self.keys, term, items, bad=bad))[0])
+
     def ask(self, *askings: Asking) -> str:
         return str(self.run(request_call(self.keys, askings, WHO))[0])
 
@@ -196,6 +201,13 @@ class Store:
         packed = [piece.split("\x1f") for row in self.rows("hist") for piece in row["fires"].split("\x1e")]
         return [(name, [int(slot) for slot in slots.split(",")]) for name, slots in packed]
 
+    def intents(self) -> dict[str, tuple[list[str], str]]:
+        """What the outbox holds: by id the fields of the head, and the message."""
+        messages = self.hash("obm")
+        heads = self.hash("ob")
+        assert heads.keys() == messages.keys()
+        return {intent_id: (head.split("\x1f"), messages[intent_id]) for intent_id, head in heads.items()}
+
     def _read_all(self) -> Any:
         return self.do("EVAL", _READ_ALL, 0)
 
@@ -220,6 +232,21 @@ def skip_item(name: str = "a", expected: int = 1_000, next_moment: int | None = 
     skips = (Skip("missed", 1, expected, expected),)
     fields = {"slots": (), "plain": False, "messages": (), "task_id": "", "skips": skips, **changes}
     return fire_item(name, expected, next_moment, **fields)
+
+
+def draft_of(item: FireItem, slot: int, **changes: Any) -> Draft:
+    """The draft of an item's message, for a queue of its key's name."""
+    draft = Draft(item.name, slot, f"{item.name}-{slot}", item.queue_key, None, None, False, "b0b0b0b0")
+    return draft._replace(**changes)
+
+
+def settling(keys: Keys, term: Term, items: Sequence[FireItem], *, bad: Collection[str] = (), **changes: Any) -> Call:
+    """The call that decides some items for another broker. ``bad``: queues that take no messages."""
+    drafts = [
+        [draft_of(item, item.slots[min(n, len(item.slots) - 1)], **changes) for n in range(len(item.messages))]
+        for item in items
+    ]
+    return settle_call(keys, term, items, drafts, lambda queue: queue not in bad)
 
 
 def asking(request_id: str = "q1", name: str = "a", *, cursor: int = 0, before: bytes = b"", **wanted: Any) -> Asking:

@@ -1,6 +1,7 @@
 """The Lua scripts, as text with their digests.
 
-A script's head declares its keys and what it uses of the shared texts; `common.lua` precedes them all.
+A script's head declares its keys and what it uses of the shared texts: those before it (`uses`) and behind it (`then`).
+`common.lua` precedes them all.
 """
 
 import hashlib
@@ -16,7 +17,7 @@ from beatd.store.keys import Keys
 
 Arg = str | bytes | int
 
-_HEAD: Final = re.compile(r"^-- (keys|flags|uses): (.*)$", re.MULTILINE)
+_HEAD: Final = re.compile(r"^-- (keys|flags|uses|then): (.*)$", re.MULTILINE)
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,11 +66,12 @@ def call(name: str, keys: Keys, args: Sequence[Arg], more_keys: Iterable[str] = 
 
 @cache
 def load_script(name: str) -> Script:
-    """Reads ``<name>.lua``, with the declared keys, `common.lua` and the texts that it uses before it."""
+    """Reads ``<name>.lua``, with the declared keys, `common.lua` and the texts that it uses around it."""
     body = _read(name)
     head = dict(_HEAD.findall(body))
     keys = tuple(head["keys"].split())
-    plain = "\n".join([_declare(keys), _read("common"), *map(_read, head.get("uses", "").split()), body])
+    before, behind = ([_read(text) for text in head.get(place, "").split()] for place in ("uses", "then"))
+    plain = "\n".join([_declare(keys), _read("common"), *before, body, *behind])
     flagged = f"#!lua flags={head['flags']}\n{plain}" if "flags" in head else plain
     return Script(name, keys, _contract(body), plain, flagged)
 

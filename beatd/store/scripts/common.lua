@@ -5,7 +5,7 @@
 local TYPES = {
   lease = 'hash', def = 'hash', rev = 'hash', due = 'zset', out = 'hash', hold = 'hash', gone = 'hash',
   blocked = 'zset', last = 'hash', jit = 'hash', left = 'hash', req = 'hash', asked = 'hash', hist = 'stream', skip = 'stream',
-  log = 'stream', file = 'hash', inst = 'hash', meta = 'hash',
+  log = 'stream', file = 'hash', inst = 'hash', meta = 'hash', ob = 'hash', obm = 'hash',
 }
 
 local US, RS = '\31', '\30'
