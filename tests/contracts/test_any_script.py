@@ -30,6 +30,7 @@ from beatd.store.outbox import done_call, drop_call, fail_call
 from beatd.store.requests import request_call, serve_call
 from beatd.store.scripts import Call, load_script
 from beatd.store.timetable import fire_call, plan_call
+from tests.support.examples import examples
 from tests.support.store import REV, WHO, Store, asking, put_item, serving, settling
 
 NAMES = ("a", "b", "c", "d")
@@ -445,7 +446,7 @@ class Scripts(RuleBasedStateMachine):
 
 
 def test_whatever_is_called_the_invariants_hold(store: Store) -> None:
-    bounded = settings(max_examples=40, stateful_step_count=25, suppress_health_check=list(HealthCheck))
+    bounded = settings(max_examples=examples(40), stateful_step_count=25, suppress_health_check=list(HealthCheck))
     run_state_machine_as_test(lambda: Scripts(store), settings=bounded)  # type: ignore[arg-type]  # any maker of one
 
 

@@ -25,7 +25,7 @@ def watched(tmp_path: Path) -> Iterator[Watched]:
 
 def fires_at(server: RedisServer, more_than: int = 0) -> bool:
     with server.client() as client:
-        return client.llen("celery") > more_than
+        return bool(client.llen("celery") > more_than)
 
 
 def wait_for_fires_after_promotion(watched: Watched, began: float) -> float:
