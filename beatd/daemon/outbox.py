@@ -87,10 +87,14 @@ class OutboxService:
             return None
         made.room.close()
         intents = intents_of(made, reply)
-        self.box.add(intents)
         self._remember_jitters(made, intents)
-        self._carrier.changed.set()
+        self.add(intents)
         return reply
+
+    def add(self, intents: Sequence[Intent]) -> None:
+        """These were decided: they are published from now on."""
+        self.box.add(intents)
+        self._carrier.changed.set()
 
     def _remember_jitters(self, made: Settling, intents: Sequence[Intent]) -> None:
         jitters = {staged.name: staged.compiled.jitter for staged in made.staged if staged.compiled.jitter}

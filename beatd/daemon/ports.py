@@ -179,6 +179,9 @@ class RequestPort(Protocol):
     async def serve(self, term: Term, serving: Serving) -> int:
         """Pushes a part; its code. Raises LeaseLost."""
 
+    async def settle(self, term: Term, serving: Serving) -> tuple[int, list[Intent]]:
+        """Keeps a part with its drafts for another broker; its code, and the intents. Raises LeaseLost, OutboxFull."""
+
     async def tidy(self, term: Term, found: Sequence[Tidying]) -> list[int]:
         """Forgets, lists and takes off; a code each. Raises LeaseLost."""
 
