@@ -146,7 +146,7 @@ class Outbox:
         """These were taken and not published after all."""
         for intent in intents:
             if (held := self._held.get(_key(intent))) is not None:
-                held.taken = False
+                self._give_back(held)
                 self._ready[intent.draft.name] = None
                 self._expect_death(held)  # it may have been looked for meanwhile
 
@@ -167,7 +167,7 @@ class Outbox:
                 learned.bad.append(Trouble(queue, outcome.kind, outcome.why))
             if held is None:  # withdrawn while it was on its way
                 continue
-            held.taken = False
+            self._give_back(held)
             if outcome.kind == "confirmed":
                 self._drop(held)
                 learned.confirmed.append(intent)
@@ -176,7 +176,8 @@ class Outbox:
                 learned.given_up.append(given)
             else:
                 held.due = now + _pause(held, (jitter + number * SPREAD) % 1)
-                heapq.heappush(self._later, (held.due, intent.draft.name))
+                line = self._lines[intent.draft.name]
+                heapq.heappush(self._later, (line[0].due, intent.draft.name))
         return learned
 
     def connected_anew(self) -> None:
@@ -206,16 +207,19 @@ class Outbox:
         if line[0] is held:
             self._ready[draft.name] = None
 
+    def _give_back(self, held: _Held) -> None:
+        held.taken = False
+        self._lines[held.intent.draft.name].sort(key=lambda item: item.order)  # an older one may have come meanwhile
+
     def _drop(self, held: _Held) -> None:
         draft, size = held.intent.draft, len(held.intent.message)
         del self._held[_key(held.intent)]
         self.queues.hold(draft.queue, -1, -size)
         line = self._lines[draft.name]
-        first = line[0] is held
         line.remove(held)
         if not line:
             del self._lines[draft.name]
-        elif first:
+        else:
             heapq.heappush(self._later, (line[0].due, draft.name))
 
     def _expect_death(self, held: _Held) -> None:

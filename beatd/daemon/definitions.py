@@ -111,7 +111,7 @@ class Definitions:
             raise EntryInvalid("there is no definition under this name", hint="write the entry again (beatd set)")
         try:
             entry = entry_from_stored(name, spec_from_definition(standing.definition))
-            options = with_cause(entry.options, wanted.kind)
+            options = with_cause(entry.sent_options, wanted.kind)
             template = self._compile_template(entry.task, entry.queue, options)
             if wanted.kind == "backfill" and template.expires_ms is not None:
                 kept = {key: value for key, value in options.items() if key != "expires"}
@@ -162,7 +162,7 @@ class Definitions:
         found = self._shapes.get(key)
         if found is not None:
             return found, False
-        template = self._compile_template(entry.task, entry.queue, entry.options)
+        template = self._compile_template(entry.task, entry.queue, entry.sent_options)
         size = _SHAPE + len(key) + template.longest(template.own("", (), {}))
         shape = Shape(entry.policy, template, self._ids, size)
         self._shapes.put(key, shape)

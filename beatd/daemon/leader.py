@@ -7,11 +7,13 @@ from collections.abc import Callable
 from beatd.core.recovery import Memory, Recovery
 from beatd.core.term import Term
 from beatd.core.timetable import Check
+from beatd.daemon.carrier import Carrier
 from beatd.daemon.checker import Checker, led
 from beatd.daemon.complaints import Complaints
 from beatd.daemon.definitions import Definitions
 from beatd.daemon.elector import Elector
 from beatd.daemon.files import FileEntries
+from beatd.daemon.outbox import OutboxService, report_left_over
 from beatd.daemon.planner import Planner
 from beatd.daemon.ports import ChangePort, Clock, EventSink, Stores
 from beatd.daemon.requests import Requests
@@ -42,6 +44,7 @@ class Leader:
         new_tag: Callable[[], str],
         random_source: random.Random,
         patience: float = 12.0,
+        carrier: Carrier | None = None,
     ) -> None:
         self.calm = asyncio.Event()  # once in a term all is fired that was due when it began
         self._patience = patience
@@ -63,6 +66,8 @@ class Leader:
         self._recovery: Recovery | None = None
         self._session_now: Session | None = None
         self._last_batch: tuple[str, int] | None = None  # of which dataset, and its number
+        self._carrier = carrier  # to a broker that is not our Redis
+        self._outbox: OutboxService | None = None
 
     @property
     def staged(self) -> int:
@@ -74,7 +79,8 @@ class Leader:
         while True:
             term = self._elector.term
             if term is not None:
-                await run_together(self._lead(term), self._until_over(term))
+                carrying = [self._carrier.run()] if self._carrier is not None else []
+                await run_together(self._lead(term), self._until_over(term), *carrying)
             else:
                 await wait_for_event(self._elector.changed, 1.0)
 
@@ -114,7 +120,7 @@ class Leader:
         fired = check.oldest is None or check.oldest > session.term.now
         if self._files_were_settled and not check.unplanned:
             self._recovery = session.recovery = None  # what the files had is planned; what they get now is new
-        if fired and not check.unplanned and self._files_were_settled:
+        if fired and not check.unplanned and self._files_were_settled and self._all_sent():
             self.calm.set()
         self._files_were_settled = self._files.settled
 
@@ -143,13 +149,18 @@ class Leader:
         finally:
             await timetable.close()
 
+    def _all_sent(self) -> bool:
+        return self._carrier is None or (self._outbox is not None and self._outbox.is_empty)
+
     async def _serve(self, session: Session, changes: ChangePort, trouble: Trouble) -> None:
-        planner = Planner(session, self._version)
-        ticker = Ticker(session, new_tag=self._new_tag, prolonged=self._elector.prolonged)
         position = await _last_row(changes)  # before anything is read: what is edited from now on is told
+        outbox = self._outbox = await self._open_outbox(session)
+        planner = Planner(session, self._version, outbox)
+        ticker = Ticker(session, new_tag=self._new_tag, prolonged=self._elector.prolonged, outbox=outbox)
         await run_together(
             planner.run(),
             ticker.run(),
+            outbox.run() if outbox is not None else report_left_over(session, self._stores.open_outbox),
             _follow(changes, position, session),
             Checker(session, lambda check: self._checked(session, trouble, check)).run(),
             Upkeep(session, self._stores.open_upkeep, self._zone_data, self._vitals).run(),
@@ -167,6 +178,12 @@ class Leader:
         if incarnation == term.incarnation and check.seq < last:
             self._events.emit("backlog", reason="rollback", seq=check.seq, expected=last)
         self._last_batch = None
+
+    async def _open_outbox(self, session: Session) -> OutboxService | None:
+        if self._carrier is None:
+            return None
+        port = await self._stores.open_outbox()
+        return OutboxService(session, self._carrier, port, lambda: self._elector.trusted_until, self._random)
 
     def _remember(self, session: Session) -> None:
         """What has been fired since an older memory would be fired again after it: none is better than that one."""

@@ -6,10 +6,9 @@
 --
 -- ARGV  outcome, epoch and owner ('' unless U), format, rows kept in skip, who (JSON text, '' unless W), number of intents
 --       n; then three columns of n values each:
---         id; task id (with S: the head as it was read, '' where there is none); why it is given up (a text for people,
---         with U and W).
+--         id; task id (with S: the head as it was read); why it is given up (a text for people, with U and W).
 --       outcome: D the broker has it, or it is about to be sent and must not be sent again: nothing is said of it;
---         U undeliverable: the leader gives it up; W somebody does; S its head or its message can't be read.
+--         U undeliverable: the leader gives it up; W somebody does; S its head can't be read.
 -- Reply {one digit an intent, TIME}. 0 taken out, 1 there is no such intent, or it is another one.
 local OUTCOME, EPOCH, OWNER, FORMAT = ARGV[1], ARGV[2], ARGV[3], ARGV[4]
 local SKIP_ROWS, WHO, N = whole(ARGV[5]), ARGV[6], whole(ARGV[7])
@@ -34,9 +33,7 @@ for i = 1, N do
   local id = ARGV[ID + i]
   local name, slot, task_id = read_head(stored[i])
   local is_it = task_id == ARGV[TASK_ID + i]
-  if OUTCOME == 'S' then
-    is_it = (stored[i] or '') == ARGV[TASK_ID + i] and (stored[i] or redis.call('HDEL', K_obm, id) == 1)
-  end
+  if OUTCOME == 'S' then is_it = stored[i] == ARGV[TASK_ID + i] end
   codes[i] = is_it and not seen[id] and '0' or '1'
   if codes[i] == '0' then
     ids[#ids + 1] = id
