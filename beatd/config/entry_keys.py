@@ -67,4 +67,8 @@ def _defaults_for(own: Mapping[str, Any], defaults: Mapping[str, Any]) -> dict[s
     foreign -= {key for kind in kinds for key in (kind, *OPTIONS_OF_KIND[kind])}
     if isinstance(own.get("options"), dict) and "queue" in own["options"] and "queue" not in own:
         foreign.add("queue")
+    if "signature" in own:
+        foreign |= {"task", "args", "kwargs"}
+    elif "task" in own:
+        foreign.add("signature")
     return {key: value for key, value in defaults.items() if key not in foreign}
