@@ -128,6 +128,7 @@ def test_entries_that_stay_with_other_owners_are_counted_beyond_the_named(
     assert "c (apply:first) and 2 more" in done.err
 
 
+@pytest.mark.process
 @pytest.mark.parametrize("answer, code, left", [("y", 0, {"a"}), ("n", 1, {"a", "b"})])
 def test_prune_asks_on_a_terminal(
     at_redis: Any,

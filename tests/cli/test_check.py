@@ -240,6 +240,7 @@ def test_config_show_works_with_broken_entries(beatd: Beatd, schedules: Schedule
     assert json.loads(beatd("config", "show", "-o", "json").out)
 
 
+@pytest.mark.process
 def test_at_the_start_of_a_daemon_many_warnings_of_one_kind_are_one_line(tmp_path: Path) -> None:
     entries = "".join(f"  e{number}: {{task: t, every: 6h}}\n" for number in range(300))
     (tmp_path / "schedules.yaml").write_text(f"schedules:\n{entries}  b: {{task: t, cron: '0 0 1 * mon'}}\n")

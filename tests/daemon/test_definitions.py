@@ -17,6 +17,7 @@ from beatd.core.window import Compiled, Staged, Window
 from beatd.daemon.definitions import COMPILED_BYTES, Definitions
 from beatd.errors import EntryInvalid
 from beatd.formats.celery import compile_template
+from tests.support.examples import examples
 from tests.support.messages import messages_of
 
 SLOT = 1_795_165_200_000
@@ -116,7 +117,7 @@ DEFINITIONS = st.builds(
 )
 
 
-@settings(max_examples=300)
+@settings(max_examples=examples(300))
 @given(st.lists(st.tuples(NAMES, DEFINITIONS), min_size=1, max_size=6))
 def test_an_entry_like_others_comes_out_as_if_it_were_alone(entries: list[tuple[str, bytes]]) -> None:
     together = definitions()
@@ -125,7 +126,7 @@ def test_an_entry_like_others_comes_out_as_if_it_were_alone(entries: list[tuple[
         assert outcome(together, row) == outcome(definitions(), row)
 
 
-@settings(max_examples=200)
+@settings(max_examples=examples(200))
 @given(NAMES, NAMES, DEFINITIONS, st.fixed_dictionaries({}, optional=OWN))
 def test_a_definition_with_other_arguments_under_another_name_is_read_as_by_itself(
     first: str, second: str, definition: bytes, own: dict[str, Any]
