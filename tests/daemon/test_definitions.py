@@ -55,8 +55,9 @@ def outcome(made: Definitions, row: Stored) -> tuple[object, ...]:
         return "refused", error.message, error.hint
 
 
+HOLES = st.sampled_from(["{{ beatd.slot }}", "{{ beatd.slto }}", "{{ beatd.slot_ms }}"])
 VALUES = st.recursive(
-    st.none() | st.booleans() | st.integers() | st.floats(allow_nan=True) | st.text(max_size=8),
+    st.none() | st.booleans() | st.integers() | st.floats(allow_nan=True) | st.text(max_size=8) | HOLES,
     lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(max_size=4), inner, max_size=3),
     max_leaves=6,
 )
@@ -80,6 +81,17 @@ SHARED: Mapping[str, Any] = {
             {"headers": {"periodic_task_name": ["\u00fc"], "celery_beat_task": False}},
             {"expires": 60, "countdown": 5},
             {"expires": "2026-12-01T09:00Z"},
+            {"serializer": "yaml", "compression": "zlib"},
+            {"link": [{"task": "after"}]},
+        ]
+    ),
+    "signature": st.sampled_from(
+        [
+            {"task": "app.run", "args": ["{{ beatd.slot }}"]},
+            {"task": "app.run", "args": [1.0], "options": {"queue": "reports"}},
+            {"subtask_type": "chain", "kwargs": {"tasks": [{"task": "app.run"}, {"task": "then"}]}},
+            {"task": "other"},
+            None,
         ]
     ),
 }
