@@ -56,6 +56,7 @@ class Beside(NamedTuple):
     template: Template
     own: str
     ids: TaskIds
+    at_most_once: bool
 
     def dead_at(self, slot: int, now: int) -> str:
         """Why the message of a slot is not worth sending any more; '' where it is."""
@@ -122,7 +123,8 @@ class Definitions:
             raise
         except Exception as error:  # as in compile
             raise EntryInvalid(f"it can't be made ready: {type(error).__name__}: {error}") from error
-        return Beside(entry.schedule, template, own, self._ids)
+        once = entry.policy.guarantee == "at_most_once"
+        return Beside(entry.schedule, template, own, self._ids, once)
 
     def _like_another(self, stored: Stored, definition: bytes) -> Compiled | None:
         """As another entry's, but for its own. None where there is no such other one, and where something is wrong:

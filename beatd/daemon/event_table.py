@@ -135,7 +135,7 @@ EVENTS: Final[Mapping[str, Kind]] = {
             **_ENTRY,
             "reason": (
                 TEXT,
-                "a reason of the history (`missed`, `expired`, `undeliverable` ...); or `blocked`: its queue refused it",
+                "a reason of the history (`missed`, `undeliverable` ...); or `blocked`: its queue refused it",
             ),
             "count": (NUMBER, "slots; exact to 10,000"),
             "queue": (TEXT, "the key, or the queue of another broker, that refused"),
@@ -207,8 +207,10 @@ EVENTS: Final[Mapping[str, Kind]] = {
         {
             "reason": (
                 TEXT,
-                "`rollback` (older data came back), `wipe` (Redis came back empty), `upkeep`, `change log`, `requests`, "
-                "`outbox` (messages of another broker wait, or too many)",
+                (
+                    "`rollback` (older data came back), `wipe` (Redis came back empty), `outbox` (messages of another "
+                    "broker wait, or too many), `upkeep`, `change log`, `requests`"
+                ),
             ),
             **_ERROR,
             "lost": (NUMBER, "`wipe`: entries that are gone"),

@@ -164,7 +164,7 @@ class Leader:
             _follow(changes, position, session),
             Checker(session, lambda check: self._checked(session, trouble, check)).run(),
             Upkeep(session, self._stores.open_upkeep, self._zone_data, self._vitals).run(),
-            Requests(session, self._stores.open_requests, self._new_tag).run(),
+            Requests(session, self._stores.open_requests, self._new_tag, outbox).run(),
             self._files.keep_applied(session.term),
         )
 

@@ -179,6 +179,9 @@ class RequestPort(Protocol):
     async def serve(self, term: Term, serving: Serving) -> int:
         """Pushes a part; its code. Raises LeaseLost."""
 
+    async def settle(self, term: Term, serving: Serving) -> tuple[int, list[Intent]]:
+        """Keeps a part with its drafts for another broker; its code, and the intents. Raises LeaseLost, OutboxFull."""
+
     async def tidy(self, term: Term, found: Sequence[Tidying]) -> list[int]:
         """Forgets, lists and takes off; a code each. Raises LeaseLost."""
 
@@ -233,6 +236,9 @@ class OutboxPort(Protocol):
 
     async def standing(self, intents: Sequence[Intent]) -> list[bool]:
         """Which of them are still to be sent."""
+
+    async def mark(self, intents: Sequence[Intent]) -> list[bool]:
+        """Marks some that are to be sent at most once as about to be sent; which of them may be."""
 
     async def done(self, intents: Sequence[Intent]) -> None:
         """Takes them out."""
