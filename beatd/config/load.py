@@ -396,10 +396,10 @@ def _message_check() -> CheckEntry:
     known: dict[bytes, Any] = {}
 
     def check(entry: Entry) -> None:
-        key = marshal.dumps((entry.task, entry.queue, dict(entry.options)), 2)  # of equal values equal bytes
+        key = marshal.dumps((entry.task, entry.queue, dict(entry.sent_options)), 2)  # of equal values equal bytes
         template = known.get(key)
         if template is None:
-            template = compile_template(entry.task, entry.queue, entry.options, origin="")
+            template = compile_template(entry.task, entry.queue, entry.sent_options, origin="")
             if len(known) < MOST_TEMPLATES:
                 known[key] = template
         template.own(entry.name, entry.args, entry.kwargs)

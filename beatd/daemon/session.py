@@ -34,6 +34,7 @@ class Session:
     complaints: Complaints
     seq: int | None = None  # of the last accepted batch, once there was one
     window: Window = field(default_factory=Window)
+    restarts: int = 0  # how often all that was read counted for nothing
     in_flight: dict[str, Staged] = field(default_factory=dict)  # by name: fired, not yet answered
     planner_wakes: asyncio.Event = field(default_factory=asyncio.Event)
     ticker_wakes: asyncio.Event = field(default_factory=asyncio.Event)
@@ -145,4 +146,5 @@ class Session:
     def restart(self) -> None:
         """Forgets what is staged and reads the timetable again from minus infinity."""
         self.window.clear()
+        self.restarts += 1
         self.planner_wakes.set()
