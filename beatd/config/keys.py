@@ -273,6 +273,14 @@ BROKER: Final = _either(
     nullable=True,
 )
 NAMESPACE: Final = _text(pattern=r"^[A-Za-z0-9._-]{1,64}$")
+ROUTE: Final = tuple(key for key in OPTIONS if key.name in {"queue", "exchange", "routing_key", "priority"})
+ROUTES: Final = Kind(
+    {
+        "type": "object",
+        "propertyNames": {"minLength": 1, "maxLength": 255},
+        "additionalProperties": {"anyOf": [*LINE.schema["anyOf"], _object(ROUTE).schema]},
+    }
+)
 FILES: Final = Kind({"type": "array", "items": {"type": "string", "minLength": 1}})
 TOP: Final = (
     Key("version", Kind({"const": 1}), "The version of this file's form: 1."),
@@ -285,6 +293,7 @@ TOP: Final = (
     Key("log", _object(LOG), "The log."),
     Key("history", _object(HISTORY), "What is kept of fires and skips."),
     Key("defaults", ref("defaults"), "For entries that don't say otherwise."),
+    Key("routes", ROUTES, "Task name, glob or re:REGEX -> queue, for entries that name none themselves."),
     Key("include", FILES, "More files, relative to this one; schedules.d/*.yaml takes all of a folder, sorted."),
     Key("schedules", ref("schedules"), "The entries, by name."),
 )
