@@ -7,6 +7,7 @@ import os
 import signal
 import socket
 from collections.abc import Iterator
+from pathlib import Path
 
 import click
 
@@ -103,7 +104,8 @@ def _started(
 
     if settings.redis:
         logs.notice(f"Redis: {mask_url(settings.redis)}, namespace {settings.namespace}")
-        return _run(start(settings.redis, settings.origins["redis"].file))
+        file = settings.origins["redis"].file
+        return _run(start(settings.redis, file if file and Path(file).is_file() else None))  # a pipe is read once
     keeper = Keeper(settings.folder)
     try:
         server = keeper.start()

@@ -7,7 +7,7 @@ entries wait in one line, so that none starves.
 import heapq
 from bisect import insort
 from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Container, Iterable, Sequence
 from dataclasses import dataclass, field
 from typing import Final, NamedTuple
 
@@ -19,6 +19,7 @@ MOST_IN_WINDOW: Final = 256
 MOST_WINDOW_BYTES: Final = 1024 * 1024
 RETRY_S: Final = (0.2, 30.0)
 SPREAD: Final = 0.618  # of one's chance to the next one's: they come back one by one
+INTERRUPTED: Final = "whoever was sending it ended before the broker's answer; it is to be sent at most once"
 ALONE_AFTER: Final = 3  # times without an answer: perhaps this very message ends the connection
 
 Key = tuple[str, str]  # id and task id: a dataset that went back gives an id again
@@ -76,6 +77,7 @@ class Outbox:
         self._ready: dict[str, None] = {}  # entries whose first one may go, in line
         self._later: list[tuple[float, str]] = []  # a heap of when entries may go
         self._deaths: list[tuple[int, Key]] = []  # a heap
+        self._interrupted: list[Given] = []
 
     def __len__(self) -> int:
         return len(self._held)
@@ -93,13 +95,18 @@ class Outbox:
         """Room for the messages of one call; to be closed once these are added, or refused."""
         return Room(self.queues)
 
-    def add(self, intents: Iterable[Intent]) -> None:
-        """Takes intents in, old ones and new ones; one that is held already changes nothing."""
+    def add(self, intents: Iterable[Intent], confirmed: Container[Key] = ()) -> None:
+        """Takes intents in, old ones and new ones; one that is held already changes nothing. ``confirmed``: what the
+        broker is known to have. What was to be sent at most once, and may have been, is ``dead``.
+        """
         for intent in intents:
             if intent.draft.broker != self.broker:
                 self.left_over[intent.id] = intent.draft.broker
             elif _key(intent) not in self._held:
-                self._take_in(_Held(intent))
+                if intent.draft.sent and _key(intent) not in confirmed:
+                    self._interrupted.append(Given(intent, INTERRUPTED))
+                else:
+                    self._take_in(_Held(intent))
 
     def window(self, now: float, most: int = MOST_IN_WINDOW, most_bytes: int = MOST_WINDOW_BYTES) -> list[Intent]:
         """What is to be published next, one of an entry at most. Whoever takes it gives it back, with its outcome or
@@ -127,7 +134,7 @@ class Outbox:
 
     def dead(self, now_ms: int) -> list[Given]:
         """Takes out what is not worth sending any more, but for what is being published."""
-        found: list[Given] = []
+        found, self._interrupted = self._interrupted, []
         while self._deaths and self._deaths[0][0] <= now_ms:
             _, key = heapq.heappop(self._deaths)
             held = self._held.get(key)
@@ -189,7 +196,7 @@ class Outbox:
 
     def next_look(self, now: float, now_ms: int) -> float | None:
         """In how many seconds there is something to do; 0 at once, None when nothing waits."""
-        if self._ready:
+        if self._ready or self._interrupted:
             return 0.0
         waits = [self._later[0][0] - now] if self._later else []
         waits += [(self._deaths[0][0] - now_ms) / 1000] if self._deaths else []
@@ -250,7 +257,7 @@ def _given_up(held: _Held, outcome: Outcome, now_ms: int) -> Given | None:
     else:
         held.unanswered = 0
         held.refusals += 1
-    if draft.at_most_once:  # it left the stored outbox before it was published, and is not published again
+    if draft.at_most_once:
         return Given(held.intent, f"{outcome.kind}: {outcome.why}" if outcome.why else outcome.kind)
     if draft.attempts is not None and held.refusals >= draft.attempts:
         return Given(held.intent, f"{held.refusals} attempts: {outcome.why or outcome.kind}")

@@ -65,6 +65,7 @@ class Leader:
         self._others_met = 0  # other leaders, when that memory was made
         self._recovery: Recovery | None = None
         self._session_now: Session | None = None
+        self._last_batch: tuple[str, int] | None = None  # of which dataset, and its number
         self._carrier = carrier  # to a broker that is not our Redis
         self._outbox: OutboxService | None = None
 
@@ -132,6 +133,7 @@ class Leader:
             try:
                 session = Session(term, timetable, self._clock, self._definitions, self._events, self._complaints)
                 check = led(await timetable.check(-1, self._clock.now_ms()))
+                self._compare_batches(term, check)
                 session.sizes = check.sizes
                 self._vitals.checked(check)
                 if check.asked:
@@ -168,6 +170,17 @@ class Leader:
             self._files.keep_applied(session.term),
         )
 
+    def _compare_batches(self, term: Term, check: Check) -> None:
+        """Whether the dataset went back to an older state while nobody looked: after a failover to a replica that was
+        behind, say. What it owes again is fired again; this is for people, who may find it done twice.
+        """
+        if self._last_batch is None or check.seq is None:
+            return
+        incarnation, last = self._last_batch
+        if incarnation == term.incarnation and check.seq < last:
+            self._events.emit("backlog", reason="rollback", seq=check.seq, expected=last)
+        self._last_batch = None
+
     async def _open_outbox(self, session: Session) -> OutboxService | None:
         if self._carrier is None:
             return None
@@ -176,6 +189,8 @@ class Leader:
 
     def _remember(self, session: Session) -> None:
         """What has been fired since an older memory would be fired again after it: none is better than that one."""
+        if session.seq is not None:
+            self._last_batch = session.term.incarnation, session.seq
         before = self._memory.names if self._memory is not None else frozenset()
         memory = session.memory(self._files.names() if self._files.settled else before)
         if memory is not None or session.seq is not None:

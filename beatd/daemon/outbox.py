@@ -163,7 +163,7 @@ class OutboxService:
         while True:
             cursor, page = await self._port.load(cursor)
             found.update((intent.id, intent.draft.task_id) for intent in page)
-            self.box.add(page)
+            self.box.add(page, self._carrier.confirmed)
             if cursor == "0":
                 break
         self._carrier.confirmed &= found
@@ -205,7 +205,9 @@ class OutboxService:
             self.box.put_back(going)
             going = []
         if once := [intent for intent in going if intent.draft.at_most_once]:
-            await port.done(once)
+            may_go = dict(zip(once, await port.mark(once), strict=True))
+            self.box.withdraw(intent for intent, may in may_go.items() if not may)
+            going = [intent for intent in going if may_go.get(intent, True)]
         outcomes = await self._carrier.publish(going, self._trusted()) if going else ()
         await self._learn([*[(intent, CONFIRMED) for intent in through], *zip(going, outcomes, strict=True)], through)
 

@@ -237,6 +237,9 @@ class OutboxPort(Protocol):
     async def standing(self, intents: Sequence[Intent]) -> list[bool]:
         """Which of them are still to be sent."""
 
+    async def mark(self, intents: Sequence[Intent]) -> list[bool]:
+        """Marks some that are to be sent at most once as about to be sent; which of them may be."""
+
     async def done(self, intents: Sequence[Intent]) -> None:
         """Takes them out."""
 

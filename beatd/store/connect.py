@@ -8,10 +8,12 @@ is the primary. Looking up blocks; on an event loop it is left to a thread.
 """
 
 import asyncio
+import errno
 import math
+import os
+import stat
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
-from pathlib import Path
 from typing import Any, Final, NamedTuple
 
 import redis
@@ -23,7 +25,7 @@ from redis.backoff import NoBackoff
 from redis.retry import Retry
 
 from beatd.core.json_value import kind_of
-from beatd.core.masking import mask_url, parts
+from beatd.core.masking import mask_url
 from beatd.errors import AccessDenied, BeatdError, ConfigInvalid
 from beatd.store.redis_url import Login, RedisUrl, read_url
 from beatd.store.sentinel import Answer, Host, Sentinels
@@ -95,22 +97,32 @@ class RedisAddress:
 
 def user_of(url: str) -> str:
     """The user that a URL names, `default` where it names none."""
-    found = parts(url) if url.startswith(("redis", "unix")) else None
-    return (found and found["secret"] and found["user"]) or "default"
+    try:
+        login = read_url(url).login
+    except ValueError:
+        return "default"
+    return (login.user if login.password or login.file else None) or "default"
 
 
 def secret_in(path: str, what: str) -> str:
     """The one line that a file with a secret holds. Blocks. Raises AccessDenied; ``what`` begins the sentence."""
     hint = "write it there, readable for the user that beatd runs as; it is read at each connect"
     try:
-        with Path(path).open("rb") as file:
-            text = file.read(LARGEST_SECRET).decode().strip("\r\n")
+        text = _regular(path).decode().strip("\r\n")
     except (OSError, UnicodeDecodeError, ValueError) as error:
         why = error.strerror if isinstance(error, OSError) else "is not UTF-8 text"
         raise AccessDenied(f"{what}={path}: {why}", hint=hint) from None
     if not text or "\n" in text:
         raise AccessDenied(f"{what}={path}: one line is accepted, found {len(text.splitlines())}", hint=hint)
     return text
+
+
+def _regular(path: str) -> bytes:
+    """A pipe can be read once only, and may let us wait for ever: it is no file to read anew."""
+    with open(path, "rb", opener=lambda name, flags: os.open(name, flags | os.O_NONBLOCK)) as file:
+        if not stat.S_ISREG(os.fstat(file.fileno()).st_mode):
+            raise OSError(errno.EINVAL, "it is no regular file")
+        return file.read(LARGEST_SECRET)
 
 
 def open_client(address: RedisAddress) -> "redis.Redis":

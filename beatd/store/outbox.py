@@ -74,8 +74,17 @@ class RedisOutbox:
             for head, intent in zip(raw, intents, strict=True)
         ]
 
+    async def mark(self, intents: Sequence[Intent]) -> list[bool]:
+        """Marks some that are to be sent at most once as about to be sent; which of them may be."""
+        marked: list[bool] = []
+        for part in _parts(intents):
+            pairs = [(intent.id, intent.draft.task_id) for intent in part]
+            codes, _ = await self.link.run(mark_call(self.keys, pairs))
+            marked += [code == ord("0") for code in codes]
+        return marked
+
     async def done(self, intents: Sequence[Intent]) -> None:
-        """Takes them out: the broker has them, or they are about to be sent and must not be sent again."""
+        """Takes them out: the broker has them."""
         for part in _parts(intents):
             await self.link.run(done_call(self.keys, [(intent.id, intent.draft.task_id) for intent in part]))
 
@@ -136,7 +145,7 @@ def pack_head(draft: Draft, size: int) -> str:
     dead_at = "" if draft.dead_at is None else draft.dead_at
     attempts = "" if draft.attempts is None else draft.attempts
     queue, broker = (_CONTROL.sub("?", text) for text in (draft.queue, draft.broker))
-    once = int(draft.at_most_once)
+    once = int(draft.at_most_once) + int(draft.sent)
     fields = (draft.name, draft.slot, draft.task_id, queue, dead_at, attempts, once, broker, draft.cause, size)
     return UNIT_SEPARATOR.join(map(str, fields))
 
@@ -149,16 +158,22 @@ def read_head(head: bytes | None) -> Head | None:
     raw_slot, raw_dead_at, raw_attempts, once, raw_size = (fields[place] for place in (1, 4, 5, 6, 9))
     name, task_id, queue, broker, cause = (_text(fields[place]) for place in (0, 2, 3, 7, 8))
     slot, dead_at, attempts, size = map(whole, (raw_slot, raw_dead_at, raw_attempts, raw_size))
-    if not name or not task_id or slot is None or size is None or once not in (b"0", b"1"):
+    if not name or not task_id or slot is None or size is None or once not in (b"0", b"1", b"2"):
         return None
     if (raw_dead_at and dead_at is None) or (raw_attempts and attempts is None):
         return None
-    return Head(Draft(name, slot, task_id, queue, dead_at, attempts, once == b"1", broker, cause), size)
+    at_most_once, sent = once != b"0", once == b"2"
+    return Head(Draft(name, slot, task_id, queue, dead_at, attempts, at_most_once, broker, cause, sent), size)
 
 
 def done_call(keys: Keys, pairs: Sequence[tuple[str, str]]) -> Call:
     """Takes out intents, given as (id, task id), of which nothing is said: at most 500."""
     return _done(keys, "D", pairs)
+
+
+def mark_call(keys: Keys, pairs: Sequence[tuple[str, str]]) -> Call:
+    """Marks intents, given as (id, task id), that are to be sent at most once as about to be sent: at most 500."""
+    return _done(keys, "M", pairs)
 
 
 def fail_call(keys: Keys, term: Term, pairs: Sequence[tuple[str, str]], whys: Sequence[str]) -> Call:

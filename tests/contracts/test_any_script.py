@@ -26,7 +26,7 @@ from beatd.core.fire import FireItem, Skip
 from beatd.core.term import Term
 from beatd.core.timetable import PlanItem
 from beatd.store.entries import Pause, pause_call, put_call, remove_call, reset_call, resume_call
-from beatd.store.outbox import done_call, drop_call, fail_call
+from beatd.store.outbox import done_call, drop_call, fail_call, mark_call
 from beatd.store.requests import request_call, serve_call
 from beatd.store.scripts import Call, load_script
 from beatd.store.timetable import fire_call, plan_call
@@ -253,7 +253,7 @@ class Scripts(RuleBasedStateMachine):
                 self.decided += len(item.messages)
         assert self.queued() == queues
 
-    @rule(pick=st.integers(0, 9), outcome=st.sampled_from("DUW"), task_id_error=mostly_right)
+    @rule(pick=st.integers(0, 9), outcome=st.sampled_from("DUWM"), task_id_error=mostly_right)
     def an_intent_leaves(self, pick: int, outcome: str, task_id_error: int) -> None:
         intents = sorted(self.store.intents().items())
         if not intents:
@@ -263,10 +263,14 @@ class Scripts(RuleBasedStateMachine):
         calls = {
             "D": done_call(self.store.keys, pairs),
             "U": fail_call(self.store.keys, self.term, pairs, ["no"]),
+            "M": mark_call(self.store.keys, pairs),
             "W": drop_call(self.store.keys, pairs, "no", WHO),
         }
         before = self.store.everything()
-        if self.call_twice(calls[outcome]) == "0":
+        code = self.call_twice(calls[outcome])
+        if outcome == "M":  # none of them is to be sent at most once
+            assert code == "1"
+        if code == "0":
             self.outbox[head[0]] -= 1
         else:
             assert self.store.everything() == before

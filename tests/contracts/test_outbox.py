@@ -52,7 +52,7 @@ async def everything(outbox: RedisOutbox) -> list[Intent]:
     return found
 
 
-@pytest.mark.parametrize("draft", [PLAIN, FULL])
+@pytest.mark.parametrize("draft", [PLAIN, FULL, FULL._replace(at_most_once=True, sent=True)])
 def test_a_head_is_read_as_it_was_written(draft: Draft) -> None:
     assert read_head(pack_head(draft, 7).encode()) == Head(draft, 7)
 
@@ -65,7 +65,7 @@ def test_a_head_with_a_number_that_is_none_is_no_head(place: int, junk: str) -> 
     assert read_head("\x1f".join(fields).encode()) is None
 
 
-@pytest.mark.parametrize("head", [b"", b"x", b"\x1f" * 9, b"\x1f" * 10, b"a\x1f1\x1fid\x1f\x1f\x1f\x1f2\x1fb\x1f\x1f1"])
+@pytest.mark.parametrize("head", [b"", b"x", b"\x1f" * 9, b"\x1f" * 10, b"a\x1f1\x1fid\x1f\x1f\x1f\x1f3\x1fb\x1f\x1f1"])
 def test_junk_is_no_head(head: bytes) -> None:
     assert read_head(head) is None
 
@@ -177,6 +177,18 @@ async def test_done_and_fail_take_any_number(store: Store, term: Term, outbox: R
     await outbox.fail(term, [])
     assert store.intents() == {}
     assert [skips[0].first for _, skips in store.skips()] == list(range(225, 450))
+
+
+async def test_what_is_sent_at_most_once_is_marked_once(store: Store, outbox: RedisOutbox) -> None:
+    plain, once, other = some(3)
+    once, other = (intent._replace(draft=intent.draft._replace(at_most_once=True)) for intent in (once, other))
+    keep(store, plain, once)
+    assert await outbox.mark([plain, once, other]) == [False, True, False]
+    with store.unchanged():
+        assert await outbox.mark([once]) == [False]
+    assert await everything(outbox) == [plain, once._replace(draft=once.draft._replace(sent=True))]
+    await outbox.done([once])
+    assert await everything(outbox) == [plain]
 
 
 async def test_a_former_leader_gives_up_nothing(store: Store, term: Term, outbox: RedisOutbox) -> None:

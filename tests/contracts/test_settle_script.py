@@ -163,7 +163,7 @@ HEAD = ["a", "1000", "id", "celery", "", "", "0", "b", "", "6"]
     "fields",
     [
         [], ["a"], HEAD[:-1], [*HEAD, ""], ["b", *HEAD[1:]], ["", *HEAD[1:]], ["a\n", *HEAD[1:]],
-        [*HEAD[:2], "", *HEAD[3:]], [*HEAD[:6], "2", *HEAD[7:]], [*HEAD[:6], "", *HEAD[7:]],
+        [*HEAD[:2], "", *HEAD[3:]], [*HEAD[:6], "3", *HEAD[7:]], [*HEAD[:6], "", *HEAD[7:]],
         [*HEAD[:8], "By Hand", "6"],
         *([*HEAD[:place], junk, *HEAD[place + 1 :]] for place in (1, 4, 5, 9) for junk in NO_NUMBERS[1:]),
         [HEAD[0], "", *HEAD[2:]], [*HEAD[:9], ""],

@@ -185,6 +185,16 @@ def test_at_most_once_means_one_attempt(box: Outbox, outcome: Outcome) -> None:
     assert len(box) == 0
 
 
+def test_what_a_leader_that_ended_was_sending_at_most_once_is_not_sent_again(box: Outbox) -> None:
+    sent, known = (intent(n, str(n), at_most_once=True) for n in (1, 2))
+    sent, known = (each._replace(draft=each.draft._replace(sent=True)) for each in (sent, known))
+    box.add([sent, known], {(known.id, known.draft.task_id)})
+    assert box.next_look(0.0, 0) == 0.0
+    assert [given.intent for given in box.dead(0)] == [sent]
+    assert box.dead(0) == []
+    assert box.window(0.0) == [known]
+
+
 # Deaths
 
 

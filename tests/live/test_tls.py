@@ -1,6 +1,5 @@
 """Real servers that speak TLS: who is let in, and what others are told; the same over each kind of connection."""
 
-import asyncio
 from collections.abc import Callable
 from pathlib import Path
 from typing import Final
@@ -8,15 +7,10 @@ from typing import Final
 import pytest
 
 from beatd.errors import AccessDenied, BeatdError
-from beatd.store.aio import AsyncLink
-from beatd.store.blocking import BlockingLink
-from beatd.store.connect import RedisAddress, user_of
-from beatd.store.keys import Keys
-from beatd.store.link import Link
-from beatd.store.rights import Rights
 from tests.support.certificates import PAST, Authority
 from tests.support.scenes import StartRedis, beatd
 from tests.support.servers import RedisServer, free_port
+from tests.support.ways import refusals
 
 TIMEOUT_S: Final = 2.0
 
@@ -49,45 +43,14 @@ def url_of(server: RedisServer, query: str = "", host: str = "127.0.0.1", login:
     return f"rediss://{login}{host}:{server.options['tls-port']}/0{query}"
 
 
-async def by_link(url: str) -> None:
-    link = await Link.open(RedisAddress(url, TIMEOUT_S), Rights(Keys("default"), user=user_of(url)))
-    try:
-        await link.request(("PING",))
-    finally:
-        await link.close()
-
-
-def by_command(url: str) -> None:
-    with BlockingLink(url, "default", TIMEOUT_S) as link:
-        link.request(("PING",))
-
-
-async def by_client(url: str) -> None:
-    link = AsyncLink(url, "default", TIMEOUT_S)
-    try:
-        await link.exchange([("PING",)], tolerant=False, again=False)
-    finally:
-        await link.close()
-
-
-def ways(url: str) -> list[BeatdError | None]:
-    """What each kind of connection says; None where it is let in."""
-    found: list[BeatdError | None] = []
-    connects: list[Callable[[], None]] = [
-        lambda: asyncio.run(by_link(url)), lambda: by_command(url), lambda: asyncio.run(by_client(url)),
-    ]  # fmt: skip
-    for connect in connects:
-        try:
-            connect()
-            found.append(None)
-        except BeatdError as error:
-            found.append(error)
-    return found
+def let_in(url: str) -> list[BeatdError | None]:
+    """Nothing but None, where everybody is."""
+    return refusals(url, TIMEOUT_S)
 
 
 def refused(url: str, *said: str) -> list[BeatdError]:
     """What all three say, which has these words in message and hint."""
-    found = ways(url)
+    found = refusals(url, TIMEOUT_S)
     for error in found:
         assert type(error) is AccessDenied, found
         for words in said:
@@ -98,8 +61,8 @@ def refused(url: str, *said: str) -> list[BeatdError]:
 def test_a_server_whose_authority_is_named_is_trusted(start_tls: StartTls, authority: Authority) -> None:
     server = start_tls("server")
     for host in ("127.0.0.1", "localhost"):
-        assert ways(url_of(server, f"?ssl_ca_certs={authority.ca}", host)) == [None] * 3
-    assert ways(url_of(server, "?ssl_cert_reqs=none")) == [None] * 3
+        assert let_in(url_of(server, f"?ssl_ca_certs={authority.ca}", host)) == [None] * 3
+    assert let_in(url_of(server, "?ssl_cert_reqs=none")) == [None] * 3
 
 
 def test_an_unknown_authority_is_named_as_the_reason(start_tls: StartTls, tmp_path: Path) -> None:
@@ -119,7 +82,7 @@ def test_a_certificate_of_another_host(start_tls: StartTls, authority: Authority
     server = start_tls("server", tls_cert_file=str(made.certificate), tls_key_file=str(made.key))
     url = url_of(server, f"?ssl_ca_certs={authority.ca}")
     refused(url, "is for another host", "ssl_check_hostname=false")
-    assert ways(f"{url}&ssl_check_hostname=false") == [None] * 3
+    assert let_in(f"{url}&ssl_check_hostname=false") == [None] * 3
 
 
 def test_a_server_that_wants_a_certificate_of_the_client(start_tls: StartTls, authority: Authority) -> None:
@@ -127,11 +90,11 @@ def test_a_server_that_wants_a_certificate_of_the_client(start_tls: StartTls, au
     url = url_of(server, f"?ssl_ca_certs={authority.ca}")
     refused(url, "wants a certificate of the client", "ssl_certfile=")
     mine = authority.issue("client")
-    assert ways(f"{url}&ssl_certfile={mine.certificate}&ssl_keyfile={mine.key}") == [None] * 3
+    assert let_in(f"{url}&ssl_certfile={mine.certificate}&ssl_keyfile={mine.key}") == [None] * 3
     locked = authority.issue("locked", password="CANARY1")
     with_key = f"{url}&ssl_certfile={locked.certificate}&ssl_keyfile={locked.key}"
     refused(with_key, "the key is encrypted", "ssl_password")
-    assert ways(f"{with_key}&ssl_password=CANARY1") == [None] * 3
+    assert let_in(f"{with_key}&ssl_password=CANARY1") == [None] * 3
     refused(f"{with_key}&ssl_password=CANARY2", "can't be used")
 
 

@@ -1,11 +1,11 @@
 -- How intents are stored: fires that are decided for a broker which is not this Redis, and that it has not confirmed.
 -- T:ob keeps the head of each by its id, T:obm the message. A head is, parted by the byte 0x1f: name of the entry, slot,
--- task id, queue, ms after which it is not worth sending ('' none), attempts ('' no limit), '1' at most once or '0',
--- broker, cause ('' by the schedule, trigger, backfill), bytes of the message.
+-- task id, queue, ms after which it is not worth sending ('' none), attempts ('' no limit), '1' at most once, '2' at most once
+-- and about to be sent, else '0', broker, cause ('' by the schedule, trigger, backfill), bytes of the message.
 --   id   `seq-n`: the lease's seq of the batch that decided it, and its place in that call, from 1; of a request the seq
 --        of the last batch, and 1000 and the count of such messages
 local MOST_INTENTS = 2000
-local HEAD = '^([^%c]+)\31(%d+)\31([^%c]+)\31[^%c]*\31(%d*)\31(%d*)\31[01]\31[^%c]*\31%l*\31(%d+)$'
+local HEAD = '^([^%c]+)\31(%d+)\31([^%c]+)\31[^%c]*\31(%d*)\31(%d*)\31[012]\31[^%c]*\31%l*\31(%d+)$'
 
 -- Name, slot and task id of a head; nothing where it can't be read. Texts.
 local function read_head(head)
@@ -15,6 +15,12 @@ local function read_head(head)
     return nil
   end
   return name, slot, task_id
+end
+
+-- The head of an intent that is to be sent at most once, marked as about to be sent; nil where it is no such one any more.
+local function marked(head)
+  local before, after = string.match(head, '^(.*\31%d*\31)1(\31[^%c]*\31%l*\31%d+)$')
+  return before and before .. '2' .. after
 end
 
 -- A refusal where so many more intents are too many.
