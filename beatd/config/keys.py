@@ -179,8 +179,18 @@ OPTIONS: Final = (
     Key("shadow", ANY_TEXT, "The name of the task in logs."),
     Key("reply_to", ANY_TEXT, "The queue for results of the rpc backend."),
     Key("delivery_mode", Kind({"enum": [1, 2, "transient", "persistent", None]}, nullable=True), "Kept by the broker."),
+    Key("expiration", OPTIONAL_DURATION, "How long a broker keeps the message; expires counts from the slot."),
     Key("retry", _either({"type": "boolean"}, nullable=True), "false: a message that the broker refuses is given up."),
     Key("retry_policy", RETRY_POLICY, "max_retries: after so many more refusals a message is given up."),
+    Key("retries", ANY_COUNT, "How often the task counts as retried already."),
+    Key("replaced_task_nesting", ANY_COUNT, "How deep the task replaces another one."),
+    Key("argsrepr", ANY_TEXT, "What logs show in place of args."),
+    Key("kwargsrepr", ANY_TEXT, "What logs show in place of kwargs."),
+    Key(
+        "stamped_headers",
+        Kind({"type": ["array", "null"], "items": {"type": "string"}}, nullable=True),
+        "Names of stamps; the value of each is an option of its name.",
+    ),
     Key(
         "queue", _either({"type": "string", "pattern": LINE.schema["anyOf"][0]["pattern"]}, nullable=True), "The queue."
     ),
@@ -191,16 +201,6 @@ OPTIONS: Final = (
         "Of the exchange [direct].",
     ),
     Key("routing_key", ANY_TEXT, "Counts with an exchange."),
-    Key("expiration", OPTIONAL_DURATION, "How long a broker keeps the message; expires counts from the slot."),
-    Key("retries", ANY_COUNT, "How often the task counts as retried already."),
-    Key("replaced_task_nesting", ANY_COUNT, "How deep the task replaces another one."),
-    Key("argsrepr", ANY_TEXT, "What logs show in place of args."),
-    Key("kwargsrepr", ANY_TEXT, "What logs show in place of kwargs."),
-    Key(
-        "stamped_headers",
-        Kind({"type": ["array", "null"], "items": {"type": "string"}}, nullable=True),
-        "Names of stamps; the value of each is an option of its name.",
-    ),
     *(Key(name, ANY_TEXT, "A property of the message, for brokers.") for name in PROPERTIES),
 )
 

@@ -115,7 +115,7 @@ class Definitions:
             options = with_cause(entry.sent_options, wanted.kind)
             template = self._compile_template(entry.task, entry.queue, options)
             if wanted.kind == "backfill" and template.expires_ms is not None:
-                kept = {key: value for key, value in options.items() if key != "expires"}
+                kept = {**options, "expires": None}  # of a signature, too
                 template = self._compile_template(entry.task, entry.queue, kept)
             args = entry.args if wanted.args is None else wanted.args
             own = template.own(name, args, entry.kwargs if wanted.kwargs is None else wanted.kwargs)

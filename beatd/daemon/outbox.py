@@ -12,7 +12,7 @@ from typing import Final
 
 from beatd.core.fire import FireItem
 from beatd.core.intent import CONFIRMED, MOST_INTENTS, Intent, Outcome
-from beatd.core.outbox import Given, Learned, Outbox
+from beatd.core.outbox import MOST_IN_WINDOW, MOST_WINDOW_BYTES, Given, Learned, Outbox
 from beatd.core.settling import Settling, intents_of, make_settling
 from beatd.core.timetable import FireReply
 from beatd.core.window import Staged
@@ -170,7 +170,7 @@ class OutboxService:
         if self._connections != self._carrier.connections:
             self._connections = self._carrier.connections
             self.box.connected_anew()
-        taken = self.box.window(self._s.clock.monotonic())
+        taken = self.box.window(self._s.clock.monotonic(), MOST_IN_WINDOW, MOST_WINDOW_BYTES)
         if taken:
             task = asyncio.create_task(self._carry(taken))
             task.add_done_callback(lambda _: self._carrier.changed.set())

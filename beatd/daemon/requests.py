@@ -132,7 +132,9 @@ class Requests:
         self._outbox.add(intents)
         return code
 
-    def _make(self, name: str, request: Request, standing: Standing | None, room: Room | None) -> Serving | str | None:
+    def _make(
+        self, name: str, request: Request, standing: Standing | None, room: Room | None = None
+    ) -> Serving | str | None:
         """The next part with its messages; None where the entry is in no place, until it is mended, or has to wait for
         room; the queue, where that refuses.
         """

@@ -55,7 +55,7 @@ class Network:
                 address: RedisAddress,
                 rights: Rights | None = None,
                 listener: Listener | None = None,
-                *to: object,
+                *_: object,
             ) -> None:
                 super().__init__(address, rights, listener, Connection(network))  # type: ignore[arg-type]
 

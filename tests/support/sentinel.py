@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from contextlib import suppress
 from pathlib import Path
-from typing import Any, Final
+from typing import Any, Final, cast
 
 import redis
 
@@ -130,4 +130,4 @@ class Watched:
 def enqueued(client: "redis.Redis", queue: str = "celery") -> list[Enqueued]:
     """All that a dataset holds of a queue: what waits, and what a ledger has taken, oldest first."""
     found = [*client.lrange(queue, 0, -1), *client.lrange(RECORD + queue, 0, -1)]
-    return [read_message(raw, None) for raw in reversed(found)]
+    return [read_message(cast(bytes, raw), None) for raw in reversed(found)]

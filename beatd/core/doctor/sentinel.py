@@ -10,7 +10,7 @@ _ALL = "name all Sentinels in the URL, three at least, each on a host of its own
 
 @dataclass(frozen=True, slots=True)
 class SentinelFacts:
-    """What each Sentinel of the URL (`host:port`) says: the primary and the number of its configuration, or why nothing.
+    """What each Sentinel of the URL (`host:port`) says: the primary and the number of its configuration, or why not.
 
     replicas, least: how many replicas are connected, and `min-replicas-to-write`; None where that may not be read.
     """

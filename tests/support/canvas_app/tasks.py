@@ -39,12 +39,12 @@ def note(task: Any, result: Any) -> Any:
 
 
 @app.task(bind=True)
-def add(self: Any, *numbers: float) -> float:
+def add(self: Any, *numbers: float) -> Any:
     return note(self, sum(numbers))
 
 
 @app.task(bind=True)
-def total(self: Any, numbers: list[float]) -> float:
+def total(self: Any, numbers: list[float]) -> Any:
     return note(self, sum(numbers))
 
 
