@@ -29,7 +29,7 @@ PROMISED: Final = {
     "beatd_reloads_total": ("result", RELOADS),
     "beatd_redis_round_trip_seconds": (),
 }
-MORE: Final = {"beatd_loop_lag_seconds": ()}  # docs/decisions/2026-11-21-metrics.md
+MORE: Final = {"beatd_loop_lag_seconds": (), "beatd_requests_open": (), "beatd_requests_total": ()}  # docs/decisions/2026-11-21-metrics.md
 
 
 class House:
