@@ -41,7 +41,7 @@ check: .venv/.test  ## Format, lint, types, import directions and fast tests: un
 	$(BIN)/ruff format --check
 	$(BIN)/ruff check
 	$(BIN)/mypy
-	$(BIN)/python -m pytest -q -n 3 --dist loadfile -m "$(FAST)"
+	$(BIN)/python -m pytest -q -n 3 --dist loadfile --hypothesis-profile check -m "$(FAST)"
 
 sim: .venv/.test  ## Live through many simulated worlds (SEEDS=20000 FIRST=0): daemons, faults, virtual time
 	$(BIN)/python -m tests.sim --seeds $(SEEDS) --first $(FIRST)

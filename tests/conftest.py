@@ -13,11 +13,13 @@ from tests.support.rabbit import RabbitServer, rabbit_program
 from tests.support.servers import RedisServer, redis_binary, require
 
 MARKED_FOLDERS = ("live", "process", "sim")
+OWN_PROCESS = {"complete", "follow", "terminal", "typist"}  # fixtures that run the command in a process of its own
 
 # A shared machine is slow at times, and a found example must be found again.
 settings.register_profile("home", deadline=None)
 settings.register_profile("ci", deadline=None, derandomize=True, print_blob=True)
 settings.register_profile("nightly", deadline=None, max_examples=5_000)
+settings.register_profile("check", deadline=None, max_examples=30)  # make check; see tests/support/examples.py
 settings.load_profile("ci" if os.environ.get("CI") == "true" else "home")
 
 
@@ -27,12 +29,14 @@ def pytest_configure() -> None:
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """A test in tests/live is marked live, one in tests/process is marked process, one in tests/sim is marked sim."""
+    """The folders live, process and sim mark their tests; so does a fixture that runs the command apart."""
     here = Path(__file__).parent
     for item in items:
         folder = item.path.relative_to(here).parts[0]
         if folder in MARKED_FOLDERS:
             item.add_marker(folder)
+        if not OWN_PROCESS.isdisjoint(getattr(item, "fixturenames", ())):
+            item.add_marker("process")
 
 
 @pytest.fixture(autouse=True)

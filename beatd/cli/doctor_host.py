@@ -168,6 +168,6 @@ def _without_entries(common: "Common") -> "Settings | None":
 
 def _queue_key(entry: Entry) -> str | None:
     try:
-        return compile_template(entry.task, entry.queue, entry.options, origin="").queue_key
+        return compile_template(entry.task, entry.queue, entry.sent_options, origin="").queue_key
     except BeatdError:
         return None

@@ -1,6 +1,5 @@
 """`beatd show`: all there is to know of one entry, and the message that it would send."""
 
-import base64
 import json
 import os
 import shlex
@@ -28,7 +27,7 @@ from beatd.core.preview import coming_slots, why_none
 from beatd.core.requests import Request
 from beatd.core.zone import Zone, zone_named
 from beatd.errors import EntryInvalid, NoSlot, NotFound
-from beatd.formats.celery import compile_template
+from beatd.formats.celery import compile_template, readable
 
 COMING: Final = 5
 LAST: Final = 5
@@ -139,7 +138,7 @@ def _pairs(found: Details, it: Shown, zone: Zone | None) -> Iterator[tuple[str, 
         yield from _bounds(it.spec)
     yield "task", values["task"] or "-"
     yield "queue", values["queue"] or "-"
-    for key in ("args", "kwargs", "options"):
+    for key in ("args", "kwargs", "signature", "options"):
         if it.spec.get(key):
             yield key, _json(it.spec[key])
     if it.entry is not None:
@@ -220,14 +219,14 @@ def _print_message(client: Client, found: Details, it: Shown, output: str) -> No
     entry, slot = it.entry, _message_slot(found, it, it.entry)
     host, _, pid = found.leader.rpartition(":")
     origin = f"gen{pid}@{host}" if host else "gen0@localhost"
-    template = compile_template(entry.task, entry.queue, entry.options, origin=origin)
+    template = compile_template(entry.task, entry.queue, entry.sent_options, origin=origin)
     task_id = TaskIds(client.keys.namespace).of(entry.name, slot)
     text = template.render(template.own(entry.name, entry.args, entry.kwargs), task_id, slot, NO_TAG).decode()
     if output == "table":
         click.echo(text)
     else:
         decoded = json.loads(text)
-        body = json.loads(base64.b64decode(decoded["body"]))
+        body = readable(decoded)
         _print(
             {"key": template.queue_key, "slot": instant(slot), "task_id": task_id, "message": decoded, "body": body},
             output,

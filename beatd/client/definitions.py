@@ -60,7 +60,7 @@ def _definition(name: str, fields: Mapping[str, Any], owner: str) -> str:
             raise EntryInvalid("owner: who applies is the owner", hint="take it out of the fields")
         given = {key: value for key, value in plain_fields(fields).items() if value is not None}
         entry = entry_from_spec(name, {**given, "owner": owner})
-        compile_template(entry.task, entry.queue, entry.options, origin="").own(name, entry.args, entry.kwargs)
+        compile_template(entry.task, entry.queue, entry.sent_options, origin="").own(name, entry.args, entry.kwargs)
         return checked_definition(entry)
     except BeatdError as error:
         raise EntryInvalid(f"{name!r}: {error.message}", hint=error.hint) from error

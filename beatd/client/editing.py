@@ -94,7 +94,7 @@ def changed(base: Base, given: Mapping[str, Any]) -> Entry:
     """
     entry = patched(base.name, _spec(base, given), given)
     checked_definition(entry)
-    compile_template(entry.task, entry.queue, entry.options, origin="").own(entry.name, entry.args, entry.kwargs)
+    compile_template(entry.task, entry.queue, entry.sent_options, origin="").own(entry.name, entry.args, entry.kwargs)
     if given.get("at") is not None and (slot := entry.schedule.rule.last_ms(base.now)) is not None:
         raise EntryInvalid(
             f"at: {instant_text(slot)} is past: the clock of Redis shows {instant_text(base.now)}",
@@ -109,7 +109,7 @@ def _spec(base: Base, given: Mapping[str, Any]) -> dict[str, Any] | None:
     try:
         return spec_from_definition(base.row.definition)
     except EntryInvalid:
-        if given.get("task") is None:
+        if given.get("task") is None and given.get("signature") is None:
             raise
         return {}
 

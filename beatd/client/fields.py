@@ -37,6 +37,7 @@ class Fields(TypedDict, total=False):
     end: Instant | None
     anchor: Instant | None
     fast: bool | None
+    signature: Mapping[str, Any] | None
     args: Sequence[Any] | None
     kwargs: Mapping[str, Any] | None
     queue: str | None

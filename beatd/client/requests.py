@@ -205,7 +205,7 @@ def _readable(base: Base) -> Entry:
 def _check_message(entry: Entry, wanted: Wanted) -> None:
     """Raises EntryInvalid where no message can be made of it."""
     cause: Cause = wanted.kind
-    template = compile_template(entry.task, entry.queue, with_cause(entry.options, cause), origin="")
+    template = compile_template(entry.task, entry.queue, with_cause(entry.sent_options, cause), origin="")
     args = entry.args if wanted.args is None else wanted.args
     template.own(entry.name, args, entry.kwargs if wanted.kwargs is None else wanted.kwargs)
 

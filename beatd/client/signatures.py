@@ -9,13 +9,12 @@ from beatd.core.celery_spellings import CRONTAB_FIELDS, from_crontab
 from beatd.core.schedules import SCHEDULE_KEYS, Schedule
 from beatd.core.schedules.schedule import KINDS
 from beatd.core.shown import shown
+from beatd.core.signature import CANVAS, check_signature
 from beatd.errors import EntryInvalid
 
 # What Celery takes from the task itself where a call does not say it.
 _OF_TASK: Final = ("queue", "routing_key", "exchange", "priority", "expires", "serializer", "delivery_mode",
     "compression", "time_limit", "soft_time_limit")  # fmt: skip
-_AFTERWARDS: Final = ("link", "link_error")
-_ELSEWHERE: Final = "write a task that starts it, and schedule that one"
 _ACCEPTED: Final = (
     "a crontab() or schedule() of Celery, seconds, a timedelta, the text of a cron expression, "
     "a beatd.Schedule, or its fields: {'rrule': '...'}"
@@ -27,60 +26,90 @@ def entry_for(signature: Any, schedule: Any) -> Fields:
 
     ``client.set("digest", **entry_for(send_digest.s("daily").set(queue="mail"), crontab(hour=9)))``. Queue, priority
     and the like are those that `apply_async` would use: of the signature, of its task, of the app's task_routes. A
-    crontab() counts in the app's timezone. Raises EntryInvalid for a chain, group or chord, for a signature with a
-    `link` or `link_error`, and for solar().
+    chain, group or chord becomes the field ``signature``. A crontab() counts in the app's timezone. Raises EntryInvalid
+    for what is no signature, for one that holds what JSON can't, and for solar().
     """
-    name, options = _name(signature), _options(signature)
-    task = _task(signature)
-    routed = _route(name, task)
-    for key in _OF_TASK:
-        if options.get(key) is None:
-            options[key] = routed.get(key) if getattr(task, key, None) is None else getattr(task, key)
-    if getattr(task, "ignore_result", False):
-        options.setdefault("ignore_result", True)
-    if options.get("serializer") == "json":
-        del options["serializer"]
-    found: dict[str, Any] = {"task": name, **_timing(schedule, getattr(task, "app", None))}
-    args, kwargs = getattr(signature, "args", None), getattr(signature, "kwargs", None)
-    if args:
-        found["args"] = list(args)
-    if kwargs:
-        found["kwargs"] = dict(kwargs)
+    first = _first(signature)
+    name, task = _name(first), _task(first)
+    canvas = first is not signature or _kind(signature) in CANVAS
+    options = {} if canvas else _plain_value(dict(getattr(signature, "options", {}) or {}))
+    said = (getattr(first, "options", {}) or {}) if canvas and _kind(first) not in CANVAS else options
+    options |= _of_task(name, task, said)
+    found: dict[str, Any] = {**_call(signature, name, canvas=canvas), **_timing(schedule, _app(signature, task))}
     queue = options.pop("queue", None)
     if queue is not None:
         found["queue"] = str(getattr(queue, "name", queue))
-    if options := {key: _instant(value) for key, value in options.items() if value is not None}:
+    if options := {key: value for key, value in options.items() if value is not None and value != []}:
         found["options"] = options
     fields: Any = plain_fields(found)
     return fields  # type: ignore[no-any-return]
 
 
-def _options(signature: Any) -> dict[str, Any]:
-    """What the signature says of its message. Others that follow it are signatures, which no entry can hold."""
-    options = dict(getattr(signature, "options", {}) or {})
-    for key in _AFTERWARDS:
-        if options.pop(key, None):
-            raise EntryInvalid(f"signature: a {key} can't be scheduled yet; found one on this task", hint=_ELSEWHERE)
-    return options
+def _call(signature: Any, name: str, *, canvas: bool) -> dict[str, Any]:
+    """What is called with what: a task with arguments, or a signature."""
+    if canvas:
+        found = _plain_value(signature)
+        check_signature("signature", found)
+        return {"signature": found}
+    args, kwargs = getattr(signature, "args", None), getattr(signature, "kwargs", None)
+    found = {"task": name}
+    if args:
+        found["args"] = _plain_value(args)
+    if kwargs:
+        found["kwargs"] = _plain_value(kwargs)
+    return found
 
 
-def _instant(value: Any) -> Any:
-    """An `eta` or `expires` as a text; a naive one is left as it is, to be refused."""
-    return value.isoformat() if isinstance(value, datetime) and value.tzinfo is not None else value
+def _of_task(name: str, task: Any, said: Mapping[str, Any]) -> dict[str, Any]:
+    """What a signature does not say, as its task or the routes say it."""
+    found: dict[str, Any] = {}
+    routed = _route(name, task)
+    for key in _OF_TASK:
+        if said.get(key) is None:
+            found[key] = routed.get(key) if getattr(task, key, None) is None else getattr(task, key)
+    if getattr(task, "ignore_result", False) and said.get("ignore_result") is None:
+        found["ignore_result"] = True
+    if found.get("serializer") == "json":
+        del found["serializer"]
+    return found
+
+
+def _kind(signature: Any) -> Any:
+    return getattr(signature, "subtask_type", None)
+
+
+def _first(signature: Any) -> Any:
+    """The signature of which a message is made: of a chain its first step."""
+    while _kind(signature) == "chain" and getattr(signature, "tasks", None):
+        signature = signature.tasks[0]
+    return signature
+
+
+def _plain_value(value: Any) -> Any:
+    """A value as JSON can say it: signatures as objects, what is walked through as lists, aware instants as texts.
+
+    What JSON can't say is left as it is, to be refused with its place.
+    """
+    if isinstance(value, datetime):
+        return value.isoformat() if value.tzinfo is not None else value
+    if isinstance(value, Mapping):
+        return {key: _plain_value(inner) for key, inner in value.items()}
+    if isinstance(value, Iterable) and not isinstance(value, str | bytes | set | frozenset):
+        return [_plain_value(inner) for inner in value]
+    return value
 
 
 def _name(signature: Any) -> str:
-    """The task's name. Chains, groups and chords are signatures too, of tasks that are not one message."""
-    kind = getattr(signature, "subtask_type", None)
-    if kind:
-        raise EntryInvalid(
-            f"signature: found a {kind}; the signature of one task is accepted",
-            hint=_ELSEWHERE,
-        )
+    """The name of the task that the message is for."""
     name = getattr(signature, "task", None) or getattr(signature, "name", None)
     if not isinstance(name, str):
         raise EntryInvalid(f"signature: found {shown(signature)}; a task or its signature is accepted: task.s(1, 2)")
     return name
+
+
+def _app(signature: Any, task: Any) -> Any:
+    found = getattr(task, "app", None)
+    return getattr(signature, "app", None) if found is None and _kind(signature) in CANVAS else found
 
 
 def _task(signature: Any) -> Any:

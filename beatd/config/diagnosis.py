@@ -19,7 +19,6 @@ CheckEntry = Callable[[Entry], object]  # raises EntryInvalid for what a message
 _LEAST: Final = {"task": "task", "every": "1h"}
 _LEAST_OF_KIND: Final = {"cron": {"cron": "H 0 * * *"}, "every": {"every": "1h"}}
 _COMPANIONS: Final = {"every": ("fast",), "cron": ("hash_id",), "options": ("queue",)}
-_ROUTES: Final = ("exchange", "routing_key")
 _MOMENTS: Final = ("at", "start", "end", "anchor")
 _NO_SCHEDULE: Final = "a schedule is missing; one of cron, every, at, rrule is accepted"
 _STEP: Final = re.compile(r"\.?([^.\[\]]+)|\[([0-9]+)\]")
@@ -40,7 +39,7 @@ class Diagnosis:
         values = {name: value for name, value in keys.values.items() if name not in keys.broken}
         for name in keys.nodes.keys() & values:
             self.alone(key.text, name, values, keys)
-        for message, names in (("task is missing", ("task",)), (_NO_SCHEDULE, SCHEDULE_WORDS)):
+        for message, names in (("task is missing", ("task", "signature")), (_NO_SCHEDULE, SCHEDULE_WORDS)):
             if not keys.broken.union(values).intersection(names):
                 self._problems.add(key.problem("E052", f"{key.text}: {message}"))
         kinds = sorted(
@@ -58,14 +57,18 @@ class Diagnosis:
         if key in KINDS or any(key in kind.options for kind in KINDS.values()):
             kind = key if key in KINDS else next(word for word, options in OPTIONS_OF_KIND.items() if key in options)
             spec = {"task": "task", **({} if key == kind else _LEAST_OF_KIND[kind]), key: values[key]}
+        if key == "signature":
+            del spec["task"]
         spec |= {companion: values[companion] for companion in _COMPANIONS.get(key, ()) if companion in values}
         options = spec.get("options")
         if not isinstance(options, dict):
             self._judged(name, key, spec, keys.nodes[key])
             return
-        for option in options:
-            queue = {"queue": options["queue"]} if option in _ROUTES and isinstance(options.get("queue"), str) else {}
-            self._judged(name, key, {**spec, "options": {**queue, option: options[option]}}, keys.nodes[key])
+        stamps = _stamps(options)
+        for option in [each for each in options if each not in stamps]:
+            self._judged(name, key, {**spec, "options": {option: options[option]}}, keys.nodes[key])
+        if stamps:
+            self._judged(name, key, {**spec, "options": {each: options[each] for each in stamps}}, keys.nodes[key])
 
     def _judged(self, name: str, key: str, spec: dict[str, Any], node: Node) -> None:
         """What the core and the message say of one key."""
@@ -86,6 +89,13 @@ class Diagnosis:
         if node is None:
             return key.problem("E052", f"{key.text}: {error.message}", error.hint)
         return down(node, path[1:]).problem("E052", error.message, error.hint)
+
+
+def _stamps(options: Mapping[str, Any]) -> set[str]:
+    """The options that are judged together: the list of stamps, and each of them."""
+    names = options.get("stamped_headers")
+    listed = {name for name in names if isinstance(name, str)} if isinstance(names, list) else set()
+    return {"stamped_headers", *listed} & options.keys()
 
 
 def _code(key: str) -> str:

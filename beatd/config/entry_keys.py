@@ -9,6 +9,8 @@ from beatd.config.keys import ENTRY, hint_for
 from beatd.config.nodes import Node, Scalar
 from beatd.config.problems import Problem
 from beatd.core.schedules.schedule import KINDS
+from beatd.core.signature import check_signature, queue_of
+from beatd.errors import EntryInvalid
 
 _NO_OWNER: Final = "take it out: a daemon owns the entries of its files, and apply those of its --owner LABEL"
 OPTIONS_OF_KIND: Final = {kind.key: kind.options for kind in KINDS.values()}
@@ -49,7 +51,7 @@ class Keys:
 
     def over(self, defaults: "Keys") -> "Keys":
         """These keys, and the defaults for what they don't say. Options merge one level deep."""
-        own = self.values
+        own = _with_queue(self.values)
         kept = _defaults_for(own, defaults.values)
         options = {**kept.get("options", {}), **own["options"]} if isinstance(own.get("options"), dict) else None
         if options is not None and "queue" in own and "queue" not in own["options"]:
@@ -60,6 +62,19 @@ class Keys:
         return Keys(values, {**defaults.nodes, **self.nodes}, self.broken, self.unknown)
 
 
+def _with_queue(own: Mapping[str, Any]) -> Mapping[str, Any]:
+    """The keys with the queue that a signature among them names, where nothing else does: it is the entry's own."""
+    options = own.get("options")
+    if "signature" not in own or "queue" in own or (isinstance(options, dict) and "queue" in options):
+        return own
+    try:
+        check_signature("signature", own["signature"])
+    except EntryInvalid:  # told when the entry is read
+        return own
+    queue = queue_of(own["signature"])
+    return own if queue is None else {**own, "queue": queue}
+
+
 def _defaults_for(own: Mapping[str, Any], defaults: Mapping[str, Any]) -> dict[str, Any]:
     """The defaults that an entry takes: another kind's schedule and its further keys are none of its business."""
     kinds = [kind for kind in KINDS if kind in own] or [kind for kind in KINDS if kind in defaults]
@@ -67,4 +82,8 @@ def _defaults_for(own: Mapping[str, Any], defaults: Mapping[str, Any]) -> dict[s
     foreign -= {key for kind in kinds for key in (kind, *OPTIONS_OF_KIND[kind])}
     if isinstance(own.get("options"), dict) and "queue" in own["options"] and "queue" not in own:
         foreign.add("queue")
+    if "signature" in own:
+        foreign |= {"task", "args", "kwargs"}
+    elif "task" in own:
+        foreign.add("signature")
     return {key: value for key, value in defaults.items() if key not in foreign}

@@ -7,7 +7,7 @@ is the loader's to say.
 from collections.abc import Iterable
 from typing import Any
 
-from beatd.config.keys import ENTRY, FREE_PREFIX, NAME, OPTIONS, SCHEDULE_WORDS, TOP, Key
+from beatd.config.keys import ENTRY, FREE_PREFIX, NAME, OPTIONS, SCHEDULE_WORDS, SIGNATURE, TOP, Key
 
 DRAFT = "https://json-schema.org/draft/2020-12/schema"
 
@@ -22,7 +22,8 @@ def json_schema() -> dict[str, Any]:
         "minProperties": 1,
         **_required_unless_defaulted(),
         "$defs": {
-            "options": _closed(OPTIONS),
+            "options": _options(),
+            "signature": SIGNATURE,
             "defaults": _closed(ENTRY),
             "entry": _closed(ENTRY),
             "schedules": {
@@ -39,13 +40,21 @@ def _closed(keys: Iterable[Key]) -> dict[str, Any]:
     return {"type": "object", "properties": properties, "additionalProperties": False}
 
 
+def _options() -> dict[str, Any]:
+    """Closed, but where stamps have names of their own."""
+    names = {"propertyNames": {"enum": [key.name for key in OPTIONS]}}
+    stamped = {"properties": {"stamped_headers": {"type": "array"}}, "required": ["stamped_headers"]}
+    return {**_closed(OPTIONS), "additionalProperties": True, "anyOf": [names, stamped]}
+
+
 def _required_unless_defaulted() -> dict[str, Any]:
     """Every entry has a task and a schedule, unless ``defaults`` has; two schedules are one too many in any case."""
+    called = {"anyOf": [{"required": ["task"]}, {"required": ["signature"]}]}
     one_kind = [{"required": [word]} for word in SCHEDULE_WORDS]
     two_kinds = {"anyOf": [{"required": [a, b]} for a in SCHEDULE_WORDS for b in SCHEDULE_WORDS if a < b]}
     return {
         "allOf": [
-            {"if": _defaulted({"required": ["task"]}), "else": _each_entry({"required": ["task"]})},
+            {"if": _defaulted(called), "else": _each_entry(called)},
             {"if": _defaulted({"anyOf": one_kind}), "else": _each_entry({"anyOf": one_kind})},
             _each_entry({"not": two_kinds}),
         ]

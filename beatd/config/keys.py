@@ -11,6 +11,8 @@ from typing import Any, Final
 
 from beatd.core.celery_spellings import CRONTAB_FIELDS
 from beatd.core.entry import LONGEST_NAME, MAX_CATCHUP_LIMIT
+from beatd.core.signature import CANVAS, PLAIN_TYPES
+from beatd.formats.celery import COMPRESSIONS, PROPERTIES
 
 HOLE: Final = {"type": "string", "pattern": r"\$\{"}
 _N: Final = r"\d+(\.\d+)?"
@@ -68,7 +70,8 @@ _NUMBER: Final = {"type": "number", "minimum": 0}
 LINE: Final = _text(pattern=r"^\S(.*\S)?$")
 NOTE: Final = Kind({"type": "string"}, text=True)
 ZONE: Final = _text(pattern=r"^[A-Za-z][A-Za-z0-9_+/-]*$")
-DURATION: Final = _either(_NUMBER, {"type": "string", "pattern": _DURATION})
+_DURATION_TEXT: Final = {"type": "string", "pattern": _DURATION}
+DURATION: Final = _either(_NUMBER, _DURATION_TEXT)
 OPTIONAL_DURATION: Final = _either(_NUMBER, {"type": "string", "pattern": _DURATION}, nullable=True)
 MOMENT: Final = _text(pattern=_MOMENT)
 MOMENT_OR_DURATION: Final = _either(
@@ -81,6 +84,31 @@ BOOLEAN: Final = _either({"type": "boolean"})
 LIST: Final = Kind({"type": "array"})
 OBJECT: Final = Kind({"type": "object"})
 OPTIONAL_OBJECT: Final = Kind({"type": ["object", "null"]}, nullable=True)
+SIGNATURE: Final = {
+    "type": "object",
+    "description": "A signature of Celery: what dict(signature) gives.",
+    "properties": {
+        "task": LINE.schema,
+        "args": {"type": ["array", "null"]},
+        "kwargs": {"type": ["object", "null"]},
+        "options": {"type": ["object", "null"]},
+        "subtask_type": {"enum": [*CANVAS, *PLAIN_TYPES, None]},
+        "immutable": {"type": ["boolean", "null"]},
+        "chord_size": {},
+    },
+    "anyOf": [
+        {"required": ["task"]},
+        {"properties": {"subtask_type": {"enum": list(CANVAS)}}, "required": ["subtask_type"]},
+    ],
+    "additionalProperties": False,
+}
+_SIGNATURE: Final = {"$ref": "#/$defs/signature"}
+_SIGNATURES: Final = {"type": "array", "items": _SIGNATURE}
+ONE_SIGNATURE: Final = Kind({"anyOf": [_SIGNATURE, {"type": "null"}]}, nullable=True)
+SOME_SIGNATURES: Final = Kind({"anyOf": [_SIGNATURE, _SIGNATURES, {"type": "null"}]}, nullable=True)
+ORDERED_SIGNATURES: Final = Kind({"anyOf": [_SIGNATURES, {"type": "null"}]}, nullable=True)
+ANY_TEXT: Final = _either({"type": "string"}, nullable=True)
+ANY_COUNT: Final = _either({"type": "integer", "minimum": 0}, nullable=True)
 _PAUSE: Final = _either({"type": "number"}, nullable=True).schema
 RETRY_POLICY: Final = Kind(
     {
@@ -130,26 +158,58 @@ OPTIONS: Final = (
     Key("countdown", OPTIONAL_DURATION, "The worker waits this long after the slot."),
     Key("eta", MOMENT_OR_DURATION, "The worker waits for this date, or this long after the slot."),
     Key("headers", OPTIONAL_OBJECT, "Headers of the message."),
-    Key("serializer", Kind({"anyOf": [{"enum": ["json", None]}, HOLE]}, nullable=True), "json."),
+    Key(
+        "serializer",
+        Kind({"anyOf": [{"enum": ["json", "yaml", "msgpack", None]}, HOLE]}, nullable=True),
+        "How arguments are written [json].",
+    ),
+    Key(
+        "compression",
+        Kind({"anyOf": [{"enum": [*COMPRESSIONS, None]}, HOLE]}, nullable=True),
+        "How the body is made smaller.",
+    ),
     Key("ignore_result", _either({"type": "boolean"}, nullable=True), "Whether the worker stores no result."),
     Key("time_limit", LIMIT, "The worker ends the task after this long."),
     Key("soft_time_limit", LIMIT, "The worker asks the task to end after this long."),
-    Key("shadow", _either({"type": "string"}, nullable=True), "The name of the task in logs."),
-    Key("reply_to", _either({"type": "string"}, nullable=True), "The queue for results of the rpc backend."),
+    Key("link", SOME_SIGNATURES, "What runs after the task, with its result."),
+    Key("link_error", SOME_SIGNATURES, "What runs when the task fails."),
+    Key("chain", ORDERED_SIGNATURES, "What runs after the task, one after the other; the next is the last."),
+    Key("chord", ONE_SIGNATURE, "What runs when all tasks of the group have run."),
+    Key("group_id", ANY_TEXT, "The group that all runs belong to."),
+    Key("group_index", ANY_COUNT, "The task's place in that group."),
+    Key("shadow", ANY_TEXT, "The name of the task in logs."),
+    Key("reply_to", ANY_TEXT, "The queue for results of the rpc backend."),
     Key("delivery_mode", Kind({"enum": [1, 2, "transient", "persistent", None]}, nullable=True), "Kept by the broker."),
+    Key("expiration", OPTIONAL_DURATION, "How long a broker keeps the message; expires counts from the slot."),
     Key("retry", _either({"type": "boolean"}, nullable=True), "false: a message that the broker refuses is given up."),
     Key("retry_policy", RETRY_POLICY, "max_retries: after so many more refusals a message is given up."),
+    Key("retries", ANY_COUNT, "How often the task counts as retried already."),
+    Key("replaced_task_nesting", ANY_COUNT, "How deep the task replaces another one."),
+    Key("argsrepr", ANY_TEXT, "What logs show in place of args."),
+    Key("kwargsrepr", ANY_TEXT, "What logs show in place of kwargs."),
+    Key(
+        "stamped_headers",
+        Kind({"type": ["array", "null"], "items": {"type": "string"}}, nullable=True),
+        "Names of stamps; the value of each is an option of its name.",
+    ),
     Key(
         "queue", _either({"type": "string", "pattern": LINE.schema["anyOf"][0]["pattern"]}, nullable=True), "The queue."
     ),
-    Key("exchange", _either({"type": "string"}, nullable=True), "Empty, or the name of the queue."),
-    Key("routing_key", _either({"type": "string"}, nullable=True), "Empty, or the name of the queue."),
+    Key("exchange", ANY_TEXT, "Where to publish, with a routing_key; else straight to the queue."),
+    Key(
+        "exchange_type",
+        Kind({"anyOf": [{"enum": ["direct", "topic", "fanout", "headers", None]}, HOLE]}, nullable=True),
+        "Of the exchange [direct].",
+    ),
+    Key("routing_key", ANY_TEXT, "Counts with an exchange."),
+    *(Key(name, ANY_TEXT, "A property of the message, for brokers.") for name in PROPERTIES),
 )
 
 ENTRY: Final = (
     Key("task", LINE, "The name of the task, as the worker knows it."),
     *KIND_KEYS,
     Key("timezone", ZONE, "The IANA zone of all wall times; the file's where not given, else UTC."),
+    Key("signature", ref("signature"), "A signature of Celery, in place of task, args and kwargs."),
     Key("args", LIST, "Positional arguments."),
     Key("kwargs", OBJECT, "Keyword arguments."),
     Key("queue", LINE, "The queue of the messages [celery]."),
@@ -187,20 +247,53 @@ HTTP: Final = _either(
     {"const": False},
 )
 REDIS: Final = _either({"type": "string", "pattern": r"^(rediss?(\+sentinel)?|unix)://."}, nullable=True)
-BROKER: Final = _either({"type": "string", "pattern": r"^redis$|^[a-z][a-z0-9+.-]*://"}, nullable=True)
+# Those of Celery and kombu; what is not among them is nearly always a slip.
+SCHEMES: Final = (
+    *("amqp", "amqps", "pyamqp", "redis", "rediss", "sentinel", "sqs", "filesystem", "memory", "sqla", "sqlalchemy"),
+    *("mongodb", "kafka", "confluentkafka", "qpid", "zookeeper", "consul", "etcd", "pyro", "gcpubsub"),
+    *("azurestoragequeues", "azureservicebus"),
+)
+_URL: Final = {"type": "string", "pattern": rf"^\s*({'|'.join(SCHEMES)})://"}
+URLS: Final = _either(_URL, {"type": "array", "items": _URL, "minItems": 1})
+BROKER_KEYS: Final = (
+    Key("url", URLS, "amqp://user:password@host/vhost; several nodes of one broker as a list, or with ; between."),
+    Key("declare", _one_of("none", "passive", "celery"), "What is done about a queue before the first message [none]."),
+    Key("transport_options", OBJECT, "As Celery's broker_transport_options."),
+    Key(
+        "confirm_timeout",
+        _either({"type": "number", "minimum": 0.1}, _DURATION_TEXT),
+        "How long an answer may take [5s].",
+    ),
+    Key("heartbeat", DURATION, "How often an idle connection is heard of [10s]; 0 for never."),
+)
+BROKER: Final = _either(
+    {"const": "redis"},
+    *URLS.schema["anyOf"][:2],
+    {**_object(BROKER_KEYS).schema, "required": ["url"]},
+    nullable=True,
+)
 NAMESPACE: Final = _text(pattern=r"^[A-Za-z0-9._-]{1,64}$")
+ROUTE: Final = tuple(key for key in OPTIONS if key.name in {"queue", "exchange", "routing_key", "priority"})
+ROUTES: Final = Kind(
+    {
+        "type": "object",
+        "propertyNames": {"minLength": 1, "maxLength": 255},
+        "additionalProperties": {"anyOf": [*LINE.schema["anyOf"], _object(ROUTE).schema]},
+    }
+)
 FILES: Final = Kind({"type": "array", "items": {"type": "string", "minLength": 1}})
 TOP: Final = (
     Key("version", Kind({"const": 1}), "The version of this file's form: 1."),
     Key("timezone", ZONE, "The zone of entries that name none [UTC]; never the host's."),
     Key("redis", REDIS, "Where entries and lease are; left out, beatd starts a private server."),
-    Key("broker", BROKER, "Where the queues are: redis (the same), or a URL."),
+    Key("broker", BROKER, "Where the queues are: redis (the same), a URL, a list of URLs, or {url: ...}."),
     Key("namespace", NAMESPACE, "One independent set of entries and its lease [default]."),
     Key("lease", _object(LEASE), "The right to fire."),
     Key("http", HTTP, "Address of /healthz, /readyz and /metrics [127.0.0.1:9464]; off for none."),
     Key("log", _object(LOG), "The log."),
     Key("history", _object(HISTORY), "What is kept of fires and skips."),
     Key("defaults", ref("defaults"), "For entries that don't say otherwise."),
+    Key("routes", ROUTES, "Task name, glob or re:REGEX -> queue, for entries that name none themselves."),
     Key("include", FILES, "More files, relative to this one; schedules.d/*.yaml takes all of a folder, sorted."),
     Key("schedules", ref("schedules"), "The entries, by name."),
 )

@@ -89,7 +89,7 @@ def _seldom_fired(entry: Entry) -> Iterator[Remark]:
 
 
 def _expired_by_jitter(entry: Entry) -> Iterator[Remark]:
-    expires = compile_template(entry.task, entry.queue, entry.options, origin="").expires_ms
+    expires = compile_template(entry.task, entry.queue, entry.sent_options, origin="").expires_ms
     offset = jitter_of(entry.name, entry.policy.jitter_ms)
     if expires is not None and expires <= offset + LEAST_LATE_MS:
         found = f"jitter moves its runs by {format_duration(offset)}, and expires counts from the slot"

@@ -17,6 +17,7 @@ from beatd.core.duration import format_duration, parse_duration
 from beatd.core.json_value import KIND_NAMES, check_json, kind_of
 from beatd.core.schedules import SCHEDULE_KEYS, Schedule, parse_schedule
 from beatd.core.shown import shown
+from beatd.core.signature import check_signature, queue_of, task_of
 from beatd.errors import EntryInvalid, ScheduleInvalid
 
 Catchup = Literal["none", "latest", "all"]
@@ -26,6 +27,7 @@ LONGEST_NAME: Final = 200
 LARGEST_DEFINITION: Final = 128 * 1024
 OUR_KEYS: Final = "{beatd:"  # where a list in the place of a key of ours would stop a whole namespace
 DEFAULT_QUEUE: Final = "celery"
+SIGNATURE: Final = "signature"
 DEFAULT_GRACE_MS: Final = 60_000
 _json: Final = json.JSONEncoder(ensure_ascii=False, allow_nan=False, sort_keys=True, separators=(",", ":")).encode
 _CATCHUPS: Final = get_args(Catchup)
@@ -51,8 +53,9 @@ _DEFAULT_POLICY: Final = Policy()
 
 @dataclass(frozen=True, slots=True)
 class Entry:
-    """A named periodic task. ``args``, ``kwargs``, ``options`` and ``extra`` hold plain JSON values.
+    """A named periodic task. ``args``, ``kwargs``, ``options``, ``signature`` and ``extra`` hold plain JSON values.
 
+    signature: one of Celery's, in place of task, args and kwargs; ``task`` is then what its message names.
     extra: stored fields that this version does not know. They decide nothing, and go back as they came.
     """
 
@@ -69,6 +72,12 @@ class Entry:
     description: str = ""
     tags: tuple[str, ...] = ()
     extra: Mapping[str, Any] = field(default_factory=dict)
+    signature: Mapping[str, Any] | None = None
+
+    @property
+    def sent_options(self) -> Mapping[str, Any]:
+        """What a format's template is made of beside task and queue: the options, and with them a signature."""
+        return self.options if self.signature is None else {**self.options, SIGNATURE: self.signature}
 
     @property
     def fingerprint(self) -> str:
@@ -138,7 +147,7 @@ def own_from_spec(spec: Mapping[str, Any]) -> Own:
 
 
 def _check_values(spec: Mapping[str, Any]) -> None:
-    for key in ("args", "kwargs", "options", "description"):
+    for key in ("args", "kwargs", "options", "description", SIGNATURE):
         if key in spec:
             check_json(key, spec[key])
 
@@ -177,17 +186,44 @@ def check_keys(spec: Mapping[Any, Any]) -> None:
 def _content(spec: Mapping[str, Any]) -> dict[str, Any]:
     options = dict(_typed(spec, "options", dict, {}))
     own = _own(spec)
+    signature = _signature(spec)
     return {
-        "task": _text(spec, "task", None),
+        "task": _text(spec, "task", None) if signature is None else task_of(signature),
+        SIGNATURE: signature,
         "args": own.args,
         "kwargs": own.kwargs,
-        "queue": _queue(spec, options.pop("queue", None)),
+        "queue": _queue(_with_queue(spec, signature), options.pop("queue", None)),
         "options": options,
         "enabled": _typed(spec, "enabled", bool, True),
         "owner": _text(spec, "owner", "api"),
         "description": own.description,
         "tags": own.tags,
     }
+
+
+def _signature(spec: Mapping[str, Any]) -> Mapping[str, Any] | None:
+    """The signature, which says all that task, args and kwargs say else. A stored definition names its task, too."""
+    if SIGNATURE not in spec:
+        return None
+    signature: Mapping[str, Any] = _typed(spec, SIGNATURE, dict, {})
+    check_signature(SIGNATURE, signature)
+    for key in ("args", "kwargs"):
+        if spec.get(key):
+            raise EntryInvalid(
+                f"{key}: they stand in the signature of this entry", hint=f"take {key} out, or {SIGNATURE}"
+            )
+    if spec.get("task", found := task_of(signature)) != found:
+        hint = f"take task out, or {SIGNATURE}"
+        raise EntryInvalid(f"task: found {shown(spec['task'])}, and the signature sends {shown(found)}", hint=hint)
+    return signature
+
+
+def _with_queue(spec: Mapping[str, Any], signature: Mapping[str, Any] | None) -> Mapping[str, Any]:
+    """The keys with the queue that the signature names, where they and their options name none."""
+    if signature is None or "queue" in spec or "queue" in spec.get("options", {}):
+        return spec
+    queue = queue_of(signature)
+    return spec if queue is None else {**spec, "queue": queue}
 
 
 def _own(spec: Mapping[str, Any]) -> Own:
@@ -250,6 +286,8 @@ def _filled(entry: Entry) -> dict[str, Any]:
         "tags": list(entry.tags),
     }
     kept = {key: value for key, value in content.items() if value}
+    if entry.signature is not None:
+        kept[SIGNATURE] = entry.signature
     return {"queue": entry.queue, "enabled": entry.enabled, "owner": entry.owner, **kept}
 
 
@@ -295,6 +333,6 @@ def _duration(spec: Mapping[str, Any], key: str, default: int) -> int:
 OWN_KEYS: Final = ("args", "kwargs", "description", "tags")
 ENTRY_KEYS: Final = SCHEDULE_KEYS | {
     *OWN_KEYS,
-    *("task", "queue", "options", "enabled", "owner"),
+    *("task", SIGNATURE, "queue", "options", "enabled", "owner"),
     *("max_runs", "jitter", "catchup", "catchup_limit", "grace", "deadline", "guarantee"),
 }

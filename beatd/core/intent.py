@@ -25,6 +25,7 @@ class Draft(NamedTuple):
     at_most_once: bool
     broker: str
     cause: str = ""  # '' by the schedule, else trigger or backfill
+    sent: bool = False  # at most once, and it was about to be handed to the broker: never again
 
 
 class Intent(NamedTuple):

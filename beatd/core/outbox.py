@@ -7,7 +7,7 @@ entries wait in one line, so that none starves.
 import heapq
 from bisect import insort
 from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Container, Iterable, Sequence
 from dataclasses import dataclass, field
 from typing import Final, NamedTuple
 
@@ -19,6 +19,7 @@ MOST_IN_WINDOW: Final = 256
 MOST_WINDOW_BYTES: Final = 1024 * 1024
 RETRY_S: Final = (0.2, 30.0)
 SPREAD: Final = 0.618  # of one's chance to the next one's: they come back one by one
+INTERRUPTED: Final = "whoever was sending it ended before the broker's answer; it is to be sent at most once"
 ALONE_AFTER: Final = 3  # times without an answer: perhaps this very message ends the connection
 
 Key = tuple[str, str]  # id and task id: a dataset that went back gives an id again
@@ -76,6 +77,7 @@ class Outbox:
         self._ready: dict[str, None] = {}  # entries whose first one may go, in line
         self._later: list[tuple[float, str]] = []  # a heap of when entries may go
         self._deaths: list[tuple[int, Key]] = []  # a heap
+        self._interrupted: list[Given] = []
 
     def __len__(self) -> int:
         return len(self._held)
@@ -89,17 +91,22 @@ class Outbox:
         """Bytes of the messages held."""
         return sum(len(held.intent.message) for held in self._held.values())
 
-    def room(self) -> Room:
+    def room(self, *, of_request: bool = False) -> Room:
         """Room for the messages of one call; to be closed once these are added, or refused."""
-        return Room(self.queues)
+        return Room(self.queues, of_request=of_request)
 
-    def add(self, intents: Iterable[Intent]) -> None:
-        """Takes intents in, old ones and new ones; one that is held already changes nothing."""
+    def add(self, intents: Iterable[Intent], confirmed: Container[Key] = ()) -> None:
+        """Takes intents in, old ones and new ones; one that is held already changes nothing. ``confirmed``: what the
+        broker is known to have. What was to be sent at most once, and may have been, is ``dead``.
+        """
         for intent in intents:
             if intent.draft.broker != self.broker:
                 self.left_over[intent.id] = intent.draft.broker
             elif _key(intent) not in self._held:
-                self._take_in(_Held(intent))
+                if intent.draft.sent and _key(intent) not in confirmed:
+                    self._interrupted.append(Given(intent, INTERRUPTED))
+                else:
+                    self._take_in(_Held(intent))
 
     def window(self, now: float, most: int = MOST_IN_WINDOW, most_bytes: int = MOST_WINDOW_BYTES) -> list[Intent]:
         """What is to be published next, one of an entry at most. Whoever takes it gives it back, with its outcome or
@@ -127,7 +134,7 @@ class Outbox:
 
     def dead(self, now_ms: int) -> list[Given]:
         """Takes out what is not worth sending any more, but for what is being published."""
-        found: list[Given] = []
+        found, self._interrupted = self._interrupted, []
         while self._deaths and self._deaths[0][0] <= now_ms:
             _, key = heapq.heappop(self._deaths)
             held = self._held.get(key)
@@ -146,7 +153,7 @@ class Outbox:
         """These were taken and not published after all."""
         for intent in intents:
             if (held := self._held.get(_key(intent))) is not None:
-                held.taken = False
+                self._give_back(held)
                 self._ready[intent.draft.name] = None
                 self._expect_death(held)  # it may have been looked for meanwhile
 
@@ -167,7 +174,7 @@ class Outbox:
                 learned.bad.append(Trouble(queue, outcome.kind, outcome.why))
             if held is None:  # withdrawn while it was on its way
                 continue
-            held.taken = False
+            self._give_back(held)
             if outcome.kind == "confirmed":
                 self._drop(held)
                 learned.confirmed.append(intent)
@@ -176,7 +183,8 @@ class Outbox:
                 learned.given_up.append(given)
             else:
                 held.due = now + _pause(held, (jitter + number * SPREAD) % 1)
-                heapq.heappush(self._later, (held.due, intent.draft.name))
+                line = self._lines[intent.draft.name]
+                heapq.heappush(self._later, (line[0].due, intent.draft.name))
         return learned
 
     def connected_anew(self) -> None:
@@ -188,7 +196,7 @@ class Outbox:
 
     def next_look(self, now: float, now_ms: int) -> float | None:
         """In how many seconds there is something to do; 0 at once, None when nothing waits."""
-        if self._ready:
+        if self._ready or self._interrupted:
             return 0.0
         waits = [self._later[0][0] - now] if self._later else []
         waits += [(self._deaths[0][0] - now_ms) / 1000] if self._deaths else []
@@ -206,16 +214,19 @@ class Outbox:
         if line[0] is held:
             self._ready[draft.name] = None
 
+    def _give_back(self, held: _Held) -> None:
+        held.taken = False
+        self._lines[held.intent.draft.name].sort(key=lambda item: item.order)  # an older one may have come meanwhile
+
     def _drop(self, held: _Held) -> None:
         draft, size = held.intent.draft, len(held.intent.message)
         del self._held[_key(held.intent)]
         self.queues.hold(draft.queue, -1, -size)
         line = self._lines[draft.name]
-        first = line[0] is held
         line.remove(held)
         if not line:
             del self._lines[draft.name]
-        elif first:
+        else:
             heapq.heappush(self._later, (line[0].due, draft.name))
 
     def _expect_death(self, held: _Held) -> None:
@@ -246,7 +257,7 @@ def _given_up(held: _Held, outcome: Outcome, now_ms: int) -> Given | None:
     else:
         held.unanswered = 0
         held.refusals += 1
-    if draft.at_most_once:  # it left the stored outbox before it was published, and is not published again
+    if draft.at_most_once:
         return Given(held.intent, f"{outcome.kind}: {outcome.why}" if outcome.why else outcome.kind)
     if draft.attempts is not None and held.refusals >= draft.attempts:
         return Given(held.intent, f"{held.refusals} attempts: {outcome.why or outcome.kind}")

@@ -19,12 +19,13 @@ def patched(name: str, stored: Mapping[str, Any] | None, given: Mapping[str, Any
     as ``defaults.options`` of a file are. Of another schedule's keys those go that the new kind does not understand.
     """
     check_keys({key: value for key, value in given.items() if value is not None or key not in (stored or {})})
-    if stored is None and given.get("task") is None:
+    if stored is None and given.get("task") is None and given.get("signature") is None:
         raise EntryInvalid(
             f"there is no entry {name!r} yet; a new one needs a task and a schedule",
             hint="on the command line: --task app.tasks.work --cron '*/5 * * * *'",
         )
     spec = {"owner": API} if stored is None else _without_old_schedule(stored, given)
+    spec = _without_old_call(spec, given)
     given, options = _options(spec.get("options", {}), given)
     for key, value in given.items():
         if value is None:
@@ -41,6 +42,16 @@ def _without_old_schedule(stored: Mapping[str, Any], given: Mapping[str, Any]) -
         return dict(stored)
     kept = COMMON_KEYS | KINDS[kind].options
     return {key: value for key, value in stored.items() if key not in SCHEDULE_KEYS or key in kept}
+
+
+def _without_old_call(spec: dict[str, Any], given: Mapping[str, Any]) -> dict[str, Any]:
+    """A new signature takes the place of task, args and kwargs, and a new task that of a signature."""
+    gone: tuple[str, ...] = ()
+    if given.get("signature") is not None:
+        gone = ("task", "args", "kwargs")
+    elif given.get("task") is not None:
+        gone = ("signature",)
+    return {key: value for key, value in spec.items() if key not in gone}
 
 
 def _options(stored: Any, given: Mapping[str, Any]) -> tuple[dict[str, Any], Any]:

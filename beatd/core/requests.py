@@ -12,6 +12,7 @@ from typing import Any, Final, Literal, NamedTuple, cast
 
 from beatd.core.fire import UNIT_SEPARATOR
 from beatd.core.instant import instant_text, read_moment
+from beatd.core.intent import Draft
 from beatd.core.json_value import check_json, kind_of
 from beatd.core.schedules import Schedule
 from beatd.core.shown import shown
@@ -106,7 +107,10 @@ class Part(NamedTuple):
 
 
 class Serving(NamedTuple):
-    """One part as the leader sends it: of which request, decided by which revision ('' where there is no entry)."""
+    """One part as the leader sends it: of which request, decided by which revision ('' where there is no entry).
+
+    drafts: one for each message that is for another broker; none where messages are pushed to ``queue``.
+    """
 
     id: str
     name: str
@@ -117,6 +121,7 @@ class Serving(NamedTuple):
     task_id: str = ""
     queue: str = ""
     messages: Sequence[bytes] = ()
+    drafts: Sequence[Draft] = ()
 
 
 class Tidying(NamedTuple):

@@ -86,7 +86,8 @@ class Check:
     seq: None where there is no lease.
 
     astray: some names whose scores lie beyond all moments there can be. sizes: how many names each place holds.
-    backlog: how many entries were due and not fired. asked: whether there are open requests.
+    backlog: how many entries were due and not fired. asked: whether there are open requests. intents: how many fires
+    wait for another broker.
     """
 
     in_window: int
@@ -98,3 +99,4 @@ class Check:
     sizes: Sizes = field(default_factory=Sizes)
     backlog: int = 0
     asked: bool = False
+    intents: int = 0

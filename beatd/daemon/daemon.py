@@ -52,6 +52,7 @@ from beatd.store.adapters import RedisStores
 from beatd.store.connect import RedisAddress, user_of
 from beatd.store.embedded import Keeper
 from beatd.store.entries import audit, saying, user_name
+from beatd.store.following import Links
 from beatd.store.keys import Keys
 from beatd.store.link import Link
 from beatd.store.rights import Rights
@@ -110,6 +111,7 @@ class Parts:
     """The services of a daemon and what they share."""
 
     log: LogEvents
+    links: Links
     events: EventSink
     clock: ServerClock
     elector: Elector
@@ -156,7 +158,7 @@ def _assemble(start: Start, instance: Instance, lag: LoopLag) -> Parts:
     tallies, vitals, pulse = Tallies(), Vitals(clock, data_version(), start.hide), Pulse()
     events = Sinks(log, tallies, vitals)
     lag.tell = lambda seconds: events.emit("loop_lagged", lag_ms=round(seconds * 1000))
-    stores = _stores(start, instance, timing, events, vitals)
+    links, stores = _stores(start, instance, timing, events, vitals)
     loaded = None if start.entries is None else LoadedFiles(start.entries, clock.monotonic(), start.allow_shrink)
     own = OwnFiles(loaded, instance.name, clock, events)
     files = [str(file.path.absolute()) for file in settings.files]
@@ -201,11 +203,22 @@ def _assemble(start: Start, instance: Instance, lag: LoopLag) -> Parts:
         patience=timing.patience,
     )
     return Parts(
-        log, events, clock, elector, leader, watch, vitals, pulse, pages(vitals, tallies, own, pulse, lag, start.hide)
+        log,
+        links,
+        events,
+        clock,
+        elector,
+        leader,
+        watch,
+        vitals,
+        pulse,
+        pages(vitals, tallies, own, pulse, lag, start.hide),
     )
 
 
-def _stores(start: Start, instance: Instance, timing: LeaseTiming, events: EventSink, vitals: Vitals) -> RedisStores:
+def _stores(
+    start: Start, instance: Instance, timing: LeaseTiming, events: EventSink, vitals: Vitals
+) -> tuple[Links, RedisStores]:
     """Connections to Redis, whose state is looked at, and told of, whenever it answers anew."""
     settings, keys, who = start.settings, Keys(start.settings.namespace), audit("beatd run", user_name(), instance.host)
     files = [str(file.path.absolute())[-LONGEST_PATH:] for file in settings.files[:MOST_FILES]]
@@ -216,8 +229,9 @@ def _stores(start: Start, instance: Instance, timing: LeaseTiming, events: Event
     async def meet(link: Link) -> None:
         greeting.met(await survey(link, rights))
 
-    return RedisStores(
-        lambda: Link.open(address, rights, met=greeting.over, listener=vitals),
+    links = Links(address, lambda: Link.open(address, rights, met=greeting.over, listener=vitals))
+    return links, RedisStores(
+        links.open,
         keys,
         who,
         HistoryBounds(settings.history_fires, settings.history_skips),
@@ -231,7 +245,13 @@ def _services(
 ) -> Sequence[Coroutine[Any, Any, None]]:
     """All that runs side by side; the first that ends, ends the daemon."""
     elector, leader = parts.elector, parts.leader
-    services = [elector.run(), leader.run(), parts.watch.run(), collect_when_quiet(lambda: leader.staged)]
+    services = [
+        elector.run(),
+        leader.run(),
+        parts.watch.run(),
+        parts.links.follow(),
+        collect_when_quiet(lambda: leader.staged),
+    ]
     services += [_tend(start.keeper, parts.events), _until(ended)]
     if start.systemd.listens:
         services.append(_tell_status(start.systemd, parts.vitals))
@@ -262,7 +282,9 @@ async def _tell_status(systemd: Systemd, vitals: Vitals) -> None:
     while True:
         epoch, failing = vitals.epoch if vitals.leads else None, vitals.failing is not None
         waiting = vitals.trouble is not None
-        systemd.status(status_line(epoch, vitals.stored_entries(), waiting=waiting, failing=failing))
+        down = vitals.broker_down_since is not None
+        line = status_line(epoch, vitals.stored_entries(), waiting=waiting, failing=failing, broker_down=down)
+        systemd.status(line)
         await asyncio.sleep(STATUS_S)
 
 

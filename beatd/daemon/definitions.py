@@ -56,6 +56,7 @@ class Beside(NamedTuple):
     template: Template
     own: str
     ids: TaskIds
+    at_most_once: bool
 
     def dead_at(self, slot: int, now: int) -> str:
         """Why the message of a slot is not worth sending any more; '' where it is."""
@@ -111,10 +112,10 @@ class Definitions:
             raise EntryInvalid("there is no definition under this name", hint="write the entry again (beatd set)")
         try:
             entry = entry_from_stored(name, spec_from_definition(standing.definition))
-            options = with_cause(entry.options, wanted.kind)
+            options = with_cause(entry.sent_options, wanted.kind)
             template = self._compile_template(entry.task, entry.queue, options)
             if wanted.kind == "backfill" and template.expires_ms is not None:
-                kept = {key: value for key, value in options.items() if key != "expires"}
+                kept = {**options, "expires": None}  # of a signature, too
                 template = self._compile_template(entry.task, entry.queue, kept)
             args = entry.args if wanted.args is None else wanted.args
             own = template.own(name, args, entry.kwargs if wanted.kwargs is None else wanted.kwargs)
@@ -122,7 +123,8 @@ class Definitions:
             raise
         except Exception as error:  # as in compile
             raise EntryInvalid(f"it can't be made ready: {type(error).__name__}: {error}") from error
-        return Beside(entry.schedule, template, own, self._ids)
+        once = entry.policy.guarantee == "at_most_once"
+        return Beside(entry.schedule, template, own, self._ids, once)
 
     def _like_another(self, stored: Stored, definition: bytes) -> Compiled | None:
         """As another entry's, but for its own. None where there is no such other one, and where something is wrong:
@@ -162,7 +164,7 @@ class Definitions:
         found = self._shapes.get(key)
         if found is not None:
             return found, False
-        template = self._compile_template(entry.task, entry.queue, entry.options)
+        template = self._compile_template(entry.task, entry.queue, entry.sent_options)
         size = _SHAPE + len(key) + template.longest(template.own("", (), {}))
         shape = Shape(entry.policy, template, self._ids, size)
         self._shapes.put(key, shape)

@@ -71,6 +71,11 @@ class Elector:
         self._bids_from = 0.0  # monotonic
         self._yielded_to = ""
 
+    @property
+    def trusted_until(self) -> float:
+        """Until when (monotonic) the term may be trusted; in the past without one."""
+        return self._trusted_until if self.term is not None else 0.0
+
     def prolonged(self, term: Term, sent: float) -> None:
         """A fire sent at that monotonic instant was accepted: the script renewed the lease with it."""
         if self.term is term:

@@ -71,6 +71,22 @@ EVENTS: Final[Mapping[str, Kind]] = {
         },
     ),
     "redis_up": Kind(_INFO, "it works again", _SERVICE),
+    "broker_down": Kind(
+        _WARNING,
+        "the broker of `broker:` takes no messages; it is tried again until `broker_up`, and what is due waits",
+        {**_ERROR, "untold": (NUMBER, "as of `redis_down`")},
+    ),
+    "broker_up": Kind(_INFO, "it takes messages again", {}),
+    "message_returned": Kind(
+        _WARNING,
+        "a queue of the broker takes no messages; told once a minute at most",
+        {
+            "queue": (TEXT, "the queue"),
+            "result": (TEXT, "`returned` (there is no such queue, or nothing leads to it) or `refused`"),
+            "error": (TEXT, "what the broker said"),
+            "count": (NUMBER, "messages that wait for it; its entries are blocked at 100"),
+        },
+    ),
     "leader_acquired": Kind(
         _INFO,
         "this instance leads: it fires",
@@ -97,7 +113,7 @@ EVENTS: Final[Mapping[str, Kind]] = {
     ),
     "entry_fired": Kind(
         _INFO,
-        "the message of a slot is on its queue",
+        "the message of a slot is on its queue; with another broker: that broker has confirmed it",
         {
             **_ENTRY,
             "slot": (INSTANT, "the slot; of several, the last"),
@@ -119,10 +135,10 @@ EVENTS: Final[Mapping[str, Kind]] = {
             **_ENTRY,
             "reason": (
                 TEXT,
-                "a reason of the history (`missed`, `coalesced`, `expired` ...); or `blocked`: its queue refused it",
+                "a reason of the history (`missed`, `undeliverable` ...); or `blocked`: its queue refused it",
             ),
             "count": (NUMBER, "slots; exact to 10,000"),
-            "queue": (TEXT, "the key that refused"),
+            "queue": (TEXT, "the key, or the queue of another broker, that refused"),
         },
         summed="entries_skipped",
     ),
@@ -191,7 +207,10 @@ EVENTS: Final[Mapping[str, Kind]] = {
         {
             "reason": (
                 TEXT,
-                "`rollback` (older data came back), `wipe` (Redis came back empty), `upkeep`, `change log`, `requests`",
+                (
+                    "`rollback` (older data came back), `wipe` (Redis came back empty), `outbox` (messages of another "
+                    "broker wait, or too many), `upkeep`, `change log`, `requests`"
+                ),
             ),
             **_ERROR,
             "lost": (NUMBER, "`wipe`: entries that are gone"),

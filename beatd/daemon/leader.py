@@ -7,11 +7,13 @@ from collections.abc import Callable
 from beatd.core.recovery import Memory, Recovery
 from beatd.core.term import Term
 from beatd.core.timetable import Check
+from beatd.daemon.carrier import Carrier
 from beatd.daemon.checker import Checker, led
 from beatd.daemon.complaints import Complaints
 from beatd.daemon.definitions import Definitions
 from beatd.daemon.elector import Elector
 from beatd.daemon.files import FileEntries
+from beatd.daemon.outbox import OutboxService, report_left_over
 from beatd.daemon.planner import Planner
 from beatd.daemon.ports import ChangePort, Clock, EventSink, Stores
 from beatd.daemon.requests import Requests
@@ -42,6 +44,7 @@ class Leader:
         new_tag: Callable[[], str],
         random_source: random.Random,
         patience: float = 12.0,
+        carrier: Carrier | None = None,
     ) -> None:
         self.calm = asyncio.Event()  # once in a term all is fired that was due when it began
         self._patience = patience
@@ -62,6 +65,9 @@ class Leader:
         self._others_met = 0  # other leaders, when that memory was made
         self._recovery: Recovery | None = None
         self._session_now: Session | None = None
+        self._last_batch: tuple[str, int] | None = None  # of which dataset, and its number
+        self._carrier = carrier  # to a broker that is not our Redis
+        self._outbox: OutboxService | None = None
 
     @property
     def staged(self) -> int:
@@ -73,7 +79,8 @@ class Leader:
         while True:
             term = self._elector.term
             if term is not None:
-                await run_together(self._lead(term), self._until_over(term))
+                carrying = [self._carrier.run()] if self._carrier is not None else []
+                await run_together(self._lead(term), self._until_over(term), *carrying)
             else:
                 await wait_for_event(self._elector.changed, 1.0)
 
@@ -110,10 +117,16 @@ class Leader:
         trouble.over()
         self._vitals.checked(check)
         self._vitals.worked()
+        if self._outbox is not None:
+            self._outbox.counted(check.intents)
         fired = check.oldest is None or check.oldest > session.term.now
+        self._vitals.open_requests = session.open_requests
+        # What was asked for is served too, but for what is stuck: somebody has to look at that first.
+        served = session.requests_served and not session.asked.is_set()
+        fired = fired and (served or not check.asked)
         if self._files_were_settled and not check.unplanned:
             self._recovery = session.recovery = None  # what the files had is planned; what they get now is new
-        if fired and not check.unplanned and self._files_were_settled:
+        if fired and not check.unplanned and self._files_were_settled and self._all_sent():
             self.calm.set()
         self._files_were_settled = self._files.settled
 
@@ -124,6 +137,7 @@ class Leader:
             try:
                 session = Session(term, timetable, self._clock, self._definitions, self._events, self._complaints)
                 check = led(await timetable.check(-1, self._clock.now_ms()))
+                self._compare_batches(term, check)
                 session.sizes = check.sizes
                 self._vitals.checked(check)
                 if check.asked:
@@ -141,22 +155,46 @@ class Leader:
         finally:
             await timetable.close()
 
+    def _all_sent(self) -> bool:
+        return self._carrier is None or (self._outbox is not None and self._outbox.is_empty)
+
     async def _serve(self, session: Session, changes: ChangePort, trouble: Trouble) -> None:
-        planner = Planner(session, self._version)
-        ticker = Ticker(session, new_tag=self._new_tag, prolonged=self._elector.prolonged)
         position = await _last_row(changes)  # before anything is read: what is edited from now on is told
+        outbox = self._outbox = await self._open_outbox(session)
+        planner = Planner(session, self._version, outbox)
+        ticker = Ticker(session, new_tag=self._new_tag, prolonged=self._elector.prolonged, outbox=outbox)
         await run_together(
             planner.run(),
             ticker.run(),
+            outbox.run() if outbox is not None else report_left_over(session, self._stores.open_outbox),
             _follow(changes, position, session),
             Checker(session, lambda check: self._checked(session, trouble, check)).run(),
             Upkeep(session, self._stores.open_upkeep, self._zone_data, self._vitals).run(),
-            Requests(session, self._stores.open_requests, self._new_tag).run(),
+            Requests(session, self._stores.open_requests, self._new_tag, outbox).run(),
             self._files.keep_applied(session.term),
         )
 
+    def _compare_batches(self, term: Term, check: Check) -> None:
+        """Whether the dataset went back to an older state while nobody looked: after a failover to a replica that was
+        behind, say. What it owes again is fired again; this is for people, who may find it done twice.
+        """
+        if self._last_batch is None or check.seq is None:
+            return
+        incarnation, last = self._last_batch
+        if incarnation == term.incarnation and check.seq < last:
+            self._events.emit("backlog", reason="rollback", seq=check.seq, expected=last)
+        self._last_batch = None
+
+    async def _open_outbox(self, session: Session) -> OutboxService | None:
+        if self._carrier is None:
+            return None
+        port = await self._stores.open_outbox()
+        return OutboxService(session, self._carrier, port, lambda: self._elector.trusted_until, self._random)
+
     def _remember(self, session: Session) -> None:
         """What has been fired since an older memory would be fired again after it: none is better than that one."""
+        if session.seq is not None:
+            self._last_batch = session.term.incarnation, session.seq
         before = self._memory.names if self._memory is not None else frozenset()
         memory = session.memory(self._files.names() if self._files.settled else before)
         if memory is not None or session.seq is not None:

@@ -8,6 +8,7 @@ from beatd.core.planning import owed_moment, plan_item, stray_item
 from beatd.core.timetable import Code, PlanItem, Stored
 from beatd.core.window import Staged
 from beatd.daemon.definitions import invalid_item
+from beatd.daemon.outbox import OutboxService
 from beatd.daemon.session import Session
 from beatd.daemon.together import Turn, wait_for_event
 from beatd.errors import EntryInvalid
@@ -29,9 +30,10 @@ _T = TypeVar("_T")
 class Planner:
     """Runs beside the ticker, over the same connection, so that reads and moves are answered in order."""
 
-    def __init__(self, session: Session, version: str) -> None:
+    def __init__(self, session: Session, version: str, outbox: OutboxService | None = None) -> None:
         self._s = session
         self._version = version
+        self._outbox = outbox
         self._generation = 0
         self._passed_over = 0  # of those to be planned, how many could not be
         self._page_end = 0  # the moment at which reading goes on
@@ -228,8 +230,10 @@ class Planner:
             item = plan_item(compiled, row, self._s.clock.now_ms())
             if (moment := owed_moment(row)) is not None:
                 item = PlanItem(row.name, row.rev, row.score, str(moment))
-            ready.setdefault(compiled.shape.template.queue_key, []).append((row, item))
-        usable = dict(zip(ready, await self._s.timetable.usable(list(ready)), strict=True)) if ready else {}
+            template = compiled.shape.template
+            queue = template.queue_key if self._outbox is None else template.queue
+            ready.setdefault(queue, []).append((row, item))
+        usable = dict(zip(ready, await self._usable(list(ready)), strict=True)) if ready else {}
         back = [pair for queue, pairs in ready.items() if usable[queue] for pair in pairs]
         if not back:
             return 0
@@ -237,6 +241,11 @@ class Planner:
         for (row, item), code in zip(back, reply.codes, strict=True):
             self._planned(row, item, code)
         return len(back)
+
+    async def _usable(self, queues: Sequence[str]) -> list[bool]:
+        if self._outbox is not None:
+            return [not self._outbox.is_bad(queue) for queue in queues]
+        return await self._s.timetable.usable(queues)
 
     def _is_older(self, name: str, moment: int) -> bool:
         """Whether a page tells what has been overtaken: the entry is being fired, or staged for later already."""

@@ -5,7 +5,7 @@ from typing import Any, Protocol
 
 from beatd.core.census import LeftOut, Pausing
 from beatd.core.fire import FireItem, Template
-from beatd.core.intent import Outcome
+from beatd.core.intent import Draft, Intent, Outcome
 from beatd.core.registration import Applied
 from beatd.core.requests import Found, Serving, Standing, Tidying
 from beatd.core.term import Candidacy, Held, Term
@@ -89,6 +89,11 @@ class TimetablePort(Protocol):
 
     async def fire(self, term: Term, items: Sequence[FireItem]) -> FireReply:
         """Fires a batch; raises LeaseLost."""
+
+    async def settle(
+        self, term: Term, items: Sequence[FireItem], drafts: Sequence[Sequence[Draft]], usable: Callable[[str], bool]
+    ) -> FireReply:
+        """As fire, for another broker; raises LeaseLost, OutboxFull."""
 
     async def check(self, bound: int, now: int) -> Check:
         """Numbers to compare with what is believed."""
@@ -174,6 +179,9 @@ class RequestPort(Protocol):
     async def serve(self, term: Term, serving: Serving) -> int:
         """Pushes a part; its code. Raises LeaseLost."""
 
+    async def settle(self, term: Term, serving: Serving) -> tuple[int, list[Intent]]:
+        """Keeps a part with its drafts for another broker; its code, and the intents. Raises LeaseLost, OutboxFull."""
+
     async def tidy(self, term: Term, found: Sequence[Tidying]) -> list[int]:
         """Forgets, lists and takes off; a code each. Raises LeaseLost."""
 
@@ -217,6 +225,31 @@ class Transport(Protocol):
         """Ends the connection and the thread. Messages under way come back unknown."""
 
 
+class OutboxPort(Protocol):
+    """The stored outbox, over one connection. Every call raises Unreachable without an answer."""
+
+    def take_spoilt(self) -> list[tuple[str, str, str]]:
+        """What ``load`` has met that can't be read, and has taken out: id, entry ('' unknown), and why."""
+
+    async def load(self, cursor: str = "0") -> tuple[str, list[Intent]]:
+        """A page of the intents in their order, and the next cursor; '0' begins and ends."""
+
+    async def standing(self, intents: Sequence[Intent]) -> list[bool]:
+        """Which of them are still to be sent."""
+
+    async def mark(self, intents: Sequence[Intent]) -> list[bool]:
+        """Marks some that are to be sent at most once as about to be sent; which of them may be."""
+
+    async def done(self, intents: Sequence[Intent]) -> None:
+        """Takes them out."""
+
+    async def fail(self, term: Term, failed: Sequence[tuple[Intent, str]]) -> None:
+        """Gives them up, each with a row that says why; raises LeaseLost."""
+
+    async def close(self) -> None:
+        """Closes the connection."""
+
+
 class ReleasePort(Protocol):
     """The channel on which a leader says that it leaves."""
 
@@ -256,6 +289,9 @@ class Stores(Protocol):
 
     async def open_requests(self) -> RequestPort:
         """A connection over which requests are served."""
+
+    async def open_outbox(self) -> OutboxPort:
+        """A connection over which the outbox is read and emptied."""
 
     async def open_release(self) -> ReleasePort:
         """A connection that waits for a lease to be released."""

@@ -34,11 +34,14 @@ class Session:
     complaints: Complaints
     seq: int | None = None  # of the last accepted batch, once there was one
     window: Window = field(default_factory=Window)
+    restarts: int = 0  # how often all that was read counted for nothing
     in_flight: dict[str, Staged] = field(default_factory=dict)  # by name: fired, not yet answered
     planner_wakes: asyncio.Event = field(default_factory=asyncio.Event)
     ticker_wakes: asyncio.Event = field(default_factory=asyncio.Event)
     walk_wanted: asyncio.Event = field(default_factory=asyncio.Event)  # the numbers of the places disagree
     asked: asyncio.Event = field(default_factory=asyncio.Event)  # there may be open requests
+    open_requests: int = 0  # as counted by the last round
+    requests_served: bool = False  # in the last round, but for those that a queue or an entry stands in the way of
     sizes: Sizes = field(default_factory=Sizes)  # as counted last
     trust_slots: bool = False  # the timetable was planned with newer zone data than ours
     recovery: Recovery | None = None  # the dataset was lost: where entries of files go on
@@ -145,4 +148,5 @@ class Session:
     def restart(self) -> None:
         """Forgets what is staged and reads the timetable again from minus infinity."""
         self.window.clear()
+        self.restarts += 1
         self.planner_wakes.set()

@@ -7,9 +7,11 @@ from typing import Final
 from beatd.core.batch import MOST_ENTRIES, Batch, make_batch
 from beatd.core.fire import FireItem
 from beatd.core.planning import owed_moment
+from beatd.core.settling import Settling
 from beatd.core.term import Term
 from beatd.core.timetable import Code, FireReply
 from beatd.core.window import Staged
+from beatd.daemon.outbox import OutboxService
 from beatd.daemon.session import Session
 from beatd.daemon.together import wait_for_event
 from beatd.errors import EntryInvalid
@@ -21,14 +23,23 @@ EARLY_MS: Final = 1  # a staged moment is due this long after itself: the clock 
 
 
 class Ticker:
-    """Runs beside the planner. ``prolonged`` hears of every accepted batch, for it renews the lease."""
+    """Runs beside the planner. ``prolonged`` hears of every accepted batch, for it renews the lease.
+
+    ``outbox``: what goes to another broker than our Redis is settled through it; while it is shut, nothing is taken.
+    """
 
     def __init__(
-        self, session: Session, *, new_tag: Callable[[], str], prolonged: Callable[[Term, float], None]
+        self,
+        session: Session,
+        *,
+        new_tag: Callable[[], str],
+        prolonged: Callable[[Term, float], None],
+        outbox: OutboxService | None = None,
     ) -> None:
         self._s = session
         self._new_tag = new_tag
         self._prolonged = prolonged
+        self._outbox = outbox
         self._room = asyncio.Semaphore(MOST_IN_FLIGHT)
         self._turn = 0
         self._caught_up = 0  # the last moment at which nothing was overdue
@@ -40,7 +51,7 @@ class Ticker:
             while True:
                 await self._room.acquire()
                 self._raise_failed(sending)
-                due = await self._take()
+                due = await self._take() if self._is_open() else ()
                 batch = self._make_batch(due)
                 if batch.items:
                     sending.append(asyncio.create_task(self._fire(batch)))
@@ -48,6 +59,8 @@ class Ticker:
                 self._room.release()
                 if not due:
                     await wait_for_event(self._s.ticker_wakes, self._pause())
+                elif self._outbox is not None:  # there is no room for any of them
+                    await wait_for_event(self._s.ticker_wakes, LONGEST_SLEEP_S)
         finally:
             for task in sending:
                 task.cancel()
@@ -118,13 +131,18 @@ class Ticker:
     def _make_batch(self, due: Sequence[Staged]) -> Batch:
         now = self._s.clock.now_ms()
         try:
-            batch = make_batch(due, now, self._new_tag)
+            batch = self._made(due, now)
         except Exception:  # noqa: BLE001  # a defect met by one entry would end this instance, and then each standby
-            batch = make_batch([staged for staged in due if self._can_be_made(staged, now)], now, self._new_tag)
+            batch = self._made([staged for staged in due if self._can_be_made(staged, now)], now)
         for staged in batch.rest:
             self._s.window.stage(staged)
         self._s.in_flight.update({staged.name: staged for staged in batch.staged})
         return batch
+
+    def _made(self, due: Sequence[Staged], now: int) -> Batch:
+        if self._outbox is not None:
+            return self._outbox.make(due, now, self._new_tag)
+        return make_batch(due, now, self._new_tag)
 
     def _can_be_made(self, staged: Staged, now: int) -> bool:
         try:
@@ -138,14 +156,24 @@ class Ticker:
         sent = self._s.clock.monotonic()
         try:
             # Without an answer they stay in flight: the session ends, and who knows whether they were fired.
-            reply = await self._s.timetable.fire(self._s.term, batch.items)
+            reply = await self._send(batch)
             for item in batch.items:
                 self._s.in_flight.pop(item.name, None)
         finally:
             self._room.release()
             self._s.ticker_wakes.set()
+        if reply is None:
+            for staged in batch.staged:
+                self._s.window.stage(staged)
+            return
         self._s.clock.observe(sent, reply.now)
         self._learn(batch, reply, sent)
+
+    async def _send(self, batch: Batch) -> FireReply | None:
+        """None where nothing at all was done, and may be tried again."""
+        if self._outbox is not None and isinstance(batch, Settling):
+            return await self._outbox.settle(batch)
+        return await self._s.timetable.fire(self._s.term, batch.items)
 
     def _learn(self, batch: Batch, reply: FireReply, sent: float) -> None:
         fired: list[FireItem] = []
@@ -162,7 +190,10 @@ class Ticker:
         self._s.count_batch(reply.seq, accepted=bool(fired))
         if fired:
             self._prolonged(self._s.term, sent)
-            self._s.events.fired(fired, reply.now)
+            if self._outbox is None:
+                self._s.events.fired(fired, reply.now)
+            else:
+                self._outbox.told_skips(fired, reply.now)
 
     def _moved(self, staged: Staged, item: FireItem) -> None:
         """An accepted move: inside the window, by the bound as it is now, the entry is staged again without a read."""
@@ -170,7 +201,12 @@ class Ticker:
         if item.next_moment is not None and self._s.window.covers(item.next_moment):
             self._s.window.stage(Staged(staged.compiled, item.next_moment, item.left))
 
+    def _is_open(self) -> bool:
+        return self._outbox is None or self._outbox.is_open
+
     def _pause(self) -> float:
+        if not self._is_open():
+            return LONGEST_SLEEP_S
         earliest = self._s.window.earliest()
         if earliest is None:
             return LONGEST_SLEEP_S

@@ -2,7 +2,7 @@
 
 import random
 from collections.abc import Callable
-from typing import Final
+from typing import Final, NamedTuple
 
 from beatd.daemon.ports import EventSink
 from beatd.errors import BeatdError, Unreachable
@@ -12,6 +12,17 @@ MOST_CHANGES: Final = 10  # told at once; a link that flaps for longer is told o
 CHANGE_S: Final = 10.0
 MOST_TEXTS: Final = 10  # of one outage, told at once; then after NEXT_TEXT_S, doubled each time
 NEXT_TEXT_S: Final = (60.0, 3_600.0)
+
+
+class Words(NamedTuple):
+    """The events that tell of it: no answer, a refusal, and that it works again."""
+
+    down: str = "redis_down"
+    refused: str = "lease_refused"
+    up: str = "redis_up"
+
+
+REDIS: Final = Words()
 
 
 class Trouble:
@@ -26,12 +37,17 @@ class Trouble:
         random_source: random.Random,
         monotonic: Callable[[], float],
         service: str | None = None,
+        *,
+        words: Words = REDIS,
+        backoff: tuple[float, float] = BACKOFF_S,
     ) -> None:
         self._events = events
         self._random = random_source
         self._monotonic = monotonic
-        self._service = service
-        self._longest = BACKOFF_S[0]
+        self._service = {} if service is None else {"service": service}
+        self._words = words
+        self._backoff = backoff
+        self._longest = backoff[0]
         self._said_down = False  # by the last line
         self._changes = float(MOST_CHANGES)  # that may be told at once
         self._changes_at = monotonic()
@@ -48,15 +64,15 @@ class Trouble:
                 self._tell(error)
             elif len(self._untold) < MOST_CHANGES:
                 self._untold.add(news)
-        self._longest = min(BACKOFF_S[1], self._longest * 2)
-        return self._random.uniform(BACKOFF_S[0], self._longest)
+        self._longest = min(self._backoff[1], self._longest * 2)
+        return self._random.uniform(self._backoff[0], self._longest)
 
     def over(self) -> None:
         """It works again."""
-        self._longest = BACKOFF_S[0]
+        self._longest = self._backoff[0]
         if self._said_down and self._may_change():
             self._said_down = False
-            self._events.emit("redis_up", service=self._service)
+            self._events.emit(self._words.up, **self._service)
         self._told.clear()
         self._untold.clear()
         self._text_s = NEXT_TEXT_S[0]
@@ -84,9 +100,9 @@ class Trouble:
 
     def _tell(self, error: BeatdError) -> None:
         self._untold.discard((type(error), error.message))
-        kind = "redis_down" if isinstance(error, Unreachable) else "lease_refused"
+        kind = self._words.down if isinstance(error, Unreachable) else self._words.refused
         untold = len(self._untold) or None
-        self._events.emit(kind, error=error.message, hint=error.hint, service=self._service, untold=untold)
+        self._events.emit(kind, error=error.message, hint=error.hint, untold=untold, **self._service)
         self._said_down = True
         self._untold.clear()
         self._told.add((type(error), error.message))

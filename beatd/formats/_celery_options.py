@@ -2,13 +2,16 @@
 
 import difflib
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
+from importlib.util import find_spec
 from typing import Any, Final, NamedTuple, cast
 
 from beatd.core.duration import parse_duration
+from beatd.core.signature import check_signature
 from beatd.errors import EntryInvalid, ScheduleInvalid
+from beatd.formats._celery_body import COMPRESSIONS, JSON, SERIALIZERS, Compression, Serializer
 from beatd.formats._instants import isoformat
 
 MAX_PRIORITY: Final = 9
@@ -19,19 +22,44 @@ OWN_HEADERS: Final = frozenset(
     {
         *("lang", "task", "id", "shadow", "eta", "expires", "group", "group_index", "retries", "timelimit", "root_id"),
         *("parent_id", "argsrepr", "kwargsrepr", "origin", "ignore_result", "replaced_task_nesting"),
-        *("stamped_headers", "stamps", "beatd_slot"),
+        *("stamped_headers", "stamps", "beatd_slot", "compression"),
     }
 )
 
-# What else apply_async takes, and why a stored entry can't have it.
-NOT_TAKEN: Final[Mapping[str, str]] = {
-    "task_id": "the task id derives from entry and slot",
-    "root_id": "the root id is the task id",
-    "correlation_id": "the correlation id is the task id",
-    **dict.fromkeys(("timeout", "confirm_timeout"), "how long a broker may take is a setting of it, for all entries"),
-    **dict.fromkeys(("connection", "producer", "publisher", "router"), "a live object can't be stored"),
-    **dict.fromkeys(("link", "link_error", "chain", "chord"), "let the task itself start what follows it"),
+# What else apply_async takes, why a stored entry can't have it, and what to do instead.
+_LIVE: Final = "a live object can't be stored"
+NOT_TAKEN: Final[Mapping[str, tuple[str, str]]] = {
+    "task_id": ("the task id derives from entry and slot", "take it out: a fixed id would make all runs one"),
+    "root_id": ("the root id is the task id", "take it out"),
+    "correlation_id": ("the correlation id is the task id", "take it out"),
+    "parent_id": ("no task starts a scheduled run", "take it out, or send it as a header of yours"),
+    "add_to_parent": ("no task starts a scheduled run", "take it out: celery beat has no use for it either"),
+    "message_id": ("it would be the same for all runs", "the task id tells runs apart"),
+    "timestamp": ("it would be the same for all runs", "the header beatd_slot tells when a run was due"),
+    "timeout": ("how long a broker may take is a setting", "broker: {confirm_timeout: 5s}, for all entries"),
+    "confirm_timeout": ("how long a broker may take is a setting", "broker: {confirm_timeout: 5s}, for all entries"),
+    "declare": ("what is declared is a setting", "broker: {declare: none | passive | celery}, for all entries"),
+    "mandatory": ("every message is published so where the broker knows it", "take it out"),
+    "immediate": ("RabbitMQ knows it no more since 3.0", "take it out; expires bounds how long a message waits"),
+    "content_type": ("it follows from the serializer", "write serializer: json, yaml or msgpack"),
+    "content_encoding": ("it follows from the serializer", "write serializer: json, yaml or msgpack"),
+    "route_name": ("messages are not routed when they are sent", "write the queue, or routes in schedules.yaml"),
+    "router": (_LIVE, "write the queue, or routes in schedules.yaml"),
+    **dict.fromkeys(("connection", "producer", "publisher"), (_LIVE, "broker in schedules.yaml says where to send")),
+    "result_cls": (_LIVE, "take it out: nobody waits for the result here"),
 }
+_PICKLE: Final = (
+    "options.serializer: pickle is not accepted: who reads it runs code that the message brings, so that workers "
+    "refuse it by default"
+)
+_SERIALIZER_HINTS: Final[Mapping[str, str]] = {
+    "auth": "a signed message needs the sender's key, which beatd has not; json, yaml or msgpack are accepted",
+    "x-yaml": "did you mean yaml?",
+}
+_COMPRESSION_HINTS: Final = dict.fromkeys(
+    ("brotli", "zstd", "zstandard", "application/x-brotli", "application/zstd"),
+    "it needs a library on each host that leads; zlib, bzip2 and lzma come with Python",
+)
 
 _DATE = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2}.*", re.DOTALL)
 _DATE_WITH_OFFSET = re.compile(
@@ -72,7 +100,11 @@ Instant = AfterSlot | FixedDate
 
 @dataclass(frozen=True, slots=True)
 class Options:
-    """The options of one entry; what is not given has Celery's default."""
+    """The options of one entry; what is not given has Celery's default.
+
+    exchange, routing_key: as they stand in the message. links: what follows the task, by their names in the body.
+    properties: those beside the usual ones.
+    """
 
     priority: int = 0
     expires: Instant | None = None
@@ -85,6 +117,21 @@ class Options:
     reply_to: str = ""
     delivery_mode: int = 2
     attempts: int | None = None
+    exchange: str = ""
+    routing_key: str = ""
+    serializer: Serializer = JSON
+    compression: Compression | None = None
+    group_id: str | None = None
+    group_index: int | None = None
+    retries: int = 0
+    replaced_task_nesting: int = 0
+    argsrepr: str | None = None
+    kwargsrepr: str | None = None
+    expiration: int | None = None
+    stamped_headers: Sequence[str] | None = None
+    stamps: Mapping[str, Any] = field(default_factory=dict)
+    links: Mapping[str, Any] = field(default_factory=dict)
+    properties: Mapping[str, str] = field(default_factory=dict)
 
 
 def read_options(options: Mapping[str, Any], *, queue: str) -> Options:
@@ -93,45 +140,66 @@ def read_options(options: Mapping[str, Any], *, queue: str) -> Options:
     Raises EntryInvalid naming the option, what was found and what is accepted.
     """
     given = {name: value for name, value in options.items() if value is not None}
+    stamps = _stamps(given) if "stamped_headers" in given else {}
     for name in given:
-        if name not in _READERS:
+        if name not in _READERS and name not in stamps:
             raise _unknown(name)
     if "countdown" in given and "eta" in given:
         raise EntryInvalid("options: countdown and eta both say when to start; one of them is accepted")
-    read = {name: _READERS[name](f"options.{name}", value) for name, value in given.items()}
-    _check_route(read, queue)
+    read = {name: _READERS[name](f"options.{name}", value) for name, value in given.items() if name not in stamps}
     countdown = read.pop("countdown", None)
     if countdown is not None and countdown.after_slot_ms:
         read["eta"] = countdown
-    read["attempts"] = _attempts(read)
-    kept = {name: value for name, value in read.items() if name not in _ROUTE and name not in _SAID_OTHERWISE}
-    return Options(**kept)
+    read["attempts"] = _attempts(read.pop("retry", True), read.pop("retry_policy", None))
+    read["exchange"], read["routing_key"] = _route(read, queue)
+    read["links"] = {member: read.pop(name) for name, member in LINKS.items() if name in read}
+    read["properties"] = {name: read.pop(name) for name in PROPERTIES if name in read}
+    return Options(stamps=stamps, **read)
 
 
-def _attempts(read: Mapping[str, Any]) -> int | None:
+def _attempts(retry: bool, most: int | None) -> int | None:
     """How often a broker may refuse a message before it is given up; without a word about it, never."""
-    if read.get("retry") is False:
+    if not retry:
         return 1
-    most: int | None = read.get("retry_policy")
     return None if most is None else most + 1
 
 
-def _check_route(read: Mapping[str, Any], queue: str) -> None:
-    """Only the default exchange: a message for another one is lost on Redis, without an error, if no queue is bound."""
-    for name in _ROUTE:
-        accepted = ("", queue) if name != "queue" else (queue,)
-        if read.get(name, queue) not in accepted:
+def _route(read: dict[str, Any], queue: str) -> tuple[str, str]:
+    """Exchange and routing key as Celery chooses them: straight to the queue, unless both are given."""
+    named = read.pop("queue", queue)
+    if named != queue:
+        raise EntryInvalid(
+            f"options.queue: found {named!r}; accepted is the entry's queue, {queue!r}",
+            hint="messages go straight to a queue: name it as the entry's queue",
+        )
+    exchange, routing_key = read.pop("exchange", ""), read.pop("routing_key", "")
+    kind = read.pop("exchange_type", "direct")
+    if kind == "direct" and not (exchange and routing_key):
+        return "", queue
+    return exchange or queue, routing_key or queue
+
+
+def _stamps(given: Mapping[str, Any]) -> dict[str, Any]:
+    """Each stamp by its name: an option of its own, which stamped_headers lists."""
+    names, where = given["stamped_headers"], "options.stamped_headers"
+    if not isinstance(names, list) or not all(isinstance(name, str) for name in names):
+        raise _refused(where, names, "a list of texts is accepted, each the name of an option beside it")
+    for name in names:
+        if name in _READERS or name in NOT_TAKEN:
+            raise EntryInvalid(f"{where}: {name} is an option of its own; a stamp has another name")
+        if name not in given:
             raise EntryInvalid(
-                f"options.{name}: found {read[name]!r}; accepted is the entry's queue, {queue!r}",
-                hint="messages go straight to a queue: name it as the entry's queue",
+                f"{where}: found {name!r}, and no option {name}", hint=f"write {name}: its value beside it"
             )
+    return {name: given[name] for name in names}
 
 
 def _unknown(name: str) -> EntryInvalid:
     if name in NOT_TAKEN:
-        return EntryInvalid(f"options.{name} is not accepted: {NOT_TAKEN[name]}", hint=f"accepted are {_ACCEPTED}")
-    near = difflib.get_close_matches(name, _READERS, n=1)
-    hint = f"did you mean {near[0]}?" if near else None
+        why, instead = NOT_TAKEN[name]
+        return EntryInvalid(f"options.{name} is not accepted: {why}", hint=instead)
+    near = difflib.get_close_matches(name[:64], _READERS, n=1)
+    hint = f"did you mean {near[0]}?" if near else "a stamp is listed in stamped_headers, a header stands in headers"
     return EntryInvalid(f"options.{name} is not known; accepted are {_ACCEPTED}", hint=hint)
 
 
@@ -229,19 +297,86 @@ def _retry_policy(where: str, value: object) -> int | None:
     return most
 
 
-def _serializer(where: str, value: object) -> str:
-    if value != "json":
-        raise _refused(where, value, "json is accepted")
-    return "json"
+def _serializer(where: str, value: object) -> Serializer:
+    if value == "pickle":
+        raise EntryInvalid(_PICKLE, hint="json, yaml or msgpack are accepted")
+    found = SERIALIZERS.get(value) if isinstance(value, str) else None
+    if found is None:
+        accepted = f"{', '.join(SERIALIZERS)} are accepted"
+        hint = _SERIALIZER_HINTS.get(value) if isinstance(value, str) else None
+        raise EntryInvalid(f"{where}: found {value!r}; {accepted}", hint=hint)
+    if value == "msgpack" and find_spec("msgpack") is None:
+        raise EntryInvalid(f"{where}: msgpack is not installed here", hint="pip install 'beatd[msgpack]'")
+    return found
+
+
+def _compression(where: str, value: object) -> Compression:
+    found = COMPRESSIONS.get(value) if isinstance(value, str) else None
+    if found is None:
+        accepted = "zlib (or gzip), bzip2 and lzma are accepted"
+        hint = _COMPRESSION_HINTS.get(value) if isinstance(value, str) else None
+        raise EntryInvalid(f"{where}: found {value!r}; {accepted}", hint=hint)
+    return found
+
+
+def _links(where: str, value: object) -> list[Any]:
+    """One signature or several."""
+    links = value if isinstance(value, list) else [value]
+    for index, link in enumerate(links):
+        check_signature(f"{where}[{index}]" if isinstance(value, list) else where, link)
+    return links
+
+
+def _chain(where: str, value: object) -> list[Any]:
+    if not isinstance(value, list):
+        raise _refused(where, value, "a list of signatures is accepted, the one that is next as the last")
+    return _links(where, value)
+
+
+def _chord(where: str, value: object) -> Any:
+    check_signature(where, value)
+    return value
+
+
+def _count(where: str, value: object) -> int:
+    if isinstance(value, bool) or not isinstance(value, int) or value < 0:
+        raise _refused(where, value, "a whole number of 0 or more is accepted")
+    return value
+
+
+def _expiration(where: str, value: object) -> int:
+    """Milliseconds that a broker keeps the message."""
+    try:
+        return parse_duration(value)
+    except ScheduleInvalid as error:
+        raise EntryInvalid(f"{where}: {error.message}", hint=error.hint) from error
+
+
+def _exchange_type(where: str, value: object) -> str:
+    if value not in EXCHANGE_TYPES:
+        raise _refused(where, value, f"{', '.join(EXCHANGE_TYPES)} are accepted")
+    return str(value)
+
+
+def _checked_stamps(_where: str, value: object) -> Sequence[str]:
+    """Read with the stamps that it lists."""
+    return cast(Sequence[str], value)
 
 
 def _refused(where: str, value: object, accepted: str) -> EntryInvalid:
     return EntryInvalid(f"{where}: found {value!r}; {accepted}")
 
 
-_ROUTE: Final = ("queue", "exchange", "routing_key")
-_SAID_OTHERWISE: Final = ("serializer", "retry", "retry_policy")
+# Option names, and what they are called in the body.
+LINKS: Final[Mapping[str, str]] = {
+    "link": "callbacks",
+    "link_error": "errbacks",
+    "chain": "chain",
+    "chord": "chord",
+}
+EXCHANGE_TYPES: Final = ("direct", "topic", "fanout", "headers")
 _RETRY_KEYS: Final = ("max_retries", "interval_start", "interval_step", "interval_max")
+PROPERTIES: Final = ("app_id", "user_id", "type", "cluster_id")
 _READERS: Final[Mapping[str, Callable[[str, object], Any]]] = {
     "priority": _priority,
     "expires": _expires,
@@ -249,16 +384,31 @@ _READERS: Final[Mapping[str, Callable[[str, object], Any]]] = {
     "eta": _instant,
     "headers": _headers,
     "serializer": _serializer,
+    "compression": _compression,
     "ignore_result": _boolean,
     "time_limit": _time_limit,
     "soft_time_limit": _time_limit,
+    "link": _links,
+    "link_error": _links,
+    "chain": _chain,
+    "chord": _chord,
+    "group_id": _text,
+    "group_index": _count,
     "shadow": _text,
     "reply_to": _text,
     "delivery_mode": _delivery_mode,
+    "expiration": _expiration,
     "retry": _boolean,
     "retry_policy": _retry_policy,
+    "retries": _count,
+    "replaced_task_nesting": _count,
+    "argsrepr": _text,
+    "kwargsrepr": _text,
+    "stamped_headers": _checked_stamps,
     "queue": _text,
     "exchange": _text,
+    "exchange_type": _exchange_type,
     "routing_key": _text,
+    **dict.fromkeys(PROPERTIES, _text),
 }
 _ACCEPTED: Final = ", ".join(_READERS)

@@ -1,10 +1,10 @@
 """Celery's task message (protocol 2) as kombu lays it on Redis.
 
 Equal, key by key, to what ``celery beat`` 5.7 sends; on top come the headers ``periodic_task_name`` (the entry's name,
-which django-celery-results stores) and ``beatd_slot`` (the scheduled instant).
+which django-celery-results stores) and ``beatd_slot`` (the scheduled instant). For another broker a transport takes the
+same message apart again.
 """
 
-import base64
 import json
 from bisect import bisect
 from collections.abc import Mapping, Sequence
@@ -12,10 +12,15 @@ from dataclasses import dataclass
 from functools import lru_cache
 from typing import Any, Final
 
+from beatd.core.entry import SIGNATURE
 from beatd.errors import EntryInvalid
-from beatd.formats._celery_options import FixedDate, Instant, Options, read_options
+from beatd.formats._celery_body import COMPRESSIONS, ENCODER, ENDS, JSON, NO_EMBED, Body, json_text, readable
+from beatd.formats._celery_canvas import Ids, call_of, fresh_ids, frozen
+from beatd.formats._celery_options import LINKS, PROPERTIES, FixedDate, Instant, Options, read_options
+from beatd.formats._holes import Fire, with_holes
 from beatd.formats._instants import rfc3339
-from beatd.formats._saferepr import saferepr
+
+__all__ = ["COMPRESSIONS", "KIND", "LARGEST_MESSAGE", "PROPERTIES", "Template", "compile_template", "readable"]
 
 KIND: Final = "celery"
 LARGEST_MESSAGE: Final = 192 * 1024
@@ -24,11 +29,6 @@ LARGEST_MESSAGE: Final = 192 * 1024
 PRIORITY_STEPS: Final = (0, 3, 6, 9)
 PRIORITY_SEPARATOR: Final = "\x06\x16"
 
-_ENCODER: Final = json.JSONEncoder(allow_nan=False)
-# The end of every body, in base64 after 0, 1 or 2 bytes of it: these fill up what stands before to whole groups of 3.
-_END: Final = b', {"callbacks": null, "errbacks": null, "chain": null, "chord": null}]'
-_ENDS: Final = {str(taken): base64.b64encode(_END[taken:]).decode() for taken in range(3)}
-_PLAIN_HINT: Final = "plain JSON values are accepted, without NaN and Infinity"
 NAME: Final = "periodic_task_name"
 
 # What each hole of a template takes at most.
@@ -36,6 +36,7 @@ ID_LENGTH: Final = 36
 SLOT_LENGTH: Final = len("2026-11-20T09:00:00.000Z")
 TIMES_LENGTH: Final = 128
 HOLES_LENGTH: Final = 4 * ID_LENGTH + SLOT_LENGTH + TIMES_LENGTH
+LATEST_MS: Final = 253_402_300_799_999  # the end of the year 9999
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,15 +53,20 @@ class Template:
     _name: str | None  # JSON of the header periodic_task_name, where the entry has one of its own
     _eta: Instant | None
     _expires: Instant | None
+    _expiration: int | None
     _times: tuple[str, str] | None  # None where they depend on the slot
+    _body: Body
 
     def own(self, name: str, args: Sequence[Any], kwargs: Mapping[str, Any]) -> str:
         """The body up to its end, which end it is, the texts that workers log, and the name: four lines.
 
-        Raises EntryInvalid naming args or kwargs that JSON can't say, and when the message would exceed 192 kB.
+        One line where the body differs from fire to fire: what it is made of. Raises EntryInvalid naming args or
+        kwargs that can't be said, and when the message would exceed 192 kB.
         """
-        content = _content(args, kwargs) if args or kwargs else _NOTHING
-        own = f"{content}\n{self._name or _ENCODER.encode(name)}"
+        content = self._body.content(args, kwargs)
+        own = (
+            self._moving(name, args, kwargs) if content is None else f"{content}\n{self._name or ENCODER.encode(name)}"
+        )
         size = self.longest(own)
         if size > LARGEST_MESSAGE:
             raise EntryInvalid(
@@ -79,22 +85,38 @@ class Template:
         head, to_id, to_times, to_root, to_args, to_name, to_slot, to_correlation, to_expiration, to_tag, tail = (
             self._pieces
         )
-        body, end, shown, name = own.split("\n")
-        times, expiration = self._times or _times(self._eta, self._expires, slot_ms)
+        try:
+            body, end, shown, name = own.split("\n")
+        except ValueError:  # one line
+            return self.render(self._still(own, task_id, slot_ms), task_id, slot_ms, delivery_tag)
+        times, expiration = self._times or _times(self._eta, self._expires, slot_ms, self._expiration)
         return (
-            f"{head}{body}{_ENDS[end]}{to_id}{task_id}{to_times}{times}{to_root}{task_id}{to_args}{shown}{to_name}"
+            f"{head}{body}{ENDS[end]}{to_id}{task_id}{to_times}{times}{to_root}{task_id}{to_args}{shown}{to_name}"
             f"{name}{to_slot}{rfc3339(slot_ms)}{to_correlation}{task_id}"
             f"{to_expiration}{expiration}{to_tag}{delivery_tag}{tail}"
         ).encode()
 
+    def _moving(self, name: str, args: Sequence[Any], kwargs: Mapping[str, Any]) -> str:
+        """One line, with blanks behind it up to the length of what is made of it."""
+        most = self._body.most(args, kwargs, Fire(name, LATEST_MS, "f" * ID_LENGTH))
+        own = ENCODER.encode((name, args, kwargs))
+        return own.ljust(most + len(self._name or ENCODER.encode(name)))
+
+    def _still(self, own: str, task_id: str, slot_ms: int) -> str:
+        """The four lines of one fire."""
+        name, args, kwargs = json.loads(own)
+        content = self._body.content_at(args, kwargs, Fire(name, slot_ms, task_id))
+        return f"{content}\n{self._name or ENCODER.encode(name)}"
+
 
 def compile_template(task: str, queue: str, options: Mapping[str, Any], *, origin: str) -> Template:
-    """The template of messages with this task, queue and options; ``origin`` is ``gen<pid>@<host>`` of the sender.
+    """The template of messages with this task, queue and options (``Entry.sent_options``); ``origin`` is
+    ``gen<pid>@<host>`` of the sender.
 
     Raises EntryInvalid naming the option that can't be said in Celery's message.
     """
-    read = read_options(options, queue=queue)
-    pieces = _pieces(task, queue, read, origin)
+    read, body = _read(options, queue)
+    pieces = _pieces(task, read, body, origin)
     moving = read.eta is not None or read.expires is not None
     return Template(
         queue_key=_queue_key(queue, read.priority),
@@ -103,37 +125,92 @@ def compile_template(task: str, queue: str, options: Mapping[str, Any], *, origi
         expires_ms=None if read.expires is None else read.expires.after_slot_ms,
         expires_on=read.expires.at(0) if isinstance(read.expires, FixedDate) else None,
         _pieces=pieces,
-        _length=sum(map(len, pieces)) + HOLES_LENGTH + len(_ENDS["0"]),
-        _name=_json(read.headers[NAME], "options.headers") if NAME in read.headers else None,
+        _length=sum(map(len, pieces)) + HOLES_LENGTH + len(ENDS["0"]),
+        _name=json_text(read.headers[NAME], "options.headers") if NAME in read.headers else None,
         _eta=read.eta,
         _expires=read.expires,
-        _times=None if moving else _times(None, None, 0),
+        _expiration=read.expiration,
+        _times=None if moving else _times(None, None, 0, read.expiration),
+        _body=body,
     )
 
 
-def _pieces(task: str, queue: str, options: Options, origin: str) -> tuple[str, ...]:
+def _read(options: Mapping[str, Any], queue: str) -> tuple[Options, Body]:
+    """The options of the message, and its body: an entry's own options stand above those of its signature."""
+    ids = fresh_ids()
+    signature = options.get(SIGNATURE)
+    if signature is None:
+        read = read_options(options, queue=queue)
+        return read, _body(read, _links(read, ids), None)
+    for name in (*LINKS, "group_id", "group_index"):
+        if options.get(name) is not None:
+            raise EntryInvalid(f"options.{name}: what follows a task stands in the signature of this entry")
+    call = call_of(signature, ids)
+    given = {**call.options, **{name: value for name, value in options.items() if name != SIGNATURE}, "queue": queue}
+    read = read_options(given, queue=queue)
+    embed = {**_links(read, ids), **({"chain": call.chain} if call.chain else {})}
+    return read, _body(read, embed, (call.args, call.kwargs))
+
+
+def _links(read: Options, ids: Ids) -> dict[str, Any]:
+    """What follows the task, each with an id of its own."""
+    return {
+        name: [frozen(each, ids) for each in found] if isinstance(found, list) else frozen(found, ids)
+        for name, found in read.links.items()
+    }
+
+
+def _body(read: Options, links: Mapping[str, Any], call: tuple[Sequence[Any], Mapping[str, Any]] | None) -> Body:
+    embed = {**NO_EMBED, **links}
+    with_call = (
+        None if call is None else (with_holes("signature.args", call[0]), with_holes("signature.kwargs", call[1]))
+    )
+    return Body(
+        read.serializer,
+        read.compression,
+        with_holes("options", embed),
+        with_call,
+        read.argsrepr,
+        read.kwargsrepr,
+        plain=not links
+        and call is None
+        and read.serializer is JSON
+        and (read.compression, read.argsrepr, read.kwargsrepr) == (None, None, None),
+        moving=bool(links) or call is not None,
+    )
+
+
+def _pieces(task: str, options: Options, body: Body, origin: str) -> tuple[str, ...]:
     """The message in kombu's own order of keys, cut where an entry or a fire puts something in."""
     # User headers win over what apply_async is given; the mark of a beat always stands, as in celery beat.
     extra = {**options.headers, "celery_beat_task": True}
     extra.pop(NAME, None)  # it comes first wherever it stands
+    if body.compression is not None:
+        extra["compression"] = body.compression.content_type
+    kind = body.serializer
     to_id = (
-        '", "content-encoding": "utf-8", "content-type": "application/json", '
+        f'", "content-encoding": "{kind.content_encoding}", "content-type": "{kind.content_type}", '
         f'"headers": {{"lang": "py", "task": {_often(task)}, "id": "'
     )
     to_times = f'", "shadow": {_often(options.shadow)}, '
     to_root = (
-        ', "group": null, "group_index": null, "retries": 0, '
+        f', "group": {_often(options.group_id)}, "group_index": {_often(options.group_index)}, '
+        f'"retries": {options.retries}, '
         f'"timelimit": [{_often(options.time_limit)}, {_often(options.soft_time_limit)}], "root_id": "'
     )
+    stamps = json_text(options.stamps, "options.stamped_headers")
     to_name = (
-        f', "origin": {_often(origin)}, "ignore_result": {_often(options.ignore_result)}, "replaced_task_nesting": 0, '
-        f'"stamped_headers": null, "stamps": {{}}, "{NAME}": '
+        f', "origin": {_often(origin)}, "ignore_result": {_often(options.ignore_result)}, '
+        f'"replaced_task_nesting": {options.replaced_task_nesting}, '
+        f'"stamped_headers": {json.dumps(options.stamped_headers)}, "stamps": {stamps}, "{NAME}": '
     )
-    to_slot = f', {_json(extra, "options.headers")[1:-1]}, "beatd_slot": "'
+    to_slot = f', {json_text(extra, "options.headers")[1:-1]}, "beatd_slot": "'
     to_correlation = '"}, "properties": {"correlation_id": "'
-    to_expiration = f'", "reply_to": {_often(options.reply_to)}, "delivery_mode": {options.delivery_mode}'
+    properties = {**options.properties, **_shown_properties(options)}
+    more = f"{json.dumps(properties)[1:-1]}, " if properties else ""
+    to_expiration = f'", "reply_to": {_often(options.reply_to)}, {more}"delivery_mode": {options.delivery_mode}'
     to_tag = (
-        f', "delivery_info": {{"exchange": "", "routing_key": {_often(queue)}}}, '
+        f', "delivery_info": {{"exchange": {_often(options.exchange)}, "routing_key": {_often(options.routing_key)}}}, '
         f'"priority": {options.priority}, '
         '"body_encoding": "base64", "delivery_tag": "'
     )
@@ -143,37 +220,16 @@ def _pieces(task: str, queue: str, options: Options, origin: str) -> tuple[str, 
     )  # fmt: skip
 
 
+def _shown_properties(options: Options) -> dict[str, str]:
+    """Celery leaves these two among the properties as well."""
+    found = {"argsrepr": options.argsrepr, "kwargsrepr": options.kwargsrepr}
+    return {name: text for name, text in found.items() if text is not None}
+
+
 @lru_cache(maxsize=1_024, typed=True)
 def _often(value: str | float | None) -> str:
     """JSON of what is the same in many entries: thousands of messages are made ready before a storm."""
     return json.dumps(value)
-
-
-def _content(args: Sequence[Any], kwargs: Mapping[str, Any]) -> str:
-    shown_args = saferepr(list(args)) if args else "()"  # as celery beat: never the tuple's own brackets
-    shown_kwargs = saferepr(kwargs)
-    shown = f'{_ENCODER.encode(shown_args)}, "kwargsrepr": {_ENCODER.encode(shown_kwargs)}'
-    body = _body(args, kwargs)
-    taken = -len(body) % 3
-    return f"{base64.b64encode(body + _END[:taken]).decode()}\n{taken}\n{shown}"
-
-
-def _body(args: Sequence[Any], kwargs: Mapping[str, Any]) -> bytes:
-    """The body's JSON up to _END."""
-    try:
-        return _ENCODER.encode((args, kwargs))[:-1].encode()
-    except (TypeError, ValueError, RecursionError):
-        _json(args, "args")  # the one to blame is named
-        _json(kwargs, "kwargs")
-        raise
-
-
-def _json(value: object, where: str) -> str:
-    """JSON as kombu encodes it: blanks after separators, everything outside ASCII escaped."""
-    try:
-        return _ENCODER.encode(value)
-    except (TypeError, ValueError, RecursionError) as error:
-        raise EntryInvalid(f"{where}: {error}", hint=_PLAIN_HINT) from error
 
 
 def _queue_key(queue: str, priority: int) -> str:
@@ -181,13 +237,11 @@ def _queue_key(queue: str, priority: int) -> str:
     return f"{queue}{PRIORITY_SEPARATOR}{step}" if step else queue
 
 
-def _times(eta: Instant | None, expires: Instant | None, slot_ms: int) -> tuple[str, str]:
+def _times(eta: Instant | None, expires: Instant | None, slot_ms: int, expiration: int | None) -> tuple[str, str]:
     """The members eta and expires of the headers, and the property expiration (ms left at the slot) with its comma."""
     eta_text = "null" if eta is None else f'"{eta.text(slot_ms)}"'
     if expires is None:
-        return f'"eta": {eta_text}, "expires": null', ""
+        kept = "" if expiration is None else f', "expiration": "{expiration}"'
+        return f'"eta": {eta_text}, "expires": null', kept
     left_ms = max(0, expires.at(slot_ms) - slot_ms)
     return f'"eta": {eta_text}, "expires": "{expires.text(slot_ms)}"', f', "expiration": "{left_ms}"'
-
-
-_NOTHING: Final = _content((), {})

@@ -8,11 +8,13 @@ is the primary. Looking up blocks; on an event loop it is left to a thread.
 """
 
 import asyncio
+import errno
 import math
+import os
+import stat
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
-from pathlib import Path
-from typing import Any, Final
+from typing import Any, Final, NamedTuple
 
 import redis
 import redis.asyncio
@@ -23,10 +25,10 @@ from redis.backoff import NoBackoff
 from redis.retry import Retry
 
 from beatd.core.json_value import kind_of
-from beatd.core.masking import mask_url, parts
+from beatd.core.masking import mask_url
 from beatd.errors import AccessDenied, BeatdError, ConfigInvalid
 from beatd.store.redis_url import Login, RedisUrl, read_url
-from beatd.store.sentinel import Host, Sentinels, shown
+from beatd.store.sentinel import Answer, Host, Sentinels
 from beatd.store.tls_files import check_tls_files
 
 DEFAULT_TIMEOUT = 1.0
@@ -95,22 +97,32 @@ class RedisAddress:
 
 def user_of(url: str) -> str:
     """The user that a URL names, `default` where it names none."""
-    found = parts(url) if url.startswith(("redis", "unix")) else None
-    return (found and found["secret"] and found["user"]) or "default"
+    try:
+        login = read_url(url).login
+    except ValueError:
+        return "default"
+    return (login.user if login.password or login.file else None) or "default"
 
 
 def secret_in(path: str, what: str) -> str:
     """The one line that a file with a secret holds. Blocks. Raises AccessDenied; ``what`` begins the sentence."""
     hint = "write it there, readable for the user that beatd runs as; it is read at each connect"
     try:
-        with Path(path).open("rb") as file:
-            text = file.read(LARGEST_SECRET).decode().strip("\r\n")
+        text = _regular(path).decode().strip("\r\n")
     except (OSError, UnicodeDecodeError, ValueError) as error:
         why = error.strerror if isinstance(error, OSError) else "is not UTF-8 text"
         raise AccessDenied(f"{what}={path}: {why}", hint=hint) from None
     if not text or "\n" in text:
         raise AccessDenied(f"{what}={path}: one line is accepted, found {len(text.splitlines())}", hint=hint)
     return text
+
+
+def _regular(path: str) -> bytes:
+    """A pipe can be read once only, and may let us wait for ever: it is no file to read anew."""
+    with open(path, "rb", opener=lambda name, flags: os.open(name, flags | os.O_NONBLOCK)) as file:
+        if not stat.S_ISREG(os.fstat(file.fileno()).st_mode):
+            raise OSError(errno.EINVAL, "it is no regular file")
+        return file.read(LARGEST_SECRET)
 
 
 def open_client(address: RedisAddress) -> "redis.Redis":
@@ -155,16 +167,23 @@ def new_connection(address: RedisAddress) -> Connection:
     return connection
 
 
-async def look_up(address: RedisAddress) -> tuple[RedisAddress, Connection]:
-    """The address as it is now, and a connection that is aimed at the primary and has its password.
-
-    Raises AccessDenied and Unreachable within the timeout, and TimeoutError where a file can't be read by then.
+class LookedUp(NamedTuple):
+    """What was found out before a connection is opened: the address as it is now, a connection that is aimed at the
+    primary and has its password, and what Sentinels said of that primary.
     """
+
+    address: RedisAddress
+    connection: Connection
+    primary: Answer | None = None
+
+
+async def look_up(address: RedisAddress) -> LookedUp:
+    """Raises AccessDenied and Unreachable within the timeout, and TimeoutError where a file can't be read by then."""
     parsed = address.parsed
     if address.file is None and parsed.kind != "rediss" and not (parsed.sentinels or parsed.login.file):
-        return address, new_connection(address)
+        return LookedUp(address, new_connection(address))
     async with asyncio.timeout(1.5 * address.timeout):
-        return await asyncio.to_thread(_aimed, address)
+        return await asyncio.to_thread(_looked_up, address)
 
 
 def host_of(connection: Any) -> Host | None:
@@ -177,37 +196,34 @@ def host_now(address: RedisAddress) -> Host | None:
     if address.sentinels is None:
         return host_of(new_connection(address))
     try:
-        return address.sentinels.primary(address.place)
+        primary = address.sentinels.primary(address.place)
     except BeatdError:
         return None
+    return primary.host, primary.port
 
 
-def primary_of(address: RedisAddress, connection: Any) -> str:
-    """Where a connection leads, if Sentinels said so."""
-    return "" if address.sentinels is None else f"primary {shown((connection.host, connection.port))}"
-
-
-def _aimed(address: RedisAddress) -> tuple[RedisAddress, Connection]:
+def _looked_up(address: RedisAddress) -> LookedUp:
     now = address.looked_up()
     connection = new_connection(now)
-    aim(connection, now)
-    return now, connection
+    return LookedUp(now, connection, aim(connection, now))
 
 
-def aim(connection: Any, address: RedisAddress) -> None:
+def aim(connection: Any, address: RedisAddress) -> Answer | None:
     """Points a connection, blocking or not, at the primary, and gives it password and certificates. Blocks.
 
-    Raises AccessDenied and Unreachable.
+    Gives what Sentinels said of the primary. Raises AccessDenied and Unreachable.
     """
-    parsed = address.parsed
+    parsed, primary = address.parsed, None
     if parsed.login.file is not None:
         connection.password = secret_in(parsed.login.file, "password_file")
     if address.sentinels is not None:
-        connection.host, connection.port = address.sentinels.primary(address.place)
+        primary = address.sentinels.primary(address.place)
+        connection.host, connection.port = primary.host, primary.port
     if parsed.kind == "rediss":
         check_tls_files(parsed.tls)
         if isinstance(connection, async_connection.SSLConnection):
             connection.ssl_context.get()  # reads the authorities of the host, which takes its time
+    return primary
 
 
 def _settings(address: RedisAddress) -> dict[str, Any]:

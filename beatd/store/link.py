@@ -15,10 +15,11 @@ from redis.asyncio.connection import Connection
 from redis.exceptions import NoScriptError, RedisError, ResponseError
 
 from beatd.errors import BeatdError, Unreachable, WritesRefused
-from beatd.store.connect import RedisAddress, host_of, look_up, new_connection, primary_of
-from beatd.store.refusals import PermissionMissing, understand
+from beatd.store.connect import RedisAddress, host_of, look_up, new_connection
+from beatd.store.refusals import ConnectionClosed, PermissionMissing, understand
 from beatd.store.rights import Rights, keys_in
 from beatd.store.scripts import Arg, Call
+from beatd.store.sentinel import Answer
 from beatd.store.silence import look_closer, worth_a_look
 
 try:
@@ -62,7 +63,7 @@ class Link:
     """An open connection. Made by ``Link.open``; ends with ``close`` or with the first unanswered request.
 
     ``connection``: what it runs over, not yet open; by default a new one to the address. ``primary``: where that leads,
-    if the address does not say.
+    by the word of Sentinels.
     """
 
     def __init__(
@@ -71,12 +72,12 @@ class Link:
         rights: Rights | None = None,
         listener: Listener | None = None,
         connection: Connection | None = None,
-        *,
-        primary: str = "",
+        primary: Answer | None = None,
     ) -> None:
         self.listener: Listener = listener or Deaf()
         self._address = address
-        self._primary = primary
+        self.primary = primary
+        self._over: BeatdError | None = None
         self._rights = rights
         self._connection = new_connection(address) if connection is None else connection
         self._sending = asyncio.Lock()
@@ -93,7 +94,7 @@ class Link:
     @property
     def place(self) -> str:
         """Where it leads, as a sentence begins."""
-        return f"{self._address.place}, {self._primary}" if self._primary else self._address.place
+        return f"{self._address.place}, primary {self.primary}," if self.primary else self._address.place
 
     @classmethod
     async def open(
@@ -110,10 +111,10 @@ class Link:
         reached before, and no time is spent on finding out why it closes connections.
         """
         try:
-            now, connection = await look_up(address)
+            found = await look_up(address)
         except TimeoutError as error:
             raise understand(error, address.place) from error
-        link = cls(now, rights, listener, connection, primary=primary_of(now, connection))
+        link = cls(found.address, rights, listener, found.connection, found.primary)
         try:
             async with asyncio.timeout(address.timeout):
                 await link._connection.connect()
@@ -217,6 +218,8 @@ class Link:
 
     async def _exchange(self, commands: Sequence[Command], within: float | None = None) -> list[Reply]:
         """As request, with error replies among the replies."""
+        if self._over is not None:
+            raise self._over
         if self._reader is None or self._reader.done():
             raise Unreachable(f"{self.place} closed the connection")
         answered: asyncio.Future[list[Reply]] = asyncio.get_running_loop().create_future()
@@ -227,7 +230,8 @@ class Link:
                     await self._connection.send_packed_command(pack(commands), check_health=False)
                 replies = await answered
         except (RedisError, OSError, TimeoutError) as error:
-            self._give_up()
+            unanswered = "the connection to Redis was given up: an earlier request was not answered"
+            self._give_up(Unreachable(unanswered))
             raise understand(error, self.place) from error
         return replies
 
@@ -237,17 +241,22 @@ class Link:
         Raises Unreachable where the server is too busy to answer, and WritesRefused where Sentinels named a server that
         is a replica: just before and just after a failover some of them do.
         """
-        info, of_replication = await self._exchange([("INFO", "server"), ("INFO", "replication")])
-        if self._primary and isinstance(of_replication, bytes) and _field(of_replication, b"role") == b"slave":
+        if self.primary is not None and await self._is_replica():
             raise WritesRefused(
                 f"{self.place} is a replica", hint="a failover is under way; the Sentinels are asked again"
             )
+        info = (await self._exchange([("INFO", "server")]))[0]
         if isinstance(info, Exception):
             if isinstance(error := understand(info, self.place), PermissionMissing):
                 return False  # the plain scripts run everywhere
             raise error
         version = _field(info, b"redis_version")
         return version.split(b".")[0].isdigit() and int(version.split(b".")[0]) >= 7
+
+    async def _is_replica(self) -> bool:
+        """Whether it says so; a user who may not ask finds out by the first write."""
+        info = (await self._exchange([("INFO", "replication")]))[0]
+        return isinstance(info, bytes) and _field(info, b"role") == b"slave"
 
     async def _read(self) -> None:
         """Hands every reply to the request that waits for it, until the connection ends."""
@@ -270,10 +279,15 @@ class Link:
         except (RedisError, OSError) as error:
             self._fail(understand(error, self.place))
 
-    def _give_up(self) -> None:
+    def leave(self, newer: Answer) -> None:
+        """Gives the connection up: another server is the primary now, and what is written here will be lost."""
+        self._give_up(ConnectionClosed(f"{self.place} was left: {newer} is the primary now"))
+
+    def _give_up(self, error: BeatdError) -> None:
+        self._over = self._over or error
         if self._reader is not None:
             self._reader.cancel()
-        self._fail(Unreachable("the connection to Redis was given up: an earlier request was not answered"))
+        self._fail(error)
 
     def _fail(self, error: Exception) -> None:
         while self._waiting:

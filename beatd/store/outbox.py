@@ -1,27 +1,35 @@
 """The outbox in Redis: fires that are decided for another broker, from the decision to that broker's word."""
 
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Final, NamedTuple, TypeVar
 
 from beatd.core.fire import UNIT_SEPARATOR
 from beatd.core.intent import Draft, Intent
 from beatd.core.term import Term
+from beatd.core.waiting import Waiting
 from beatd.store.bounds import SKIP_ROWS
 from beatd.store.keys import FORMAT, Keys
 from beatd.store.link import Link
 from beatd.store.scripts import Arg, Call, call
-from beatd.store.spoilt import whole
+from beatd.store.spoilt import object_of, whole
 
 MOST_AT_ONCE: Final = 100  # intents that are read or taken out in one go
 MOST_BYTES: Final = 1_000_000  # of messages in one answer, unless one alone has more
 NO_MESSAGE: Final = "its message is missing: another client has taken it away"
 _CONTROL: Final = re.compile(r"[\x00-\x1f\x7f]")
-_HEAD_FIELDS: Final = 9
+_HEAD_FIELDS: Final = 10
 _ID: Final = re.compile(r"(\d{1,15})-(\d{1,15})")
 
 _T = TypeVar("_T")
+
+
+class Head(NamedTuple):
+    """What is stored of an intent beside its message, and how many bytes that has."""
+
+    draft: Draft
+    size: int
 
 
 class Spoilt(NamedTuple):
@@ -45,15 +53,17 @@ class RedisOutbox:
 
     async def load(self, cursor: str = "0") -> tuple[str, list[Intent]]:
         """A page of the intents in their order, and the next cursor; '0' begins and ends."""
-        raw_messages, raw_heads = await self.link.request(("HKEYS", self._messages), ("HKEYS", self._heads))
-        heads = list(map(_text, raw_heads))
+        flat = (await self.link.request(("HGETALL", self._heads)))[0]
+        heads = dict(zip(map(_text, flat[::2]), flat[1::2], strict=True))
         if cursor == "0":
-            await self._forget_strays(heads, list(map(_text, raw_messages)))
-        ids = sorted((order, text) for text in heads if (order := _order(text)) is not None)
-        ids = [row for row in ids if cursor == "0" or row[0] > (_order(cursor) or (0, 0))]
+            await self._forget({text: head for text, head in heads.items() if _order(text) is None})
+        after = _order(cursor) or (-1, -1)
+        ids = sorted((order, text) for text in heads if (order := _order(text)) is not None and order > after)
         page = [text for _, text in ids[:MOST_AT_ONCE]]
-        found = await self._read(page) if page else []
-        return page[-1] if len(ids) > len(page) else "0", found
+        drafts = {text: read_head(heads[text]) for text in page}
+        await self._forget({text: heads[text] for text, found in drafts.items() if found is None})
+        intents = await self._messages_of([(text, found) for text, found in drafts.items() if found is not None])
+        return page[-1] if len(ids) > len(page) else "0", intents
 
     async def standing(self, intents: Sequence[Intent]) -> list[bool]:
         """Which of them are still to be sent: nobody has withdrawn or confirmed them."""
@@ -61,12 +71,21 @@ class RedisOutbox:
             return []
         raw = (await self.link.request(("HMGET", self._heads, *[intent.id for intent in intents])))[0]
         return [
-            (draft := read_head(head)) is not None and draft.task_id == intent.draft.task_id
+            (kept := read_head(head)) is not None and kept.draft.task_id == intent.draft.task_id
             for head, intent in zip(raw, intents, strict=True)
         ]
 
+    async def mark(self, intents: Sequence[Intent]) -> list[bool]:
+        """Marks some that are to be sent at most once as about to be sent; which of them may be."""
+        marked: list[bool] = []
+        for part in _parts(intents):
+            pairs = [(intent.id, intent.draft.task_id) for intent in part]
+            codes, _ = await self.link.run(mark_call(self.keys, pairs))
+            marked += [code == ord("0") for code in codes]
+        return marked
+
     async def done(self, intents: Sequence[Intent]) -> None:
-        """Takes them out: the broker has them, or they are about to be sent and must not be sent again."""
+        """Takes them out: the broker has them."""
         for part in _parts(intents):
             await self.link.run(done_call(self.keys, [(intent.id, intent.draft.task_id) for intent in part]))
 
@@ -75,6 +94,11 @@ class RedisOutbox:
         for part in _parts(failed):
             pairs = [(intent.id, intent.draft.task_id) for intent, _ in part]
             await self.link.run(fail_call(self.keys, term, pairs, [why for _, why in part]))
+
+    def take_spoilt(self) -> list[tuple[str, str, str]]:
+        """What ``load`` has found since the last call that can't be read: id, entry, why."""
+        found, self.spoilt = self.spoilt, []
+        return [(text, name, why) for text, name, why in found]
 
     async def close(self) -> None:
         """Closes the connection."""
@@ -88,77 +112,92 @@ class RedisOutbox:
     def _messages(self) -> str:
         return self.keys.key("obm")
 
-    async def _read(self, ids: Sequence[str]) -> list[Intent]:
-        lengths = [("HSTRLEN", self._messages, text) for text in ids]
-        heads, *sizes = await self.link.request(("HMGET", self._heads, *ids), *lengths)
+    async def _messages_of(self, heads: Sequence[tuple[str, Head]]) -> list[Intent]:
+        """The intents of some heads; one whose message somebody has taken away is taken out."""
         messages: list[bytes | None] = []
-        for start, end in _runs(sizes):
-            messages += (await self.link.request(("HMGET", self._messages, *ids[start:end])))[0]
-        return [
-            intent for row in zip(ids, heads, messages, strict=True) if (intent := await self._intent(*row)) is not None
-        ]
+        for start, end in _runs([head.size for _, head in heads]):
+            words = ("HMGET", self._messages, *[text for text, _ in heads[start:end]])
+            messages += (await self.link.request(words))[0]
+        found = []
+        for (text, head), message in zip(heads, messages, strict=True):
+            if message is not None:
+                found.append(Intent(text, head.draft, message))
+                continue
+            dropped, _ = await self.link.run(drop_call(self.keys, [(text, head.draft.task_id)], NO_MESSAGE, _NOBODY))
+            if dropped == b"0":  # else it was withdrawn a moment ago
+                self.spoilt.append(Spoilt(text, head.draft.name, NO_MESSAGE))
+        return found
 
-    async def _intent(self, text: str, head: bytes | None, message: bytes | None) -> Intent | None:
-        """None where it can't be read: then it is taken out. Without a head it was withdrawn a moment ago."""
-        if head is None:
-            return None
-        draft = read_head(head)
-        if draft is None:
-            await self._forget([(text, head)], f"its head can't be read: {head[:100]!r}")
-            return None
-        if message is None:
-            dropped, _ = await self.link.run(drop_call(self.keys, [(text, draft.task_id)], NO_MESSAGE, _NOBODY))
-            self.spoilt += [Spoilt(text, draft.name, NO_MESSAGE)] if dropped == b"0" else []
-            return None
-        return Intent(text, draft, message)
-
-    async def _forget_strays(self, heads: Sequence[str], messages: Sequence[str]) -> None:
-        """What no script of ours leaves: messages without a head, and ids of another form."""
-        known = set(heads)
-        for part in _parts([text for text in messages if text not in known]):
-            await self._forget([(text, b"") for text in part], "a message without a head")
-        for part in _parts([text for text in heads if _order(text) is None]):
-            found = (await self.link.request(("HMGET", self._heads, *part)))[0]
-            await self._forget([(text, head or b"") for text, head in zip(part, found, strict=True)], "its id is none")
-
-    async def _forget(self, pairs: Sequence[tuple[str, bytes]], why: str) -> None:
-        codes, _ = await self.link.run(forget_call(self.keys, pairs))
-        for (text, _), code in zip(pairs, codes.decode(), strict=True):
-            self.spoilt += [Spoilt(text, "", why)] if code == "0" else []
+    async def _forget(self, heads: Mapping[str, bytes]) -> None:
+        """Takes out what can't be read."""
+        for part in _parts(list(heads.items())):
+            codes, _ = await self.link.run(forget_call(self.keys, part))
+            taken = [pair for pair, code in zip(part, codes.decode(), strict=True) if code == "0"]
+            self.spoilt += [
+                Spoilt(text, "", f"another client has written there: {head[:100]!r}") for text, head in taken
+            ]
 
 
 _NOBODY: Final = '{"client":"beatd"}'
 
 
-def pack_head(draft: Draft) -> str:
-    """What is stored of a draft beside its message. Control characters, which part the fields, are shown as ?."""
+def pack_head(draft: Draft, size: int) -> str:
+    """A value of T:ob. Control characters, which part the fields, are shown as ?."""
     dead_at = "" if draft.dead_at is None else draft.dead_at
     attempts = "" if draft.attempts is None else draft.attempts
     queue, broker = (_CONTROL.sub("?", text) for text in (draft.queue, draft.broker))
-    once = int(draft.at_most_once)
-    fields = (draft.name, draft.slot, draft.task_id, queue, dead_at, attempts, once, broker, draft.cause)
+    once = int(draft.at_most_once) + int(draft.sent)
+    fields = (draft.name, draft.slot, draft.task_id, queue, dead_at, attempts, once, broker, draft.cause, size)
     return UNIT_SEPARATOR.join(map(str, fields))
 
 
-def read_head(head: bytes | None) -> Draft | None:
+def read_head(head: bytes | None) -> Head | None:
     """A value of T:ob; None where there is none, or one that somebody spoilt."""
     fields = (head or b"").split(UNIT_SEPARATOR.encode())
     if len(fields) != _HEAD_FIELDS:
         return None
-    name, raw_slot, task_id, queue, raw_dead_at, raw_attempts, once, broker, cause = fields
-    slot, dead_at, attempts = whole(raw_slot), whole(raw_dead_at), whole(raw_attempts)
-    if not name or not task_id or slot is None or once not in (b"0", b"1"):
+    raw_slot, raw_dead_at, raw_attempts, once, raw_size = (fields[place] for place in (1, 4, 5, 6, 9))
+    name, task_id, queue, broker, cause = (_text(fields[place]) for place in (0, 2, 3, 7, 8))
+    slot, dead_at, attempts, size = map(whole, (raw_slot, raw_dead_at, raw_attempts, raw_size))
+    if not name or not task_id or slot is None or size is None or once not in (b"0", b"1", b"2"):
         return None
     if (raw_dead_at and dead_at is None) or (raw_attempts and attempts is None):
         return None
-    texts = map(_text, (name, task_id, queue, broker, cause))
-    read_name, read_id, read_queue, read_broker, read_cause = texts
-    return Draft(read_name, slot, read_id, read_queue, dead_at, attempts, once == b"1", read_broker, read_cause)
+    at_most_once, sent = once != b"0", once == b"2"
+    return Head(Draft(name, slot, task_id, queue, dead_at, attempts, at_most_once, broker, cause, sent), size)
+
+
+def waiting_of(flat: Sequence[bytes]) -> tuple[list[Waiting], int]:
+    """What T:ob holds, read whole, in order; and how many of its heads nobody can read."""
+    found = []
+    for raw, head in zip(flat[::2], flat[1::2], strict=True):
+        order, read = _order(text := _text(raw)), read_head(head)
+        if order is not None and read is not None:
+            found.append((order, Waiting(text, *read)))
+    return [row for _, row in sorted(found)], len(flat) // 2 - len(found)
+
+
+def broker_of(lease: Mapping[bytes, bytes], instances: Mapping[bytes, bytes], now: int) -> str | None:
+    """The short hash of the leader's broker, '' where that is our Redis; None where no leader says so."""
+    till = whole(lease.get(b"until")) or 0
+    record = object_of(instances.get(lease.get(b"host", b"")))
+    if not lease.get(b"owner") or till <= now or record.get("role") != "leader" or "broker" not in record:
+        return None
+    broker = record["broker"]
+    if broker is None:
+        return ""
+    found = broker.get("fingerprint") if isinstance(broker, dict) else None
+    return found if isinstance(found, str) else None
 
 
 def done_call(keys: Keys, pairs: Sequence[tuple[str, str]]) -> Call:
     """Takes out intents, given as (id, task id), of which nothing is said: at most 500."""
     return _done(keys, "D", pairs)
+
+
+def mark_call(keys: Keys, pairs: Sequence[tuple[str, str]]) -> Call:
+    """Marks intents, given as (id, task id), that are to be sent at most once as about to be sent: at most 500."""
+    return _done(keys, "M", pairs)
 
 
 def fail_call(keys: Keys, term: Term, pairs: Sequence[tuple[str, str]], whys: Sequence[str]) -> Call:

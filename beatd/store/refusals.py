@@ -6,7 +6,7 @@ Each says where, what was found and what to do; docs/troubleshooting.md has them
 import re
 import socket
 import ssl
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from typing import Final, NamedTuple
 
 import redis.exceptions as redis_errors
@@ -123,6 +123,43 @@ _BY_TEXT: Final = (
 )
 _IN_SCRIPT: Final = re.compile(r"-(OOM|MISCONF|NOREPLICAS|READONLY|NOPERM) ")  # 6.2 wraps what a script met
 _TAIL: Final = re.compile(r",? script:(?: [0-9a-f]{40},)? on @user_script:\d+\.?\s*$")
+_UNTRUSTED: Final = (
+    "is not trusted",
+    "name the CA that signed it in the URL: rediss://host:port/0?ssl_ca_certs=/path/ca.pem",
+)
+_OTHER_HOST: Final = (
+    "is for another host",
+    "write a host into the URL that the certificate names; or add ssl_check_hostname=false, if the way there is safe",
+)
+_TIME: Final = "renew it on the server; if it is in order, this host's clock is wrong"
+_CERTIFICATES: Final = {  # by the numbers of OpenSSL
+    9: ("is not valid yet", _TIME),
+    10: ("has expired", _TIME),
+    62: _OTHER_HOST,
+    64: _OTHER_HOST,
+}
+_ALERTS: Final = (
+    (
+        re.compile("(CERTIFICATE_REQUIRED)"),
+        "wants a certificate of the client",
+        "add it to the URL: ?ssl_certfile=/path/client.pem&ssl_keyfile=/path/client.key",
+    ),
+    (
+        re.compile("(HANDSHAKE_FAILURE)"),
+        "breaks off TLS: {}",
+        "it may want a certificate of the client (ssl_certfile and ssl_keyfile in the URL), or ciphers of another kind",
+    ),
+    (
+        re.compile("ALERT_((?:UNKNOWN_CA|BAD_CERTIFICATE|CERTIFICATE_[A-Z]+|UNSUPPORTED_CERTIFICATE|ACCESS_DENIED))"),
+        "refuses the certificate of the client: {}",
+        "ssl_certfile in the URL has to be valid now, and signed by an authority that the server trusts",
+    ),
+    (
+        re.compile("(PROTOCOL_VERSION|UNSUPPORTED_PROTOCOL|NO_SHARED_CIPHER|NO_PROTOCOLS_AVAILABLE)"),
+        "speaks another version of TLS: {}",
+        "let the server speak TLS 1.2 or 1.3: its setting is tls-protocols",
+    ),
+)
 _CLOSED: Final = re.compile("Connection lost|closed by server|reset by peer|Broken pipe|while reading from")
 
 
@@ -153,19 +190,14 @@ def _word(error: Exception, text: str) -> str:
     return wrapped[1] if wrapped else text.split(" ", 1)[0]
 
 
-def _no_answer(error: Exception, text: str, place: str) -> BeatdError:  # noqa: PLR0911  # one return a cause
+def _no_answer(error: Exception, text: str, place: str) -> BeatdError:
     """What a socket tells: the name, the certificate, nobody there, or silence."""
     causes = list(_causes(error))
     if any(isinstance(cause, socket.gaierror) for cause in causes):
         hint = "check the host in the URL, and the name server"
         return Unreachable(f"{place}: the host name does not resolve", hint=hint)
-    for cause in causes:
-        if isinstance(cause, ssl.SSLCertVerificationError):
-            hint = "name the CA that signed it in the URL: rediss://host:port/0?ssl_ca_certs=/path/ca.pem"
-            return AccessDenied(f"{place} shows a certificate that is not trusted: {cause.verify_message}", hint=hint)
-    if "CERTIFICATE_REQUIRED" in text:
-        hint = "add it to the URL: ?ssl_certfile=/path/client.pem&ssl_keyfile=/path/client.key"
-        return AccessDenied(f"{place} wants a certificate of the client", hint=hint)
+    if (denied := _tls_refusal(causes, text, place)) is not None:
+        return denied
     if silent(error):
         return Unreachable(f"{place} gave no answer in time", hint="is it frozen or overloaded?")
     if closed(error):
@@ -176,6 +208,18 @@ def _no_answer(error: Exception, text: str, place: str) -> BeatdError:  # noqa: 
             hint="is the server running? is the port right?",
         )
     return Unreachable(f"{place} does not answer: {text or type(error).__name__}")
+
+
+def _tls_refusal(causes: Sequence[BaseException], text: str, place: str) -> AccessDenied | None:
+    """What speaks against the server's certificate, or what the server has against ours."""
+    for cause in causes:
+        if isinstance(cause, ssl.SSLCertVerificationError):
+            says, hint = _CERTIFICATES.get(cause.verify_code, _UNTRUSTED)
+            return AccessDenied(f"{place} shows a certificate that {says}: {cause.verify_message}", hint=hint)
+    for pattern, says, hint in _ALERTS:
+        if found := pattern.search(text):
+            return AccessDenied(f"{place} {says.format(found[1].replace('_', ' ').lower())}", hint=hint)
+    return None
 
 
 def demoted(replies: Iterable[object]) -> bool:

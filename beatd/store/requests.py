@@ -1,14 +1,17 @@
 """Requests in Redis: asking for them, and how the leader reads and serves them."""
 
+import itertools
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, Final, NamedTuple
 
+from beatd.core.intent import Intent
 from beatd.core.requests import Found, Serving, Standing, Tidying, Wanted, open_ids, settled_to
 from beatd.core.term import Term
 from beatd.errors import NotFound, Refused
 from beatd.store.keys import FORMAT, Keys
 from beatd.store.link import Link
+from beatd.store.outbox import pack_head
 from beatd.store.refusals import StoreSpoilt
 from beatd.store.scripts import Arg, Call, call
 from beatd.store.spoilt import object_of, score, whole
@@ -57,10 +60,13 @@ def check_request(askings: Sequence[Asking], codes: bytes) -> list[bool]:
 
 
 def serve_call(keys: Keys, term: Term, serving: Serving, hist_rows: int) -> Call:
-    """One part: at most 100 messages, 256 kB."""
+    """One part: at most 100 messages, 256 kB; with drafts for another broker."""
     s, part = serving, serving.part
     args: list[Arg] = [term.epoch, term.owner, FORMAT, hist_rows, s.id, s.name, s.rev, s.expected, part.cursor]
     args += [part.outcome, part.why, s.cause, s.task_id, ",".join(map(str, part.slots)), *s.messages]
+    if s.drafts:
+        heads = [pack_head(draft, len(message)) for draft, message in zip(s.drafts, s.messages, strict=True)]
+        return call("serve", keys, [*args, *heads])
     return call("serve", keys, args, [s.queue] if s.messages else [])
 
 
@@ -132,8 +138,17 @@ class RedisRequests:
 
     async def serve(self, term: Term, serving: Serving) -> int:
         """Pushes a part; its code. Raises LeaseLost when the term is over."""
-        code, _ = await self.link.run(serve_call(self.keys, term, serving, self.bounds.fires_rows))
+        code, *_ = await self.link.run(serve_call(self.keys, term, serving, self.bounds.fires_rows))
         return int(code)
+
+    async def settle(self, term: Term, serving: Serving) -> tuple[int, list[Intent]]:
+        """Keeps a part for another broker; its code, and the intents where that is 0. Raises LeaseLost, OutboxFull."""
+        code, _, seq, place = await self.link.run(serve_call(self.keys, term, serving, self.bounds.fires_rows))
+        if int(code):
+            return int(code), []
+        rows = zip(serving.drafts, serving.messages, strict=True)
+        ids = (f"{int(seq)}-{number}" for number in itertools.count(int(place)))
+        return 0, [Intent(next(ids), draft, message) for draft, message in rows]
 
     async def tidy(self, term: Term, found: Sequence[Tidying]) -> list[int]:
         """Forgets, lists and takes off; a code each. Raises LeaseLost when the term is over."""

@@ -32,6 +32,9 @@ class Answer(NamedTuple):
     host: str
     port: int
 
+    def __str__(self) -> str:
+        return shown((self.host, self.port))
+
 
 @dataclass(frozen=True, slots=True)
 class Sentinels:
@@ -47,7 +50,7 @@ class Sentinels:
         asked = {host: threading.BoundedSemaphore(MOST_AT_ONCE) for host in self.hosts}
         object.__setattr__(self, "_asked", asked)
 
-    def primary(self, place: str) -> Host:
+    def primary(self, place: str) -> Answer:
         """Where it is, within the timeout. ``place`` begins the sentence of an error: Unreachable when no Sentinel
         answers, AccessDenied when those that do don't know it or refuse to say.
         """
@@ -59,8 +62,7 @@ class Sentinels:
             else:
                 failures[host] = told
         if answers:
-            newest = max(answers, key=lambda answer: answer.epoch)
-            return newest.host, newest.port
+            return max(answers, key=lambda answer: answer.epoch)
         refused = next((error for error in failures.values() if isinstance(error, AccessDenied)), None)
         if refused is not None:
             raise AccessDenied(f"{place}: {refused.message}", hint=refused.hint)

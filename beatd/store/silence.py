@@ -22,7 +22,9 @@ _FIRST: Final = (b"+", b"-", b"$")  # how the answer of a server that speaks pla
 
 def worth_a_look(error: Exception, address: RedisAddress) -> bool:
     """Whether looking closer at an error of connecting may tell more than the error."""
-    return silent(error) if address.parsed.kind == "rediss" else closed(error)
+    if address.parsed.kind != "rediss":
+        return closed(error)
+    return silent(error) or closed(error) or "EOF occurred" in str(error)
 
 
 def look_at(address: RedisAddress, place: str, found: BeatdError, *, met: bool) -> BeatdError:
@@ -44,7 +46,8 @@ def look_closer(
     if tls:
         if not met and _answer(host, timeout, b"PING\r\n")[:1] in _FIRST:
             return AccessDenied(f"{place} does not speak TLS", hint="write redis:// in place of rediss://")
-        return found
+        alert = None if met else _alert(host, timeout)
+        return found if alert is None else understand(alert, place)
     said = _answer(host, _REFUSAL_S, b"")
     if said.startswith(b"-"):
         text = said[1:].decode(errors="replace").strip().removeprefix("ERR ")
@@ -62,9 +65,26 @@ def _answer(host: Host, timeout: float, words: bytes) -> bytes:
 
 
 def _speaks_tls(host: Host, timeout: float) -> bool:
-    anyone = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
-    anyone.check_hostname = False
-    anyone.verify_mode = ssl.CERT_NONE  # nothing is sent over it
-    with suppress(OSError), socket.create_connection(host, timeout) as plain, anyone.wrap_socket(plain):
+    with suppress(OSError), socket.create_connection(host, timeout) as plain, _anyone().wrap_socket(plain):
         return True
     return False
+
+
+def _alert(host: Host, timeout: float) -> ssl.SSLError | None:
+    """What a server says against a client that shows no certificate: often too late to be read in the first place."""
+    try:
+        with socket.create_connection(host, timeout) as plain, _anyone().wrap_socket(plain) as connection:
+            connection.settimeout(_REFUSAL_S)
+            connection.recv(1)
+    except ssl.SSLError as error:
+        return error
+    except OSError:
+        pass
+    return None
+
+
+def _anyone() -> ssl.SSLContext:
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+    context.check_hostname = False
+    context.verify_mode = ssl.CERT_NONE  # nothing is sent over it
+    return context

@@ -141,7 +141,7 @@ class RedisTimetable:
         """Numbers that the leader compares once a second with what it believes; ``now`` is the clock as it knows it."""
         due, blocked = self.keys.key("due"), self.keys.key("blocked")
         hashes = [("HLEN", self.keys.key(kind)) for kind in ("rev", "def", "out", "file", "hold")]
-        staged, backlog, negative, oldest, astray, seq, time, asked, *counts = await self.link.request(
+        staged, backlog, negative, oldest, astray, seq, time, asked, kept, *counts = await self.link.request(
             ("ZCOUNT", due, 0, bound),
             ("ZCOUNT", due, 0, now),
             ("ZCOUNT", due, "-inf", "(0"),
@@ -149,13 +149,16 @@ class RedisTimetable:
             ("ZRANGEBYSCORE", due, SCORE_END, "+inf", "LIMIT", 0, MOST_ASTRAY),
             ("HGET", self.keys.key("lease"), "seq"),
             ("TIME",),
-            ("TYPE", self.keys.key("asked")),  # which can't fail: another kind of key there must not stop the leader
+            # These two can't fail: another kind of key there must not stop the leader.
+            ("TYPE", self.keys.key("asked")),
+            ("TYPE", self.keys.key("ob")),
             *hashes,
             ("ZCARD", due),
             ("ZCARD", blocked),
         )
         revisions, definitions, out, from_files, held, in_due, in_blocked = counts
         sizes = Sizes(revisions, definitions, in_due, out, in_blocked, from_files, held)
+        intents = (await self.link.request(("HLEN", self.keys.key("ob"))))[0] if kept == b"hash" else 0
         moment, clock = score(oldest[1]) if oldest else None, int(time[0]) * 1000 + int(time[1]) // 1000
         return Check(
             staged,
@@ -167,6 +170,7 @@ class RedisTimetable:
             sizes,
             backlog,
             asked != b"none",
+            intents,
         )
 
     async def close(self) -> None:
@@ -203,7 +207,9 @@ def settle_call(
     """The call that fires some entries for another broker; bounded as fire_call."""
     queues: dict[str, int] = {}
     args = _batch(term, items, queues, bounds)
-    args += [pack_head(draft) for some in drafts for draft in some]
+    messages = [message for item in items for message in item.messages]
+    every = [draft for some in drafts for draft in some]
+    args += [pack_head(draft, len(message)) for draft, message in zip(every, messages, strict=True)]
     args.append("".join("1" if usable(queue) else "0" for queue in queues))
     return call("settle", keys, args)
 

@@ -128,6 +128,7 @@ def test_entries_that_stay_with_other_owners_are_counted_beyond_the_named(
     assert "c (apply:first) and 2 more" in done.err
 
 
+@pytest.mark.process
 @pytest.mark.parametrize("answer, code, left", [("y", 0, {"a"}), ("n", 1, {"a", "b"})])
 def test_prune_asks_on_a_terminal(
     at_redis: Any,
@@ -200,6 +201,9 @@ def test_what_was_exported_is_no_difference_whatever_is_in_it(
     client.set(
         "at", task="t", at="2031-01-01T00:00Z", options={"priority": 3, "headers": {"h": 1}}, max_runs=3, jitter="5s"
     )
+    tasks = [{"task": "a", "args": ["${HOME}", "{{ beatd.slot }}"]}, {"task": "b", "immutable": True}]
+    signature = {"subtask_type": "chain", "kwargs": {"tasks": tasks}}
+    client.set("canvas", signature=signature, every="1h", options={"stamped_headers": ["team"], "team": {"a": 1}})
     before = stored(client)
     exported = at_redis("export", "-o", form)
     assert (exported.code, exported.err) == (0, "")

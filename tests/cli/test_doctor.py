@@ -10,6 +10,7 @@ from typing import Any
 
 import pytest
 
+from beatd.cli import doctor
 from beatd.cli.doctor import BUDGET_S
 from beatd.cli.doctor_host import read_units
 from beatd.client import entries
@@ -31,6 +32,11 @@ FREE = "BEATD_HTTP"
 @pytest.fixture(autouse=True)
 def _no_endpoint_of_this_machine(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv(FREE, f"127.0.0.1:{free_port()}")
+
+
+@pytest.fixture(autouse=True)
+def _two_looks_at_queues_lie_close_together(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(doctor, "APART_S", 0.02)
 
 
 def levels(done: Any) -> dict[str, str]:
@@ -225,7 +231,7 @@ def endpoint(monkeypatch: pytest.MonkeyPatch) -> Iterator[type[_Endpoint]]:
         pass
 
     server = HTTPServer(("127.0.0.1", 0), Endpoint)
-    thread = threading.Thread(target=server.serve_forever)
+    thread = threading.Thread(target=server.serve_forever, args=(0.01,))
     thread.start()
     monkeypatch.setenv(FREE, f"127.0.0.1:{server.server_port}")
     yield Endpoint

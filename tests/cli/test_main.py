@@ -53,6 +53,7 @@ def outcome(server: RedisServer, words: str, redirections: str) -> tuple[int, st
     return done.returncode, done.stderr
 
 
+@pytest.mark.process
 @pytest.mark.skipif(not Path("/dev/full").exists(), reason="no /dev/full here")
 @pytest.mark.parametrize("words", ["ls", "show a", "trigger a --no-wait", "history --changes", "export"])
 def test_a_full_disk_behind_the_output_is_said_in_a_line(at_redis: Any, clean_redis: RedisServer, words: str) -> None:
@@ -61,6 +62,7 @@ def test_a_full_disk_behind_the_output_is_said_in_a_line(at_redis: Any, clean_re
     assert (code, told) == (1, "Error: the output can't be written: No space left on device\n")
 
 
+@pytest.mark.process
 @pytest.mark.parametrize(
     "words, code",
     [("ls", 0), ("set a --queue q", 0), ("set b --task t --every 1h", 0), ("rm a", 2), ("backfill a --from 1h", 2)],
@@ -71,6 +73,7 @@ def test_closed_streams_are_no_terminal(at_redis: Any, clean_redis: RedisServer,
     assert (found, "Traceback" in told) == (code, False)
 
 
+@pytest.mark.process
 def test_an_edit_whose_preview_nobody_reads_does_not_end_as_if_it_had_been_made(clean_redis: RedisServer) -> None:
     reader, writer = os.pipe()
     os.close(reader)
@@ -105,6 +108,7 @@ def test_the_list_of_commands_says_what_their_own_help_says() -> None:
     assert list(SUMMARIES) == list(COMMANDS)
 
 
+@pytest.mark.process
 def test_the_list_of_commands_loads_none_of_them() -> None:
     done = subprocess.run(
         [sys.executable, "-X", "importtime", "-m", "beatd", "--help"], capture_output=True, text=True, check=True

@@ -334,6 +334,7 @@ def test_beatd_tz_adds_a_column_and_changes_no_slot(beatd: Any, monkeypatch: pyt
     assert done.err.startswith("beatd: BEATD_TZ: found 'Paris'")
 
 
+@pytest.mark.process
 def test_zone_data_come_from_beatd_tzpath(tmp_path: Path) -> None:
     folder = tmp_path / "Test"
     folder.mkdir()
@@ -358,6 +359,7 @@ def test_ndjson_is_an_object_a_line(beatd: Any) -> None:
     assert all(line.startswith('{"slot": "') for line in done.lines)
 
 
+@pytest.mark.process
 def test_a_reader_that_leaves_early_is_no_error(tmp_path: Path) -> None:
     command = [sys.executable, "-m", "beatd", "next", "* * * * *", "-n", "20000", "-o", "ndjson"]
     with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, cwd=tmp_path, env=_env()) as process:
@@ -373,6 +375,7 @@ def _env(**more: str) -> dict[str, str]:
     return {**os.environ, "PYTHONPATH": str(Path(__file__).parents[2]), "TERM": "xterm", **more}
 
 
+@pytest.mark.process
 def test_on_a_terminal_rows_that_the_clock_touches_are_coloured(tmp_path: Path) -> None:
     words = ["next", "30 2 * * *", *NEW_YORK, *SPRING, "-n", "2"]
     ours, theirs = pty.openpty()
@@ -410,6 +413,7 @@ def test_colours_are_for_terminals_that_want_them(tmp_path: Path, env: dict[str,
     os.close(ours)
 
 
+@pytest.mark.process
 def test_a_bare_schedule_loads_neither_redis_nor_yaml(tmp_path: Path) -> None:
     program = (
         "import sys; sys.argv = ['beatd', 'next', '* * * * *']\n"

@@ -117,6 +117,7 @@ def test_a_schedule_that_is_none_is_refused_before_anything_is_written(set_: Set
     assert stored(clean_redis, "a") is None
 
 
+@pytest.mark.process
 @pytest.mark.parametrize(
     "answer, code, written", [(b"\n", 0, True), (b"n\n", 1, False), (b"\x04", 130, False), (b"", 0, True)]
 )
@@ -205,6 +206,7 @@ def test_a_revision_may_be_asked_for(set_: Set, clean_redis: RedisServer) -> Non
     assert "changed queue meanwhile" in done.err
 
 
+@pytest.mark.process
 def test_the_loser_of_a_race_is_told_what_changed_and_by_whom(clean_redis: RedisServer, tmp_path: Path) -> None:
     """Somebody else edits the entry while the question is open."""
     with Client(clean_redis.url, who="ann") as client:
@@ -318,6 +320,7 @@ def test_rm_names_what_went_and_obeys_a_revision(set_: Set, beatd: Any, clean_re
     assert stored(clean_redis, "c") is None
 
 
+@pytest.mark.process
 @pytest.mark.parametrize("meanwhile, code", [("edit", 5), ("pause", 0), ("nothing", 0), ("refusal", 1)])
 def test_rm_removes_what_it_asked_about_and_nothing_newer(
     set_: Set, clean_redis: RedisServer, tmp_path: Path, meanwhile: str, code: int

@@ -178,6 +178,21 @@ def test_open_requests_are_shown(at_redis: Beatd, store: Store) -> None:
     assert at_redis("show", "a", "-o", "json").json["requests"][0]["pushed"] == 7
 
 
+def test_a_signature_is_told_with_the_body_of_its_message(at_redis: Beatd, store: Store) -> None:
+    tasks = [{"task": "a", "args": ["{{ beatd.slot }}"]}, {"task": "b"}]
+    signature = {"subtask_type": "chain", "kwargs": {"tasks": tasks}}
+    options = {"serializer": "yaml", "compression": "zlib"}
+    spec = {"task": "a", "signature": signature, "every": "1h", "anchor": "1970-01-01T00:00:00Z", "options": options}
+    plant(store, "nightly", 4_000_000_000_000 - 4_000_000_000_000 % 3_600_000, spec)
+
+    assert f"signature      {json.dumps(signature)}" in at_redis("show", "nightly").lines
+    decoded = at_redis("show", "nightly", "--message", "-o", "json").json
+    assert decoded["message"]["headers"]["compression"] == "application/x-gzip"
+    args, _, embed = decoded["body"]
+    assert args == [decoded["slot"].replace("Z", ".000Z")]
+    assert [step["task"] for step in embed["chain"]] == ["b"]
+
+
 def test_the_message_is_the_one_that_would_be_pushed(at_redis: Beatd, store: Store, digest: None) -> None:
     store.do("HSET", store.key("lease"), "host", "web-1:4711")
     done = at_redis("show", "digest", "--message")

@@ -1,5 +1,6 @@
 """Celery's own objects as fields of an entry: what celery beat would send, beatd sends."""
 
+import json
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -10,6 +11,7 @@ from celery.schedules import crontab, schedule
 import beatd
 from beatd.core.patch import patched
 from beatd.errors import EntryInvalid
+from tests.support.messages import messages_of
 
 APP = Celery("shop", broker="memory://")
 APP.conf.update(timezone="Europe/Paris", task_routes={"mail.*": {"queue": "mail", "priority": 5}})
@@ -98,21 +100,50 @@ def test_a_schedule_that_is_none_is_refused(given: Any, said: str) -> None:
         beatd.entry_for(count, given)
 
 
-@pytest.mark.parametrize(
-    "canvas", [chain(send.s(1), send.s()), group(send.s(1), send.s(2)), chord([send.s(1)], count.s())]
-)
-def test_what_is_more_than_one_message_is_refused(canvas: Any) -> None:
-    with pytest.raises(EntryInvalid, match="the signature of one task is accepted"):
-        beatd.entry_for(canvas, 30)
+def plain(signature: Any) -> Any:
+    return json.loads(json.dumps(signature))
 
 
 @pytest.mark.parametrize(
-    "signature, said",
-    [(send.s("x").on_error(count.s()), "a link_error"), (send.s("x").set(link=[count.s()]), "a link")],
+    "canvas, queue, options",
+    [
+        (chain(send.s(1), send.s()), "mail", {"priority": 5, "expires": 60}),
+        (chain(chain(send.s(1).set(priority=9), count.s()), count.s()), "mail", {"expires": 60}),
+        (chain(count.s(), send.s()), "celery", {"soft_time_limit": 4, "ignore_result": True}),
+        (group(send.s(1), send.s(2)), "celery", {}),
+        (chord([send.s(1)], count.s()), "celery", {}),
+        (chain(group(send.s(1), count.s()), send.s()), "celery", {}),
+    ],
 )
-def test_what_follows_a_task_can_not_be_scheduled(signature: Any, said: str) -> None:
-    with pytest.raises(EntryInvalid, match=f"signature: {said} can't be scheduled yet"):
-        beatd.entry_for(signature, 30)
+def test_a_canvas_becomes_a_signature(canvas: Any, queue: str, options: dict[str, Any]) -> None:
+    found = beatd.entry_for(canvas, 30)
+
+    assert found["signature"] == plain(canvas)
+    assert found.get("queue", "celery") == queue
+    assert (found.get("options") or {}) == options
+    entry = patched("a", None, found)
+    assert entry.signature == plain(canvas)
+    messages_of(entry)
+
+
+def test_a_generator_of_signatures_becomes_a_list() -> None:
+    found = beatd.entry_for(group(send.s(each) for each in range(3)), 30)
+    assert found["signature"] is not None
+    assert [task["args"] for task in found["signature"]["kwargs"]["tasks"]] == [[0], [1], [2]]
+
+
+def test_what_follows_a_task_is_an_option() -> None:
+    found = beatd.entry_for(send.s("x").on_error(count.s()).set(link=[count.s(1)]), 30)
+    assert found["options"] is not None
+    assert found["options"]["link"] == [plain(count.s(1))]
+    assert found["options"]["link_error"] == [plain(count.s())]
+    messages_of(patched("a", None, found))
+
+
+def test_a_canvas_of_what_json_can_not_say_is_refused_with_its_place() -> None:
+    found = beatd.entry_for(chain(send.s({1, 2}), send.s()), 30)
+    with pytest.raises(EntryInvalid, match=r"signature\.kwargs\.tasks\[0\]\.args\[0\]: found set"):
+        patched("a", None, found)
 
 
 def test_a_link_to_nothing_is_none() -> None:

@@ -14,6 +14,7 @@ from beatd.config.keys import ENTRY, OPTIONS, TOP
 from beatd.config.load import load_files
 from beatd.config.problems import Problem, report
 from beatd.config.settings import decide
+from tests.support.examples import examples
 
 HERE = Path(__file__).parent
 FRAGMENTS = [
@@ -140,7 +141,7 @@ def test_random_pieces_of_yaml(check: Check, text: str) -> None:
     check(text.encode(errors="surrogatepass"))
 
 
-@settings(FUZZ, max_examples=40)
+@settings(FUZZ, max_examples=examples(40))
 @given(DOCUMENTS)
 def test_random_documents(check: Check, document: dict[str, Any]) -> None:
     check(yaml.safe_dump(document, allow_unicode=True).encode(errors="replace"))

@@ -123,6 +123,45 @@ def test_the_own_queue_of_an_entry_wins_wherever_it_is_written(
     assert definitions(load(text))["a"]["queue"] == queue
 
 
+SIGNATURE = "{subtask_type: chain, kwargs: {tasks: [{task: a, options: {queue: s}}, {task: b}]}}"
+
+
+@pytest.mark.parametrize(
+    "defaults, entry, queue",
+    [
+        ("queue: d", "queue: e", "e"),
+        ("queue: d", "description: x", "s"),
+        ("options: {queue: d}", "options: {priority: 3}", "s"),
+        ("task: t, args: [1], kwargs: {a: 1}", "description: x", "s"),
+    ],
+)
+def test_a_signature_takes_the_place_of_task_arguments_and_queue_of_the_defaults(
+    load: Load, defaults: str, entry: str, queue: str
+) -> None:
+    text = f"defaults: {{{defaults}}}\nschedules:\n  x: {{signature: {SIGNATURE}, every: 5s, {entry}}}\n"
+
+    found = definitions(load(text))["x"]
+
+    assert (found["task"], found["queue"]) == ("a", queue)
+    assert "args" not in found
+    assert found["signature"]["subtask_type"] == "chain"
+
+
+def test_a_task_takes_the_place_of_a_signature_of_the_defaults(load: Load) -> None:
+    text = f"defaults: {{signature: {SIGNATURE}}}\nschedules:\n  x: {{every: 5s}}\n  y: {{task: t, every: 5s}}\n"
+
+    found = definitions(load(text))
+
+    assert (found["x"]["task"], found["y"]["task"]) == ("a", "t")
+    assert "signature" not in found["y"]
+
+
+def test_a_variable_is_filled_into_a_signature(load: Load) -> None:
+    text = 'schedules:\n  x: {every: 5s, signature: {task: a, args: ["${BUCKET:-prod}", "{{ beatd.slot }}"]}}\n'
+
+    assert definitions(load(text))["x"]["signature"]["args"] == ["prod", "{{ beatd.slot }}"]
+
+
 def test_null_takes_a_default_back(load: Load) -> None:
     found = definitions(
         load("""

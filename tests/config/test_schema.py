@@ -27,6 +27,8 @@ MOMENT: tuple[list[Any], list[Any]] = (
 )
 BOOLEAN: tuple[list[Any], list[Any]] = ([True, False], ["yes", "true", 1, 0, []])
 
+CHAIN: dict[str, Any] = {"subtask_type": "chain", "kwargs": {"tasks": [{"task": "t"}, {"task": "u", "args": [1]}]}}
+
 # Every key: values that are accepted, and values that are not.
 ENTRIES: dict[str, tuple[list[Any], list[Any]]] = {
     "task": TEXT,
@@ -50,6 +52,10 @@ ENTRIES: dict[str, tuple[list[Any], list[Any]]] = {
         [0, -1, True, "", [], {}, {"solar": "x"}, {"crontab": 1}, {"crontab": {"x": 1}}],
     ),
     "timezone": (["UTC", "Europe/Paris", "America/Argentina/Ushuaia"], ["", 1, "not a zone", []]),
+    "signature": (
+        [{"task": "t"}, {"task": "t", "args": None, "options": {"queue": "q"}, "immutable": True}, CHAIN],
+        [{}, [], "t", 5, {"task": 1}, {"task": "t", "x": 1}, {"subtask_type": "loop"}, {"task": "t", "immutable": 1}],
+    ),
     "args": ([[], [1, "a", None, {"x": []}]], [{}, "x", 1]),
     "kwargs": ([{}, {"a": [1]}], [[], "x", 1]),
     "queue": TEXT,
@@ -77,7 +83,21 @@ OPTION_VALUES: dict[str, tuple[list[Any], list[Any]]] = {
     "countdown": (["5m", 30, 0, None], ["soon", -1, []]),
     "eta": (["2h", 30, 0, "2099-01-01T00:00Z", None], ["soon", [], True]),
     "headers": ([{}, {"a": [1]}, None], [[], "a", 1]),
-    "serializer": (["json", None], ["pickle", 1]),
+    "serializer": (["json", "yaml", "msgpack", None], ["pickle", 1]),
+    "compression": (["zlib", "gzip", "bzip2", "lzma", "application/x-gzip", None], ["zstd", 1, ""]),
+    "link": ([{"task": "t"}, [{"task": "t", "args": [1]}, CHAIN], [], None], [5, "t", {}, [{}], {"task": "t", "x": 1}]),
+    "link_error": ([{"task": "t"}, [{"task": "t"}], None], [5, {}, {"task": ""}]),
+    "chain": ([[{"task": "t"}], None], [{"task": "t"}, "t", [5]]),
+    "chord": ([{"task": "t"}, None], [[{"task": "t"}], 5, {}]),
+    "group_id": (["x", None], [1, []]),
+    "group_index": ([0, 3, None], [-1, "1", True]),
+    "expiration": (["5m", 30, 0, None], ["soon", -1, []]),
+    "retries": ([0, 3, None], [-1, "1", True]),
+    "replaced_task_nesting": ([0, 3, None], [-1, "1", True]),
+    "argsrepr": (["x", "", None], [1, []]),
+    "kwargsrepr": (["x", "", None], [1, []]),
+    "stamped_headers": ([[], None], ["x", {}, [1], 5]),
+    **dict.fromkeys(("app_id", "user_id", "type", "cluster_id"), (["x", None], [1, []])),
     "ignore_result": ([True, False, None], ["yes", 1]),
     "time_limit": ([5, 1.5, "5m", None], [0, -1, "soon", True]),
     "soft_time_limit": ([5, "5m", None], [0, -1, "soon"]),
@@ -90,14 +110,25 @@ OPTION_VALUES: dict[str, tuple[list[Any], list[Any]]] = {
         [3, [], {"max_retries": -1}, {"max_retries": "3"}, {"interval_max": "1s"}, {"errback": "x"}],
     ),
     "queue": (["x", None], ["", 1, []]),
-    "exchange": (["", None], [1, []]),
-    "routing_key": (["", None], [1, []]),
+    "exchange": (["", "topics", None], [1, []]),
+    "exchange_type": (["direct", "topic", "fanout", "headers", None], ["x", 1]),
+    "routing_key": (["", "a.b", None], [1, []]),
 }
 TOPS: dict[str, tuple[list[Any], list[Any]]] = {
     "version": ([1], [2, "1", True, None]),
     "timezone": (["UTC", "Europe/Paris"], ["", 1, "not a zone", None]),
     "redis": (["redis://h", "rediss://u:p@h:1/0", "unix:///x", None], ["h:1", "http://h", 1, [], {}]),
-    "broker": (["redis", "amqp://h", "sqs://", None], ["rabbit", 1, []]),
+    "broker": (
+        ["redis", "amqp://h", "sqs://", None, "amqp://a;amqp://b", ["amqps://a", "amqps://b"], {"url": "amqp://h"}]  # noqa: RUF005  # a row each
+        + [
+            {"url": ["amqp://h"], "declare": "celery", "confirm_timeout": "2s", "heartbeat": 0, "transport_options": {}}
+        ],
+        ["rabbit", "amqq://h", 1, [], {}, {"declare": "none"}, {"url": "h"}, {"url": "amqp://h", "declare": "all"}]
+        + [
+            {"url": "amqp://h", key: value}
+            for key, value in (("uri", 1), ("heartbeat", "soon"), ("confirm_timeout", 0))
+        ],
+    ),
     "namespace": (["a.b-c_1"], ["a b", "", 1, None, "x" * 65]),
     "lease": ([{}, {"ttl": "2s"}, {"ttl": 5}], [[], 5, {"ttl": "soon"}, {"tll": 1}, {"ttl": []}, None]),
     "http": (["off", False, 9464, 0, "h:1", ":1", "[::1]:80", "80"], ["h", True, -1, 70_000, [], None]),
@@ -106,6 +137,10 @@ TOPS: dict[str, tuple[list[Any], list[Any]]] = {
     "defaults": (
         [{}, {"queue": "q", "options": {"priority": 3}}],
         [[], {"queu": "q"}, {"grace": "soon"}, {"options": 1}],
+    ),
+    "routes": (
+        [{}, {"app.*": "q"}, {"app.a": {"queue": "q", "priority": 3}}, {"re:app[.](a|b)": {"priority": 0}}],
+        [[], 5, {"a": ""}, {"a": 5}, {"a": []}, {"a": {"queu": "q"}}, {"a": {"priority": 10}}, {"a": None}],
     ),
     "include": ([[], ["none*.yaml"]], ["x", [1], [""], {}]),
     "schedules": ([{}], [[], 5, {"a": 5}, {"a": {}}, {"a": {"task": "t"}}, {" a": {"task": "t", "every": 5}}]),
@@ -120,7 +155,8 @@ def document_of_entry(key: str, value: Any) -> dict[str, Any]:
         companion = {}
     elif key in {"day", "hash_id"}:
         companion = {"cron": "0 9 * * *"}
-    return {"schedules": {"a": {"task": "t", **companion, key: value}}}
+    task = {} if key == "signature" else {"task": "t"}
+    return {"schedules": {"a": {**task, **companion, key: value}}}
 
 
 def cases() -> list[Any]:
@@ -142,6 +178,15 @@ WHOLE: list[tuple[str, Any, bool]] = [
     ("settings alone", {"namespace": "n"}, True),
     ("an unknown key", {"schedules": {}, "schedule": {}}, False),
     ("no task", {"schedules": {"a": {"every": 5}}}, False),
+    ("a signature", {"schedules": {"a": {"signature": CHAIN, "every": 5}}}, True),
+    ("a signature and its task", {"schedules": {"a": {"signature": CHAIN, "every": 5, "task": "t"}}}, True),
+    (
+        "a signature beside a default task",
+        {"defaults": {"task": "u"}, "schedules": {"a": {"signature": CHAIN, "every": 5}}},
+        True,
+    ),
+    ("a default signature", {"defaults": {"signature": CHAIN}, "schedules": {"a": {"every": 5}}}, True),
+    ("stamps", {"schedules": {"a": {"task": "t", "every": 5, "options": {"stamped_headers": ["x"], "x": 1}}}}, True),
     ("no schedule", {"schedules": {"a": {"task": "t"}}}, False),
     ("two schedules", {"schedules": {"a": {"task": "t", "every": 5, "cron": "@daily"}}}, False),
     ("two spellings", {"schedules": {"a": {"task": "t", "schedule": 5, "every": 5}}}, False),
@@ -183,7 +228,17 @@ def test_the_table_has_the_keys_of_the_core_of_the_format_and_of_the_settings() 
     nested = {
         f"{name}.{key.name}" for name, keys in (("lease", LEASE), ("log", LOG), ("history", HISTORY)) for key in keys
     }
-    top = by_name(TOP).keys() - {"version", "timezone", "defaults", "include", "schedules", "lease", "log", "history"}
+    top = by_name(TOP).keys() - {
+        "version",
+        "timezone",
+        "defaults",
+        "routes",
+        "include",
+        "schedules",
+        "lease",
+        "log",
+        "history",
+    }
     assert {setting.key for setting in SETTINGS if setting.key} == nested | top
 
 

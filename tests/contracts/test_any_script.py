@@ -3,7 +3,7 @@
 Moments are small numbers, so that they have all passed, collide often, and can be moved on by a few milliseconds.
 """
 
-from collections import defaultdict
+from collections import Counter, defaultdict
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from itertools import accumulate
@@ -26,10 +26,12 @@ from beatd.core.fire import FireItem, Skip
 from beatd.core.term import Term
 from beatd.core.timetable import PlanItem
 from beatd.store.entries import Pause, pause_call, put_call, remove_call, reset_call, resume_call
+from beatd.store.outbox import done_call, drop_call, fail_call, mark_call
 from beatd.store.requests import request_call, serve_call
 from beatd.store.scripts import Call, load_script
 from beatd.store.timetable import fire_call, plan_call
-from tests.support.store import REV, WHO, Store, asking, put_item, serving
+from tests.support.examples import examples
+from tests.support.store import REV, WHO, Store, asking, put_item, serving, settling
 
 NAMES = ("a", "b", "c", "d")
 QUEUES = ("celery", "other")
@@ -87,6 +89,8 @@ class Scripts(RuleBasedStateMachine):
         self.store = store
         self.count = 0
         self.sent = 0  # messages of items with code 0
+        self.outbox: Counter[str] = Counter()  # intents by entry
+        self.decided = 0  # messages that became intents
         self.taken = 0  # messages that left the queues
         self.slots: dict[str, list[int]] = defaultdict(list)
         self.served: dict[str, list[int]] = defaultdict(list)  # by request
@@ -138,12 +142,14 @@ class Scripts(RuleBasedStateMachine):
         codes = self.call_twice(remove_call(self.store.keys, chosen, WHO, [expected] * len(chosen)))
         if "2" in codes:
             assert self.store.everything() == before
+        self.withdraw(chosen, codes)
 
     @rule(chosen=names, ahead=st.sampled_from((None, None, HOUR, 2 * HOUR, -5)))
     def pause(self, chosen: list[str], ahead: int | None) -> None:
         until = None if ahead is None else self.store.now() + ahead
         wanted = Pause("me", "why", until)
         done = self.edit(pause_call(self.store.keys, chosen, f"n{self.fresh()}", WHO, wanted), chosen)
+        self.withdraw(chosen, "0" * len(chosen) if done else "")
         assert not done or self.store.hash("asked").keys().isdisjoint(chosen)
         if done and until is None:
             assert self.store.scores().keys().isdisjoint(chosen)
@@ -234,6 +240,50 @@ class Scripts(RuleBasedStateMachine):
             if "4" not in codes:
                 assert self.store.everything() == before
 
+    @precondition(lambda self: self.moments())
+    @rule(batch=st.lists(fires | right_fires, min_size=1, max_size=4), bad=st.sampled_from(((), (), ("other",))))
+    def settle_for_another_broker(self, batch: list[Fire], bad: tuple[str, ...]) -> None:
+        items = [self.fire_item(claim) for claim in batch]
+        due, queues = self.store.scores(), self.queued()
+        codes = self.call_twice(settling(self.store.keys, self.term, items, bad=bad))
+        for item, code in zip(items, codes, strict=True):
+            if code == "0":
+                self.moved(item, due)
+                self.outbox[item.name] += len(item.messages)
+                self.decided += len(item.messages)
+        assert self.queued() == queues
+
+    @rule(pick=st.integers(0, 9), outcome=st.sampled_from("DUWM"), task_id_error=mostly_right)
+    def an_intent_leaves(self, pick: int, outcome: str, task_id_error: int) -> None:
+        intents = sorted(self.store.intents().items())
+        if not intents:
+            return
+        intent_id, (head, _) = intents[pick % len(intents)]
+        pairs = [(intent_id, "another" if task_id_error else head[2])]
+        calls = {
+            "D": done_call(self.store.keys, pairs),
+            "U": fail_call(self.store.keys, self.term, pairs, ["no"]),
+            "M": mark_call(self.store.keys, pairs),
+            "W": drop_call(self.store.keys, pairs, "no", WHO),
+        }
+        before = self.store.everything()
+        code = self.call_twice(calls[outcome])
+        if outcome == "M":  # none of them is to be sent at most once
+            assert code == "1"
+        if code == "0":
+            self.outbox[head[0]] -= 1
+        else:
+            assert self.store.everything() == before
+
+    def withdraw(self, chosen: list[str], codes: str) -> None:
+        """What was decided for these entries is taken back."""
+        for name, code in zip(chosen, codes or "x" * len(chosen), strict=True):
+            if code == "0":
+                del self.outbox[name]
+
+    def queued(self) -> list[Any]:
+        return [self.store.contents().get(queue) for queue in QUEUES]
+
     @rule(chosen=names, backfill=st.booleans())
     def ask(self, chosen: list[str], backfill: bool) -> None:
         before, known = self.store.everything(), self.store.hash("rev")
@@ -316,8 +366,12 @@ class Scripts(RuleBasedStateMachine):
         return int(text) if text.isdigit() else 0
 
     def settle(self, item: FireItem, due: dict[str, str]) -> None:
-        """What code 0 says: all its messages are sent, and its entry has moved on."""
+        """What code 0 of fire says: all its messages are sent, and its entry has moved on."""
         self.sent += len(item.messages)
+        self.moved(item, due)
+
+    def moved(self, item: FireItem, due: dict[str, str]) -> None:
+        """Its entry has moved on."""
         assert item.name in due
         if item.next_moment is None:
             del due[item.name]
@@ -379,9 +433,13 @@ class Scripts(RuleBasedStateMachine):
     def every_message_belongs_to_a_slot_with_code_0(self) -> None:
         waiting = sum(self.store.do("LLEN", key) for key in QUEUES if self.store.do("TYPE", key) == "list")
         assert self.taken + waiting == self.sent
-        assert self.sent == sum(map(len, [*self.slots.values(), *self.served.values()]))
+        assert self.sent + self.decided == sum(map(len, [*self.slots.values(), *self.served.values()]))
         assert all(slots == sorted(set(slots)) for slots in self.served.values())
-        assert self.sent == sum(len(slots) for _, slots in self.store.fires())
+        assert self.sent + self.decided == sum(len(slots) for _, slots in self.store.fires())
+
+    @invariant()
+    def the_outbox_holds_what_was_decided_and_has_not_left(self) -> None:
+        assert Counter(head[0] for head, _ in self.store.intents().values()) == +self.outbox
 
     @invariant()
     def open_requests_are_those_of_entries_that_name_them(self) -> None:
@@ -392,17 +450,17 @@ class Scripts(RuleBasedStateMachine):
 
 
 def test_whatever_is_called_the_invariants_hold(store: Store) -> None:
-    bounded = settings(max_examples=40, stateful_step_count=25, suppress_health_check=list(HealthCheck))
+    bounded = settings(max_examples=examples(40), stateful_step_count=25, suppress_health_check=list(HealthCheck))
     run_state_machine_as_test(lambda: Scripts(store), settings=bounded)  # type: ignore[arg-type]  # any maker of one
 
 
-@pytest.mark.parametrize("name", ["acquire", "renew", "release", "remove", "pause"])
+@pytest.mark.parametrize("name", ["acquire", "renew", "release", "remove", "pause", "done"])
 def test_what_must_work_without_memory_says_so_where_it_can(name: str) -> None:
     script = load_script(name)
     assert script.text(shebang=True) == f"#!lua flags=allow-oom\n{script.text(shebang=False)}"
 
 
-@pytest.mark.parametrize("name", ["put", "plan", "fire", "resume", "reset", "request", "serve"])
+@pytest.mark.parametrize("name", ["put", "plan", "fire", "settle", "resume", "reset", "request", "serve"])
 def test_what_grows_never_ignores_the_memory_limit(name: str) -> None:
     script = load_script(name)
     assert script.text(shebang=True) == script.text(shebang=False)

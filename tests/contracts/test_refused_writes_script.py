@@ -14,10 +14,11 @@ from beatd.core.term import Candidacy, Term
 from beatd.core.timetable import PlanItem
 from beatd.store.entries import Pause, pause_call, put_call, remove_call, reset_call, resume_call
 from beatd.store.lease import acquire_call
+from beatd.store.outbox import done_call, fail_call
 from beatd.store.scripts import Call
 from beatd.store.timetable import fire_call, plan_call
 from tests.support.servers import RedisServer
-from tests.support.store import REV, WHO, Store, fire_item, put_item, release_call, renew_call, skip_item
+from tests.support.store import REV, WHO, Store, fire_item, put_item, release_call, renew_call, settling, skip_item
 
 StartRedis = Callable[..., RedisServer]
 
@@ -31,6 +32,8 @@ def own(start_redis: StartRedis) -> Iterator[Store]:
     store.plant("new", -500)
     store.plant("held", 1_000)
     store.pause("held")
+    store.do("HSET", store.key("ob"), "9-1", "a\x1f5\x1fid\x1fq\x1f\x1f\x1f0\x1fb\x1f\x1f1")
+    store.do("HSET", store.key("obm"), "9-1", "m")
     yield store
     store.client.close()
 
@@ -48,6 +51,8 @@ def growing(store: Store, term: Term) -> list[Call]:
         fire_call(keys, term, [fire_item("a"), fire_item("b", left=2, queue_key="other")]),
         fire_call(keys, term, [fire_item("a", next_moment=None)]),
         fire_call(keys, term, [skip_item("a")]),
+        settling(keys, term, [fire_item("a"), fire_item("b", left=2)]),
+        settling(keys, term, [skip_item("a")]),
         put_call(keys, edits, WHO),
         *(put_call(keys, [edit], WHO) for edit in edits),
         put_call(keys, [put_item("c", replaces="a")], WHO),
@@ -65,6 +70,8 @@ def everything(store: Store, term: Term) -> list[Call]:
         remove_call(keys, ["a", "b"], WHO),
         pause_call(keys, ["a", "b"], "p1", WHO, Pause("me")),
         pause_call(keys, ["a", "b"], "p2", WHO, Pause("me", until=store.now() + 60_000)),
+        done_call(keys, [("9-1", "id")]),
+        fail_call(keys, term, [("9-1", "id")], ["no"]),
         acquire_call(keys, Candidacy(term.owner, 9_000, "h", "i")),
         renew_call(keys, term),
         release_call(keys, term),
@@ -142,6 +149,16 @@ def test_marks_are_still_planned_without_memory(own: Store) -> None:
     fill(own)
     assert own.plan(term, PlanItem("new", REV, "-500", "1000")) == "0"
     assert own.scores()["new"] == "1000"
+
+
+def test_the_outbox_is_emptied_without_memory(own: Store) -> None:
+    fill(own)
+    if own.flagged:
+        assert own.run(fail_call(own.keys, own.lead(), [("9-1", "id")], ["no"]))[0] == "0"
+        assert len(own.rows("skip")) == 1
+    else:
+        assert own.run(done_call(own.keys, [("9-1", "id")]))[0] == "0"
+    assert own.intents() == {}
 
 
 def refuses_everything(store: Store, term: Term, word: str) -> None:

@@ -11,6 +11,7 @@ from beatd.core.schedules import Schedule, parse_schedule
 from beatd.errors import ScheduleInvalid
 from tests.core.expressions import ZONES, expression
 from tests.core.walker import Walker, date_matches, find_shifts
+from tests.support.examples import examples
 
 HOUR = 3_600
 
@@ -53,7 +54,7 @@ def compare(rng: Random) -> None:
 
 
 def test_slots_around_transitions_equal_a_walk_of_the_clock() -> None:
-    for seed in range(2_000):
+    for seed in range(examples(2_000)):
         compare(Random(seed))
 
 
@@ -83,7 +84,7 @@ def compare_dates(rng: Random) -> None:
 
 
 def test_dates_equal_a_walk_of_the_calendar() -> None:
-    for seed in range(250):
+    for seed in range(examples(250)):
         compare_dates(Random(seed))
 
 

@@ -14,6 +14,7 @@ from beatd.core.batch import MOST_BYTES, MOST_ENTRIES, MOST_MESSAGES, Batch, mak
 from beatd.core.fire import FireItem, TaskIds
 from beatd.core.window import Staged
 from tests.core.entries import staged
+from tests.support.examples import examples
 
 M = 60_000
 T0 = 1_800_000_000_000
@@ -183,7 +184,7 @@ def ready(name: str, size: int, left: int | None, **spec: Any) -> Staged:
     return Staged(entry.compiled, T0 + entry.compiled.jitter, left)
 
 
-@settings(max_examples=60)
+@settings(max_examples=examples(60))
 @given(BACKLOGS, st.integers(1, 30), st.integers(0, 400 * M))
 def test_a_batch_stays_within_one_call_and_its_items_within_the_rules_of_the_script(
     specs: list[dict[str, Any]], times: int, late: int

@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 from beatd.core.celery_spellings import SpellingInvalid, from_crontab, from_schedule, relative_hint
 from beatd.core.schedules import parse_schedule
 from beatd.errors import ScheduleInvalid
+from tests.support.examples import examples
 
 NAMES = {"day_of_week": ["sun", "monday", "Tue"], "month_of_year": ["jan", "December", "MAR"]}
 LIMITS = {"minute": (0, 59), "hour": (0, 23), "day_of_month": (1, 31), "month_of_year": (1, 12), "day_of_week": (0, 6)}
@@ -39,7 +40,7 @@ def fields(draw: st.DrawFn, name: str) -> Any:
 CRONTABS = st.fixed_dictionaries({}, optional={name: fields(name) for name in LIMITS})
 
 
-@settings(max_examples=60)
+@settings(max_examples=examples(60))
 @given(CRONTABS)
 @example({"minute": "0", "hour": "22-4/2", "day_of_week": "fri-mon"})
 @example({"day_of_month": "1-7", "day_of_week": "mon"})

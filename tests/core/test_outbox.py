@@ -185,6 +185,16 @@ def test_at_most_once_means_one_attempt(box: Outbox, outcome: Outcome) -> None:
     assert len(box) == 0
 
 
+def test_what_a_leader_that_ended_was_sending_at_most_once_is_not_sent_again(box: Outbox) -> None:
+    sent, known = (intent(n, str(n), at_most_once=True) for n in (1, 2))
+    sent, known = (each._replace(draft=each.draft._replace(sent=True)) for each in (sent, known))
+    box.add([sent, known], {(known.id, known.draft.task_id)})
+    assert box.next_look(0.0, 0) == 0.0
+    assert [given.intent for given in box.dead(0)] == [sent]
+    assert box.dead(0) == []
+    assert box.window(0.0) == [known]
+
+
 # Deaths
 
 
@@ -281,6 +291,16 @@ def test_what_a_call_reserves_is_there_for_no_other_until_it_is_closed(box: Outb
     other.close()
     assert box.room().most("q", 10) == MOST_OF_ONE_BAD_QUEUE
     assert (box.queues.count, box.queues.size) == (0, 0)
+
+
+def test_a_request_that_waits_for_room_gets_what_is_free_next(box: Outbox) -> None:
+    filled(box, "q")
+    assert box.room(of_request=True).most("q", 10) == 0
+    learn(box, box.window(0.0, most=2), CONFIRMED)
+    assert box.room().most("q", 10) == 0
+    assert box.room(of_request=True).most("q", 10) > 0
+    box.queues.wanted.clear()
+    assert box.room().most("q", 10) > 0
 
 
 def test_a_queue_that_refuses_is_told_once_and_blocked_when_it_holds_its_share(box: Outbox) -> None:

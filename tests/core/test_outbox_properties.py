@@ -56,7 +56,8 @@ class OutboxBesideAList(RuleBasedStateMachine):
         found = self.box.window(self.now, most, most_bytes)
         assert len(found) <= most
         assert len(found) <= 1 or sum(len(intent.message) for intent in found) <= most_bytes
-        busy = {intent.draft.name for intent in self.taken}
+        # One that was withdrawn on its way is nobody's business any more: what follows it need not wait.
+        busy = {intent.draft.name for intent in self.taken if intent in self.held}
         for intent in found:
             name = intent.draft.name
             assert name not in busy, "two of one entry at a time"
@@ -136,5 +137,5 @@ class OutboxBesideAList(RuleBasedStateMachine):
             assert 0 < self.box.queues.held(queue) <= MOST_OF_ONE_BAD_QUEUE
 
 
-OutboxBesideAList.TestCase.settings = settings(max_examples=100, stateful_step_count=60, deadline=None)
+OutboxBesideAList.TestCase.settings = settings(max_examples=200, stateful_step_count=60, deadline=None)
 TestOutboxBesideAList = OutboxBesideAList.TestCase

@@ -20,8 +20,9 @@ from beatd.core.zone import use_zone_data, zone_named
 from beatd.errors import EntryInvalid, ScheduleInvalid
 from tests.core.expressions import ZONES, expression
 from tests.core.test_rrule import random_rule
+from tests.support.examples import examples
 
-quick = settings(max_examples=250, deadline=None, derandomize=True)
+quick = settings(max_examples=examples(250), deadline=None, derandomize=True)
 seeds = st.integers(0, 2**32)
 
 
@@ -239,7 +240,7 @@ def take_time(spec: Any) -> float:
     return time.perf_counter() - began
 
 
-@settings(max_examples=600, deadline=None, derandomize=True)
+@settings(max_examples=examples(600), deadline=None, derandomize=True)
 @given(specs)
 def test_anything_else_is_refused_as_an_invalid_schedule_and_soon(spec: Any) -> None:
     assert take_time(spec) < 5
@@ -258,7 +259,7 @@ def test_next_and_last_agree_for_many_more() -> None:
         test_next_and_last_agree.hypothesis.inner_test(seed)  # type: ignore[attr-defined]
 
 
-@settings(max_examples=100, deadline=None, derandomize=True)
+@settings(max_examples=examples(100), deadline=None, derandomize=True)
 @given(st.dictionaries(st.sampled_from([*KEYS, "task", "args"]), tree, max_size=5))
 def test_an_entry_made_of_garbage_is_an_invalid_entry(spec: dict[str, Any]) -> None:
     try:

@@ -14,6 +14,7 @@ from beatd.core.fire import Skip
 from beatd.core.schedules import Schedule, parse_schedule
 from beatd.core.schedules.rule import Rule
 from beatd.core.span import EXACT_COUNT, Decision, decide
+from tests.support.examples import examples
 
 S = 1_000
 M = 60 * S
@@ -352,7 +353,7 @@ def cases(draw: st.DrawFn) -> Case:
     return Case(schedule, draw(POLICIES), owed, now, jitter, draw(st.none() | DURATIONS), expires_on, left)
 
 
-@settings(max_examples=400)
+@settings(max_examples=examples(400))
 @given(cases())
 def test_every_slot_of_a_span_meets_the_fate_that_the_contract_gives_it(case: Case) -> None:
     slots = case.slots()

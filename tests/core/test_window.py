@@ -8,6 +8,7 @@ from hypothesis.stateful import RuleBasedStateMachine, invariant, rule
 
 from beatd.core.window import SLICE_MS, Staged, Window
 from tests.core.entries import compiled, staged
+from tests.support.examples import examples
 
 NAMES = [f"entry-{n}" for n in range(8)]
 COMPILED = {(name, rev): compiled(name, rev, args=["x" * size]) for name in NAMES for rev, size in (("1", 1), ("2", 9))}
@@ -94,7 +95,9 @@ class WindowBesideADictionary(RuleBasedStateMachine):
 
 
 TestTheWindowAnswersLikeADictionary = WindowBesideADictionary.TestCase
-TestTheWindowAnswersLikeADictionary.settings = settings(max_examples=150, stateful_step_count=40, deadline=None)
+TestTheWindowAnswersLikeADictionary.settings = settings(
+    max_examples=examples(150), stateful_step_count=40, deadline=None
+)
 
 
 def test_a_new_window_has_read_nothing() -> None:

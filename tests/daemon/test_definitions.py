@@ -12,11 +12,13 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from beatd.core.entry import entry_from_definition, entry_from_spec
+from beatd.core.requests import Standing, Wanted
 from beatd.core.timetable import Stored
 from beatd.core.window import Compiled, Staged, Window
 from beatd.daemon.definitions import COMPILED_BYTES, Definitions
 from beatd.errors import EntryInvalid
-from beatd.formats.celery import compile_template
+from beatd.formats.celery import compile_template, readable
+from tests.support.examples import examples
 from tests.support.messages import messages_of
 
 SLOT = 1_795_165_200_000
@@ -54,8 +56,9 @@ def outcome(made: Definitions, row: Stored) -> tuple[object, ...]:
         return "refused", error.message, error.hint
 
 
+HOLES = st.sampled_from(["{{ beatd.slot }}", "{{ beatd.slto }}", "{{ beatd.slot_ms }}"])
 VALUES = st.recursive(
-    st.none() | st.booleans() | st.integers() | st.floats(allow_nan=True) | st.text(max_size=8),
+    st.none() | st.booleans() | st.integers() | st.floats(allow_nan=True) | st.text(max_size=8) | HOLES,
     lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(max_size=4), inner, max_size=3),
     max_leaves=6,
 )
@@ -79,6 +82,17 @@ SHARED: Mapping[str, Any] = {
             {"headers": {"periodic_task_name": ["\u00fc"], "celery_beat_task": False}},
             {"expires": 60, "countdown": 5},
             {"expires": "2026-12-01T09:00Z"},
+            {"serializer": "yaml", "compression": "zlib"},
+            {"link": [{"task": "after"}]},
+        ]
+    ),
+    "signature": st.sampled_from(
+        [
+            {"task": "app.run", "args": ["{{ beatd.slot }}"]},
+            {"task": "app.run", "args": [1.0], "options": {"queue": "reports"}},
+            {"subtask_type": "chain", "kwargs": {"tasks": [{"task": "app.run"}, {"task": "then"}]}},
+            {"task": "other"},
+            None,
         ]
     ),
 }
@@ -116,7 +130,7 @@ DEFINITIONS = st.builds(
 )
 
 
-@settings(max_examples=300)
+@settings(max_examples=examples(300))
 @given(st.lists(st.tuples(NAMES, DEFINITIONS), min_size=1, max_size=6))
 def test_an_entry_like_others_comes_out_as_if_it_were_alone(entries: list[tuple[str, bytes]]) -> None:
     together = definitions()
@@ -125,7 +139,7 @@ def test_an_entry_like_others_comes_out_as_if_it_were_alone(entries: list[tuple[
         assert outcome(together, row) == outcome(definitions(), row)
 
 
-@settings(max_examples=200)
+@settings(max_examples=examples(200))
 @given(NAMES, NAMES, DEFINITIONS, st.fixed_dictionaries({}, optional=OWN))
 def test_a_definition_with_other_arguments_under_another_name_is_read_as_by_itself(
     first: str, second: str, definition: bytes, own: dict[str, Any]
@@ -206,3 +220,31 @@ def test_what_is_kept_for_later_is_bounded_in_bytes() -> None:
     kept = {**made._kept._old, **made._kept._young}
     assert 0 < sum(compiled.size for compiled in kept.values()) <= COMPILED_BYTES
     assert sum(ready.size for half in (made._ready._old, made._ready._young) for ready in half.values()) <= 5 * 2**20
+
+
+SIGNED = {"task": "app.run", "args": ["{{ beatd.slot_ms }}"], "options": {"expires": 60}}
+
+
+def asked(spec: Mapping[str, Any], wanted: Wanted) -> dict[str, Any]:
+    """The message that a request makes of a definition, decoded."""
+    standing = Standing("r", written({"every": "5s", **spec}), 0, 0)
+    beside = definitions().for_request("e", standing, wanted)
+    found: dict[str, Any] = json.loads(beside.template.render(beside.own, "id", SLOT, "tag"))
+    return found
+
+
+def test_a_request_sends_the_signature_of_its_entry() -> None:
+    message = asked({"signature": SIGNED}, Wanted("trigger", "e"))
+    assert readable(message)[0] == [SLOT]
+    assert message["headers"]["beatd_cause"] == "trigger"
+    assert message["headers"]["expires"] is not None
+
+
+def test_a_backfill_does_not_expire_by_what_a_signature_says() -> None:
+    assert asked({"signature": SIGNED}, Wanted("backfill", "e"))["headers"]["expires"] is None
+    assert asked({"task": "t", "options": {"expires": 60}}, Wanted("backfill", "e"))["headers"]["expires"] is None
+
+
+def test_a_request_can_not_change_the_arguments_of_a_signature() -> None:
+    with pytest.raises(EntryInvalid, match="args: this entry's stand in its signature"):
+        asked({"signature": SIGNED}, Wanted("trigger", "e", args=(1,)))

@@ -12,10 +12,6 @@ from beatd.formats.celery import LARGEST_MESSAGE
 from tests.support.messages import Messages, messages_of
 
 SLOT_MS = 1_795_165_200_000  # 2026-11-20T09:00:00Z
-ACCEPTED = (
-    "priority, expires, countdown, eta, headers, serializer, ignore_result, time_limit, soft_time_limit, shadow, "
-    "reply_to, delivery_mode, retry, retry_policy, queue, exchange, routing_key"
-)
 DURATION_OR_DATE = (
     "accepted are a number of seconds, or digits with a unit such as 90s, 1h30m, 200ms, 2d, 1w, or ISO 8601 (PT15M), "
     "or a date with an offset"
@@ -23,6 +19,11 @@ DURATION_OR_DATE = (
 WITH_UNIT_OR_DATE = DURATION_OR_DATE.replace("a number of seconds, or ", "")
 DURATION = "a duration is accepted; a date goes into eta"
 RETRY_KEYS = "max_retries, interval_start, interval_step, interval_max"
+SUCH_AS = "such as {task: app.tasks.add, args: [1, 2]}"
+OTHERWISE = "an option of its own; a stamp has another name"
+OURS = "this header is written by the message itself"
+PICKLE = "who reads it runs code that the message brings, so that workers refuse it by default"
+STAMPS = "a list of texts is accepted, each the name of an option beside it"
 PRIORITY = "a whole number from 0 (on Redis the most urgent) to 9 is accepted"
 DATE = "a date such as 2026-12-01T09:00:00+01:00 is accepted, with an offset or Z"
 
@@ -71,12 +72,21 @@ def message_of(messages: Messages, slot_ms: int = SLOT_MS) -> dict[str, Any]:
             {"retry_policy": {"errback": "x"}},
             f"options.retry_policy.errback is not accepted; accepted are {RETRY_KEYS}",
         ),
-        ({"serializer": "pickle"}, "options.serializer: found 'pickle'; json is accepted"),
-        ({"exchange": "topics"}, "options.exchange: found 'topics'; accepted is the entry's queue, 'celery'"),
-        ({"routing_key": "a.b"}, "options.routing_key: found 'a.b'; accepted is the entry's queue, 'celery'"),
-        ({"link": {}}, "options.link is not accepted: let the task itself start what follows it"),
-        ({"task_id": "x"}, "options.task_id is not accepted: the task id derives from entry and slot"),
-        ({"compression": "zlib"}, f"options.compression is not known; accepted are {ACCEPTED}"),
+        (
+            {"serializer": "pickle"},
+            f"options.serializer: pickle is not accepted: {PICKLE}",
+        ),
+        ({"serializer": "auth"}, "options.serializer: found 'auth'; json, yaml, msgpack are accepted"),
+        ({"compression": "zstd"}, "options.compression: found 'zstd'; zlib (or gzip), bzip2 and lzma are accepted"),
+        ({"exchange_type": "fan"}, "options.exchange_type: found 'fan'; direct, topic, fanout, headers are accepted"),
+        ({"link": {}}, f"options.link.task is missing; a signature names its task, {SUCH_AS}"),
+        ({"link": [{"task": "a"}, 5]}, f"options.link[1]: found a whole number; a signature is accepted, {SUCH_AS}"),
+        ({"chain": {}}, "options.chain: found {}; a list of signatures is accepted, the one that is next as the last"),
+        ({"group_index": -1}, "options.group_index: found -1; a whole number of 0 or more is accepted"),
+        ({"stamped_headers": "a"}, f"options.stamped_headers: found 'a'; {STAMPS}"),
+        ({"stamped_headers": ["a"]}, "options.stamped_headers: found 'a', and no option a"),
+        ({"stamped_headers": ["eta"]}, f"options.stamped_headers: eta is {OTHERWISE}"),
+        ({"headers": {"compression": "x"}}, f"options.headers.compression: {OURS}"),
     ],
 )  # fmt: skip
 def test_an_option_that_can_not_be_said_is_refused(options: dict[str, Any], message: str) -> None:
@@ -84,6 +94,39 @@ def test_an_option_that_can_not_be_said_is_refused(options: dict[str, Any], mess
         messages_with(options)
 
     assert refused.value.message == message
+
+
+# What apply_async takes and no entry can hold.
+REFUSED = [
+    *("task_id", "root_id", "correlation_id", "parent_id", "add_to_parent", "message_id", "timestamp", "timeout"),
+    *("confirm_timeout", "declare", "mandatory", "immediate", "content_type", "content_encoding", "route_name"),
+    *("router", "connection", "producer", "publisher", "result_cls"),
+]
+
+
+@pytest.mark.parametrize("name", REFUSED)
+def test_what_is_not_carried_is_refused_with_a_reason_and_what_to_do_instead(name: str) -> None:
+    with pytest.raises(EntryInvalid) as refused:
+        messages_with({name: "x"})
+
+    assert refused.value.message.startswith(f"options.{name} is not accepted: ")
+    assert refused.value.hint
+
+
+def test_pickle_is_refused_with_what_is_accepted() -> None:
+    with pytest.raises(EntryInvalid) as refused:
+        messages_with({"serializer": "pickle"})
+
+    assert refused.value.hint == "json, yaml or msgpack are accepted"
+
+
+def test_msgpack_that_is_not_installed_is_asked_for(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("beatd.formats._celery_options.find_spec", lambda name: None)
+
+    with pytest.raises(EntryInvalid, match="msgpack is not installed here") as refused:
+        messages_with({"serializer": "msgpack"})
+
+    assert refused.value.hint == "pip install 'beatd[msgpack]'"
 
 
 @pytest.mark.parametrize("written, meant", [("prioritty", "priority"), ("expire", "expires"), ("header", "headers")])
@@ -150,11 +193,25 @@ def test_a_retry_policy_says_how_often_a_broker_may_refuse(options: dict[str, An
     assert (template.attempts, template.queue) == (attempts, "reports")
 
 
-def test_an_exchange_named_as_the_queue_goes_straight_to_the_queue() -> None:
-    messages = messages_with({"exchange": "reports", "routing_key": "reports"}, queue="reports")
+@pytest.mark.parametrize(
+    "options, exchange, routing_key",
+    [
+        ({}, "", "reports"),
+        ({"routing_key": "a.b"}, "", "reports"),
+        ({"exchange": "topics"}, "", "reports"),
+        ({"exchange": "topics", "routing_key": "a.b"}, "topics", "a.b"),
+        ({"exchange_type": "topic"}, "reports", "reports"),
+        ({"exchange_type": "topic", "routing_key": "a.b"}, "reports", "a.b"),
+    ],
+)
+def test_an_exchange_counts_with_a_routing_key_and_the_queue_s_list_is_pushed_to_all_the_same(
+    options: dict[str, Any], exchange: str, routing_key: str
+) -> None:
+    messages = messages_with(options, queue="reports")
 
     assert messages.queue_key == "reports"
-    assert message_of(messages)["properties"]["delivery_info"] == {"exchange": "", "routing_key": "reports"}
+    found = message_of(messages)["properties"]["delivery_info"]
+    assert found == {"exchange": exchange, "routing_key": routing_key}
 
 
 def test_the_queue_may_be_named_in_the_options_as_celery_does() -> None:

@@ -9,12 +9,14 @@ from typing import Any
 
 import pytest
 import redis
+from celery import signature
 from hypothesis import given
 from hypothesis import strategies as st
 from kombu.utils import json as kombu_json
 
 from beatd.core.entry import entry_from_spec
-from tests.support.celery_beat import sent_by_celery_beat
+from beatd.formats.celery import readable
+from tests.support.celery_beat import handed_over_by_celery_beat, sent_by_celery_beat
 from tests.support.messages import messages_of
 
 TASK_ID = "5d3e7c62-6f0b-5a41-8b8e-0f5d6d1c9a77"
@@ -22,6 +24,29 @@ DELIVERY_TAG = "2c9d3c1e-77a1-4f0e-9b59-3f3f0a2b7c11"
 ORIGIN = "gen4711@beat-1"
 SLOT_MS = 1_795_165_200_000  # 2026-11-20T09:00:00Z
 SLOT_WITH_MS = SLOT_MS + 396
+OURS = frozenset({"origin", "beatd_slot", "periodic_task_name"})
+IDS = frozenset({"task_id", "group_index", "reply_to"})
+LINKED = frozenset({"link", "link_error", "chain", "chord"})
+COMPRESSIONS = (
+    "zlib",
+    "gzip",
+    "application/x-gzip",
+    "bzip2",
+    "bzip",
+    "application/x-bz2",
+    "lzma",
+    "xz",
+    "application/x-lzma",
+)
+
+
+def sig(task: str, *args: Any, immutable: bool = False, **options: Any) -> dict[str, Any]:
+    """A signature as Celery writes it."""
+    return dict(signature(task, args=args, options=options, immutable=immutable)) | {"args": list(args)}
+
+
+def b64(text: str) -> str:
+    return base64.b64encode(text.encode()).decode()
 
 
 @dataclass(frozen=True)
@@ -80,6 +105,33 @@ CASES: Mapping[str, Case] = {
     "options of a task class, not set": Case(
         options=dict.fromkeys(("priority", "expires", "serializer", "delivery_mode", "time_limit", "soft_time_limit"))
     ),
+    "yaml": Case(args=[1, "two", None, {"a": [1.5, True]}], kwargs={"Ü": "ß" * 100}, options={"serializer": "yaml"}),
+    "msgpack": Case(args=[1, "two", None, b64("x")], kwargs={"a": 2**63}, options={"serializer": "msgpack"}),
+    **{f"compression {name}": Case(args=["x" * 500], options={"compression": name}) for name in COMPRESSIONS},
+    "yaml in zip": Case(args=["x" * 500], options={"serializer": "yaml", "compression": "gzip"}),
+    "msgpack in bz2": Case(args=["x" * 500], options={"serializer": "msgpack", "compression": "bzip2"}),
+    "link": Case(args=[1], options={"link": sig("after", 1)}),
+    "links": Case(args=[1], options={"link": [sig("a"), sig("b", queue="q")], "link_error": [sig("failed")]}),
+    "link_error": Case(options={"link_error": sig("failed", immutable=True)}),
+    "chain as an option": Case(options={"chain": [sig("c"), sig("b")]}),
+    "chord as an option": Case(options={"chord": sig("body"), "group_id": "g", "group_index": 3}),
+    "links in yaml": Case(options={"link": sig("after", 1), "serializer": "yaml"}),
+    "stamps": Case(options={"stamped_headers": ["team", "n"], "team": "growth", "n": [1, {"a": None}]}),
+    "no stamps": Case(options={"stamped_headers": []}),
+    "retries": Case(options={"retries": 2, "replaced_task_nesting": 1}),
+    "retry policy": Case(options={"retry": True, "retry_policy": {"max_retries": 5, "interval_start": 0}}),
+    "no retry": Case(options={"retry": False}),
+    "texts for logs": Case(args=["secret"], kwargs={"k": 1}, options={"argsrepr": "(***)", "kwargsrepr": "{...}"}),
+    "expiration": Case(options={"expiration": 90}),
+    "expiration and eta": Case(options={"expiration": 90.5, "countdown": 30}),
+    "expiration and expires": Case(options={"expiration": 90, "expires": 30}),
+    "properties": Case(options={"app_id": "shop", "user_id": "me", "type": "report", "cluster_id": "c"}),
+    "exchange and routing key": Case(queue="reports", options={"exchange": "x", "routing_key": "a.b"}),
+    "topic exchange and routing key": Case(
+        queue="reports", options={"exchange": "x", "routing_key": "a.b", "exchange_type": "topic"}
+    ),
+    "another routing key": Case(queue="reports", options={"routing_key": "a.b"}),
+    "another exchange": Case(queue="reports", options={"exchange": "x"}),
     "everything": Case(
         args=[1],
         kwargs={"a": "b"},
@@ -114,17 +166,57 @@ def test_a_message_equals_the_one_of_celery_beat(case: Case, redis_client: redis
     assert len(message) <= messages.longest
 
 
+@pytest.mark.parametrize("case", CASES.values(), ids=CASES.keys())
+def test_what_a_broker_is_handed_equals_what_celery_beat_hands_over(case: Case) -> None:
+    spec = {"task": "app.tasks.report", "every": "5s", "args": case.args, "kwargs": case.kwargs, "queue": case.queue}
+    entry = entry_from_spec("nightly", {**spec, "options": case.options})
+    ours = json.loads(messages_of(entry, ORIGIN).render(TASK_ID, case.slot_ms, DELIVERY_TAG))
+
+    theirs = handed_over_by_celery_beat(entry, case.options, task_id=TASK_ID, slot_ms=case.slot_ms)
+
+    properties = dict(ours["properties"])
+    route = properties.pop("delivery_info")
+    assert (route["exchange"], route["routing_key"]) == (theirs.exchange, theirs.routing_key)
+    assert properties.pop("priority") == theirs.priority
+    for name in ("body_encoding", "delivery_tag"):  # of Redis alone
+        del properties[name]
+    assert (ours["content-type"], ours["content-encoding"]) == (theirs.content_type, theirs.content_encoding)
+    assert _without_own(ours["headers"], properties, case) == _without_own(theirs.headers, theirs.properties, case)
+    data = base64.b64decode(ours["body"])
+    assert _has_links(case) or data == theirs.body
+    theirs_readable = readable({**ours, "body": base64.b64encode(theirs.body)})
+    assert _without_ids(readable(ours)) == _without_ids(theirs_readable)
+
+
 def _comparable(message: bytes, case: Case) -> dict[str, Any]:
     """The decoded message without what has to differ; the body's text as it is, and once more decoded."""
     decoded: dict[str, Any] = json.loads(message)
-    decoded["body text"] = base64.b64decode(decoded["body"])
-    decoded["decoded body"] = json.loads(decoded["body text"])
-    for name in ("origin", "beatd_slot", "periodic_task_name"):
-        decoded["headers"].pop(name, None)
-    del decoded["properties"]["delivery_tag"]
-    if "reply_to" not in case.options:  # celery makes one up that nobody listens to
-        del decoded["properties"]["reply_to"]
-    return decoded
+    found = _without_own(decoded["headers"], decoded["properties"], case)
+    del found["properties"]["delivery_tag"]
+    found["decoded body"] = _without_ids(readable(decoded))
+    found["body text"] = "" if _has_links(case) else base64.b64decode(decoded["body"])
+    return {**decoded, "body": "", **found}
+
+
+def _without_own(headers: Mapping[str, Any], properties: Mapping[str, Any], case: Case) -> dict[str, Any]:
+    """Headers and properties without origin and our own, and without what celery makes up and nobody listens to."""
+    kept = {name: value for name, value in headers.items() if name not in OURS}
+    made_up = () if "reply_to" in case.options else ("reply_to",)
+    return {"headers": kept, "properties": {k: v for k, v in properties.items() if k not in made_up}}
+
+
+def _has_links(case: Case) -> bool:
+    return not LINKED.isdisjoint(case.options)
+
+
+def _without_ids(value: Any) -> Any:
+    """A body without the ids of what follows the task."""
+    if isinstance(value, dict):
+        kept = {key: _without_ids(inner) for key, inner in value.items()}
+        if "options" in kept and "subtask_type" in kept:
+            kept["options"] = {name: option for name, option in kept["options"].items() if name not in IDS}
+        return kept
+    return [_without_ids(inner) for inner in value] if isinstance(value, list) else value
 
 
 def test_a_message_says_which_entry_and_which_slot_it_is() -> None:

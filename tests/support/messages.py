@@ -31,5 +31,5 @@ class Messages:
 
 def messages_of(entry: Entry, origin: str = "gen1@tests") -> Messages:
     """Celery's messages of an entry. Raises EntryInvalid."""
-    template = compile_template(entry.task, entry.queue, entry.options, origin=origin)
+    template = compile_template(entry.task, entry.queue, entry.sent_options, origin=origin)
     return Messages(template, template.own(entry.name, entry.args, entry.kwargs))

@@ -1,26 +1,25 @@
 """A primary with a replica, watched by real Sentinels: what a failover needs, on free loopback ports."""
 
-import os
-import signal
 from collections.abc import Mapping
+from contextlib import suppress
 from pathlib import Path
-from typing import Any, Final
+from typing import Any, Final, cast
 
 import redis
 
 from tests.support.ledger import RECORD, Enqueued, read_message
 from tests.support.scenes import wait_until
-from tests.support.servers import RedisServer
+from tests.support.servers import RedisServer, free_port
 
 NAME: Final = "mymaster"
 DOWN_AFTER_MS: Final = 1_000
 
 
 class Sentinel(RedisServer):
-    """One Sentinel. ``watched``: the primary as it begins. Options are lines of sentinel.conf."""
+    """One Sentinel. ``watched``: the port of the primary as it begins. Options are lines of sentinel.conf."""
 
     def __init__(
-        self, binary: Path, folder: Path, watched: RedisServer, options: Mapping[str, str] | None = None, *, quorum: int
+        self, binary: Path, folder: Path, watched: int, options: Mapping[str, str] | None = None, *, quorum: int
     ) -> None:
         super().__init__(binary, folder, options)
         self._watched = watched
@@ -35,7 +34,7 @@ class Sentinel(RedisServer):
                 f"port {self.port}",
                 f"dir {self.folder}",
                 f"logfile {self.folder / 'server.log'}",
-                f"sentinel monitor {NAME} 127.0.0.1 {self._watched.port} {self._quorum}",
+                f"sentinel monitor {NAME} 127.0.0.1 {self._watched} {self._quorum}",
                 f"sentinel down-after-milliseconds {NAME} {DOWN_AFTER_MS}",
                 f"sentinel failover-timeout {NAME} 4000",
             ]
@@ -44,7 +43,9 @@ class Sentinel(RedisServer):
 
 
 class Watched:
-    """Three Sentinels, a primary and its replica. Started when made; ``close`` ends all of it."""
+    """Sentinels, a primary and its replica. Started when made; ``close`` ends all of it. ``tls``: the Sentinels name
+    the port with TLS, and have one themselves.
+    """
 
     def __init__(
         self,
@@ -54,6 +55,8 @@ class Watched:
         sentinel_options: Mapping[str, str] | None = None,
         *,
         replicas: int = 1,
+        sentinels: int = 3,
+        tls: bool = False,
     ) -> None:
         common = {"repl-diskless-sync-delay": "0", **(options or {})}
         self.primary = RedisServer(binary, folder / "primary", common)
@@ -66,8 +69,13 @@ class Watched:
                 replica = RedisServer(binary, folder / f"replica-{number}", more)
                 self.servers.append(replica)
                 replica.start()
-            for number in range(3):
-                sentinel = Sentinel(binary, folder / f"sentinel-{number}", self.primary, sentinel_options, quorum=2)
+            port = int(self.primary.options["tls-port"]) if tls else self.primary.port
+            for number in range(sentinels):
+                own = {
+                    **(sentinel_options or {}),
+                    **({"tls-port": str(free_port()), "tls-replication": "yes"} if tls else {}),
+                }
+                sentinel = Sentinel(binary, folder / f"sentinel-{number}", port, own, quorum=1 + sentinels // 2)
                 self.sentinels.append(sentinel)
                 sentinel.start()
             wait_until(self.ready)
@@ -101,14 +109,18 @@ class Watched:
                 client.response_callbacks.clear()
                 found: Any = client.execute_command("SENTINEL", "MASTER", NAME)
                 told = dict(zip(found[::2], found[1::2], strict=True))
-                if (int(told[b"num-slaves"]), int(told[b"num-other-sentinels"])) != (len(self.servers) - 1, 2):
+                if (int(told[b"num-slaves"]), int(told[b"num-other-sentinels"])) != (
+                    len(self.servers) - 1,
+                    len(self.sentinels) - 1,
+                ):
                     return False
         return True
 
     def is_promoted(self, server: RedisServer) -> bool:
         """Whether a server is the primary by its own word."""
-        with server.client() as client:
+        with suppress(redis.ConnectionError), server.client() as client:  # Sentinel cuts connections on the way
             return bool(client.info("replication")["role"] == "master")
+        return False
 
     def close(self) -> None:
         for server in [*self.sentinels, *self.servers]:
@@ -118,10 +130,4 @@ class Watched:
 def enqueued(client: "redis.Redis", queue: str = "celery") -> list[Enqueued]:
     """All that a dataset holds of a queue: what waits, and what a ledger has taken, oldest first."""
     found = [*client.lrange(queue, 0, -1), *client.lrange(RECORD + queue, 0, -1)]
-    return [read_message(raw, None) for raw in reversed(found)]
-
-
-def freeze_all(*servers: RedisServer) -> None:
-    """SIGSTOP to each."""
-    for server in servers:
-        os.kill(server.pid, signal.SIGSTOP)
+    return [read_message(cast(bytes, raw), None) for raw in reversed(found)]

@@ -33,7 +33,8 @@ local lefts = exists.left and redis.call('HMGET', K_left, unpack(ARGV, NAME + 1,
 -- a key of ours, in any namespace, is none, even while that key is missing: a list in its place would make a write after
 -- the push fail, and stop all other entries too.
 local usable = {}
-for digit in string.gmatch(ARGV[MSG + 2 * M + 1] or '', '.') do usable[#usable + 1] = digit == '1' end
+local digits = ARGV[MSG + 2 * M + 1]
+for q = 1, digits and #digits or 0 do usable[q] = string.sub(digits, q, q) == '1' end
 for q = 1, #KEYS - FIXED_KEYS do
   local key = KEYS[FIXED_KEYS + q]
   local found = redis.call('TYPE', key).ok

@@ -1,8 +1,8 @@
--- keys: lease rev due out hold blocked last jit skip log req asked
+-- keys: lease rev due out hold blocked last jit skip log req asked ob obm
 -- flags: allow-oom
--- uses: edit requests
+-- uses: edit requests intents
 -- Pauses entries, until they are resumed or up to an instant. After the reply nothing of them enters a queue before
--- that; requests made before are withdrawn. All or nothing. Any reason there is to be out of the timetable stays; a
+-- that; requests and intents made before are withdrawn. All or nothing. Any reason there is to be out of the timetable stays; a
 -- pause takes the place of one before it.
 --
 -- ARGV  format, who (JSON text for the audit), rows kept in log, rows kept in skip, who pauses and a note (texts for
@@ -77,7 +77,12 @@ local function pause(name, rev, nonce)
     'pause', pause_text(out, hold, now), 'owed', ms(owed), 'who', WHO)
 end
 
+local intents = intents_by_name()
 for i = 1, N do
-  if codes[i] == 0 then pause(ARGV[NAME + i], revs[i], ARGV[NONCE + i]) end
+  local name = ARGV[NAME + i]
+  if codes[i] == 0 then
+    pause(name, revs[i], ARGV[NONCE + i])
+    withdraw_intents(intents[name], 'paused', now, SKIP_ROWS, name)
+  end
 end
 return { table.concat(codes), ms(now) }

@@ -1,8 +1,8 @@
--- keys: lease def rev due out hold gone blocked last jit left skip log file req asked
+-- keys: lease def rev due out hold gone blocked last jit left skip log file req asked ob obm
 -- flags: allow-oom
--- uses: edit requests removal
--- Removes entries, and withdraws their requests. After the reply nothing of their old definitions enters a queue. All
--- or nothing, as put.
+-- uses: edit requests removal intents
+-- Removes entries, and withdraws their requests and intents. After the reply nothing of their old definitions enters a
+-- queue. All or nothing, as put.
 --
 -- ARGV  format, who (JSON text for the audit), rows kept in log and in skip, number of items n; then two columns of n values each:
 --         name, expected revision ('*' any); then, for entries of files, epoch and owner of the leader that does it.
@@ -19,7 +19,12 @@ if bad then return bad end
 
 local codes, revs, refused = judge_removals(NAME, EXPECTED, N)
 local now = now_ms()
+local intents = refused and {} or intents_by_name()
 for i = 1, N do
-  if not refused and codes[i] == 0 then remove_entry(ARGV[NAME + i], revs[i], now, '', LOG_ROWS, LOG_ROWS) end
+  local name = ARGV[NAME + i]
+  if not refused and codes[i] == 0 then
+    remove_entry(name, revs[i], now, '', LOG_ROWS, LOG_ROWS)
+    withdraw_intents(intents[name], 'removed', now, LOG_ROWS, name)
+  end
 end
 return { table.concat(codes), ms(now) }

@@ -15,7 +15,7 @@ end
 bad = outbox_full(M)
 if bad then return bad end
 
-local place, sound, heads, messages = 0, {}, {}, {}
+local place, sound, places, heads, messages = 0, {}, {}, {}, {}
 for i = 1, N do
   local count, is_sound = item_terms[i].count, true
   for n = place + 1, place + count do
@@ -25,12 +25,18 @@ for i = 1, N do
   if codes[i] == '0' then
     sound[#sound + 1] = i
     for n = place + 1, place + count do
-      local id, at = ms(seq + 1) .. '-' .. n, #heads
-      heads[at + 1], heads[at + 2] = id, ARGV[MSG + M + n]
-      messages[at + 1], messages[at + 2] = id, ARGV[MSG + n]
+      local at = #places + 1
+      places[at], heads[at], messages[at] = n, MSG + M + n, MSG + n
     end
   end
   place = place + count
 end
 accepted, taken = sound, #sound
-keep_intents(heads, messages)
+
+local function ids_of(batch)
+  local ids = {}
+  for i, n in ipairs(places) do ids[i] = ms(batch) .. '-' .. n end
+  return ids
+end
+while in_use(ids_of(seq + 1)) do seq = seq + 1 end
+keep_intents(ids_of(seq + 1), heads, messages)
