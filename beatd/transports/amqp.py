@@ -20,6 +20,7 @@ from amqp.exceptions import AMQPError
 from beatd.core.broker import Broker
 from beatd.core.intent import CONFIRMED, Outcome
 from beatd.errors import Unreachable
+from beatd.transports import _examine
 from beatd.transports._declare import Queues
 from beatd.transports._envelope import Envelope, open_envelope
 from beatd.transports._frames import Writer
@@ -29,6 +30,7 @@ from beatd.transports._wire import Connection, Frame
 from beatd.transports._worker import Worker, settle
 
 SCHEMES: Final = ("amqp", "amqps", "pyamqp")
+examine: Final = _examine.examine
 
 METHOD: Final = 1
 HEARTBEAT: Final = 8

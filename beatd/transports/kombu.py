@@ -18,6 +18,7 @@ from kombu.entity import Exchange, Queue
 from kombu.exceptions import InconsistencyError
 
 from beatd.core.broker import Broker
+from beatd.core.doctor.brokers import BrokerFacts
 from beatd.core.intent import CONFIRMED, Outcome
 from beatd.core.masking import mask_text, mask_url
 from beatd.errors import AccessDenied, BeatdError, ConfigInvalid, Unreachable
@@ -160,6 +161,20 @@ def open_broker(broker: Broker) -> KombuTransport:
             hint=f"pip install 'kombu[{broker.scheme.partition('+')[0]}]' brings what it needs, if kombu knows it",
         ) from error
     return KombuTransport(broker)
+
+
+def examine(broker: Broker, queues: Sequence[str]) -> BrokerFacts:
+    """What `doctor` can see: whether the first URL is answered. There are no queues that must exist."""
+    begun = time.monotonic()
+    url = ";".join(broker.urls) if broker.scheme == LISTED_TOGETHER else broker.urls[0]
+    try:
+        with _open(url, broker) as connection:
+            connection.connect()
+            connection.channel()
+    except Exception as error:  # noqa: BLE001 - each of kombu's brokers has errors of its own
+        problem = _understand(error, url)
+        return BrokerFacts(broker.label, problem=problem.message, fix=problem.hint or "")
+    return BrokerFacts(broker.label, (time.monotonic() - begun) * 1000)
 
 
 def _open(url: str, broker: Broker, *, with_password: bool = True) -> Any:
