@@ -196,3 +196,21 @@ async def test_a_former_leader_gives_up_nothing(store: Store, term: Term, outbox
     store.release(term)
     with store.unchanged(), pytest.raises(LeaseLost):
         await outbox.fail(term, [(intents[0], "no")])
+
+
+async def test_the_leader_hears_each_second_how_many_wait(store: Store, term: Term, outbox: RedisOutbox) -> None:
+    timetable = RedisTimetable(outbox.link, store.keys)
+    assert (await timetable.check(0, 0)).intents == 0
+    keep(store, *some(3))
+    assert (await timetable.check(0, 0)).intents == 3
+
+
+@pytest.mark.parametrize("kind", ["ob", "obm"])
+async def test_a_spoilt_outbox_does_not_stop_a_leader_that_pushes_to_redis(
+    store: Store, term: Term, outbox: RedisOutbox, kind: str
+) -> None:
+    store.do("SET", store.key(kind), "x")
+    store.plant("a", 1_000)
+    timetable = RedisTimetable(outbox.link, store.keys)
+    assert (await timetable.check(0, 0)).intents == 0
+    assert list((await timetable.fire(term, [fire_item()])).codes) == [0]
