@@ -154,9 +154,12 @@ async def test_more_strange_ids_than_a_page_holds_hide_nothing(store: Store, out
     assert len(store.intents()) == 2
 
 
-async def test_a_key_of_another_type_is_no_outbox(store: Store, outbox: RedisOutbox) -> None:
-    store.do("SET", store.key("ob"), "x")
-    with pytest.raises(StoreSpoilt):
+@pytest.mark.parametrize("kind", ["ob", "obm"])
+async def test_a_key_of_another_type_is_named(store: Store, outbox: RedisOutbox, kind: str) -> None:
+    keep(store, *some(1))
+    store.do("DEL", store.key(kind))
+    store.do("SET", store.key(kind), "x")
+    with pytest.raises(StoreSpoilt, match=f"{store.key(kind)} holds a string"):
         await outbox.load()
 
 
