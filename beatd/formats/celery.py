@@ -16,7 +16,8 @@ from beatd.core.entry import SIGNATURE
 from beatd.errors import EntryInvalid
 from beatd.formats._celery_body import COMPRESSIONS, ENCODER, ENDS, JSON, NO_EMBED, Body, json_text, readable
 from beatd.formats._celery_canvas import Ids, call_of, fresh_ids, frozen
-from beatd.formats._celery_options import LINKS, PROPERTIES, FixedDate, Instant, Options, read_options
+from beatd.formats._celery_options import LINKS, PROPERTIES, Options, read_options
+from beatd.formats._celery_values import FixedDate, Instant
 from beatd.formats._holes import Fire, with_holes
 from beatd.formats._instants import rfc3339
 
