@@ -54,10 +54,8 @@ def theirs(canvas: Any, client: redis.Redis, **options: Any) -> dict[str, Any]:
     """The one message that apply_async of a canvas sends."""
     server = client.connection_pool.connection_kwargs
     url = f"redis://{server['host']}:{server['port']}/{server['db']}"
-    with Celery("golden", broker=url, backend=url, set_as_current=False) as app:
+    with Celery("golden", broker=url, backend="cache+memory://", set_as_current=False) as app:
         signature(json.loads(json.dumps(canvas)), app=app).apply_async(**options)
-        app.backend.result_consumer.stop()
-        app.backend.client.connection_pool.disconnect()
     (key,) = client.scan_iter(_type="list")
     (message,) = client.lrange(key, 0, -1)
     found: dict[str, Any] = json.loads(message)
