@@ -116,10 +116,12 @@ def _sections(client: "Client", queue_keys: Sequence[str]) -> Iterator[tuple[str
         zone_findings,
     )
     from beatd.core.doctor.queues import publish_finding, queue_findings
+    from beatd.core.doctor.sentinel import sentinel_findings
     from beatd.core.doctor.server import server_findings
     from beatd.core.zone import data_version
     from beatd.store.examine import (
         QueueLooks,
+        examine_sentinels,
         examine_server,
         examine_sizes,
         some_definitions,
@@ -131,6 +133,8 @@ def _sections(client: "Client", queue_keys: Sequence[str]) -> Iterator[tuple[str
 
     def server() -> Iterator[Finding]:
         yield from server_findings(examine_server(client.link, queue_keys), client.link.place)
+        if (sentinels := examine_sentinels(client.link)) is not None:
+            yield from sentinel_findings(sentinels)
 
     def fleet() -> "Iterator[Finding | Overview]":
         found = read_fleet(client.link)

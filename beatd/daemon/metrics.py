@@ -23,12 +23,18 @@ HELP: Final = {
     "beatd_lag_seconds": "Age of the oldest moment that is due and not fired; 0 where there is none, and on a standby.",
     "beatd_due_backlog": "Entries that are due and not fired, as counted once a second; 0 on a standby.",
     "beatd_entries": "Entries by state; the leader's only.",
+    "beatd_requests_open": "Triggers and backfills that are not served in full; 0 on a standby.",
+    "beatd_requests": "Triggers and backfills that ended, by how.",
     "beatd_leader": "1 on the leader, 0 on a standby.",
     "beatd_epoch": "Epoch of the lease, as this instance saw it last; it grows with each change of leader.",
     "beatd_lease_losses": "How often this instance lost the lease, instead of giving it back.",
     "beatd_script_errors": "What scripts answered other than done: items by code, whole calls by the kind of error.",
     "beatd_reloads": "Files that came into effect, and those that were refused or could not be applied in full.",
     "beatd_redis_round_trip_seconds": "From a request to its answer; those that wait for something are left out.",
+    "beatd_outbox_intents": "Messages that are decided for another broker than our Redis, and not confirmed by it.",
+    "beatd_outbox_bytes": "Bytes of those messages.",
+    "beatd_publishes": "Messages handed to that broker, by what came of it; a retry counts again.",
+    "beatd_broker_up": "0 while that broker takes no messages from this leader; else 1, as on a standby.",
     "beatd_loop_lag_seconds": "The longest that the loop was held up in the last minute.",
 }
 
@@ -58,12 +64,18 @@ class Exporter(Collector):
         yield _gauge("beatd_lag_seconds", vitals.lag())
         yield _gauge("beatd_due_backlog", vitals.backlog())
         yield _gauges("beatd_entries", "state", vitals.entries() or {})
+        yield _gauge("beatd_requests_open", vitals.open_requests)
+        yield _counters("beatd_requests", "result", tallies.requests)
         yield _gauge("beatd_leader", float(vitals.leads))
         yield _gauge("beatd_epoch", vitals.epoch)
         yield _counter("beatd_lease_losses", tallies.lease_losses)
         yield _counters("beatd_script_errors", "code", vitals.script_errors)
         yield _counters("beatd_reloads", "result", tallies.reloads)
         yield _histogram("beatd_redis_round_trip_seconds", vitals.round_trips, 1)
+        yield _gauge("beatd_outbox_intents", vitals.outbox[0])
+        yield _gauge("beatd_outbox_bytes", vitals.outbox[1])
+        yield _counters("beatd_publishes", "result", vitals.publishes)
+        yield _gauge("beatd_broker_up", float(vitals.broker_down_since is None))
         yield _gauge("beatd_loop_lag_seconds", self._loop_lag())
 
 

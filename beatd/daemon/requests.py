@@ -62,6 +62,7 @@ class Requests:
         self._open_port = open_port
         self._new_tag = new_tag
         self._not_before: dict[str, float] = {}  # by id, monotonic
+        self._stuck: set[str] = set()  # of these, what was refused instead of served in part
         self._told: set[str] = set()
 
     async def run(self) -> None:
@@ -77,6 +78,7 @@ class Requests:
     async def _serve_all(self, port: RequestPort) -> None:
         """Round after round, until for a while nothing is open."""
         while True:
+            self._s.requests_served = False
             self._s.asked.clear()  # before anything is read: what is asked for from now on is told
             try:
                 wait = await self._round(port)
@@ -91,6 +93,8 @@ class Requests:
         """A part of each open request; seconds until there is more to do, None where nothing is open."""
         waits: dict[str, float] = {}
         cursor = "0"
+        if self._outbox is not None:
+            self._outbox.box.queues.wanted.clear()  # whoever still waits says so again
         while True:
             cursor, found = await port.page(cursor)
             for rows in _slices(found):
@@ -100,6 +104,8 @@ class Requests:
                         waits[row.id] = wait
             if cursor == "0":
                 self._not_before = {key: at for key, at in self._not_before.items() if key in waits}
+                self._stuck &= waits.keys()
+                self._s.open_requests, self._s.requests_served = len(waits), len(self._stuck) == len(waits)
                 return min(waits.values(), default=None)
 
     async def _serve(self, port: RequestPort, row: Found, standings: Mapping[str, Standing | None]) -> float | None:
@@ -112,11 +118,11 @@ class Requests:
             return self._rest(row.id, REST_S)
         if row.name not in standings:
             return self._rest(row.id, AGAIN_S)
-        room = None if self._outbox is None else self._outbox.box.room()
+        room = None if self._outbox is None else self._outbox.box.room(of_request=True)
         try:
             serving = self._make(row.name, request, standings[row.name], room)
             if serving is None:
-                return self._rest(row.id, REST_S)
+                return self._rest(row.id, REST_S if room is None else AGAIN_S, stuck=room is None)
             if isinstance(serving, str):
                 return self._learn_blocked(request, row.name, serving)
             return self._learn(request, serving, await self._send(port, serving, room))
@@ -132,7 +138,9 @@ class Requests:
         self._outbox.add(intents)
         return code
 
-    def _make(self, name: str, request: Request, standing: Standing | None, room: Room | None) -> Serving | str | None:
+    def _make(
+        self, name: str, request: Request, standing: Standing | None, room: Room | None = None
+    ) -> Serving | str | None:
         """The next part with its messages; None where the entry is in no place, until it is mended, or has to wait for
         room; the queue, where that refuses.
         """
@@ -207,7 +215,7 @@ class Requests:
         if request.id not in self._told:
             self._told.add(request.id)
             self._s.events.emit("entry_skipped", entry=name, reason="blocked", queue=queue)
-        return self._rest(request.id, REST_S)
+        return self._rest(request.id, REST_S, stuck=True)
 
     def _learn(self, request: Request, serving: Serving, code: int) -> float | None:
         part = serving.part
@@ -226,7 +234,8 @@ class Requests:
             self._s.events.emit("request_refused", **told, error=part.why)
         return None
 
-    def _rest(self, request_id: str, seconds: float) -> float:
+    def _rest(self, request_id: str, seconds: float, *, stuck: bool = False) -> float:
+        (self._stuck.add if stuck else self._stuck.discard)(request_id)
         self._not_before[request_id] = self._s.clock.monotonic() + seconds
         return seconds
 

@@ -14,6 +14,7 @@ from beatd.store.keys import Keys
 from beatd.store.refusals import PermissionMissing, closed, demoted, understand
 from beatd.store.rights import Rights
 from beatd.store.scripts import Arg, Call
+from beatd.store.sentinel import Sentinels
 from beatd.store.silence import look_at, worth_a_look
 
 Command = Sequence[Arg] | Call  # a call is sent in its short form first
@@ -50,6 +51,11 @@ class BlockingLink:
     def timeout(self) -> float:
         """Seconds within which an answer must come."""
         return self._address.timeout
+
+    @property
+    def sentinels(self) -> Sentinels | None:
+        """Who knows where the primary is, if the URL names such."""
+        return self._address.sentinels
 
     @property
     def rights(self) -> Rights:

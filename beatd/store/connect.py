@@ -25,7 +25,7 @@ from redis.backoff import NoBackoff
 from redis.retry import Retry
 
 from beatd.core.json_value import kind_of
-from beatd.core.masking import mask_url, parts
+from beatd.core.masking import mask_url
 from beatd.errors import AccessDenied, BeatdError, ConfigInvalid
 from beatd.store.redis_url import Login, RedisUrl, read_url
 from beatd.store.sentinel import Answer, Host, Sentinels
@@ -97,8 +97,11 @@ class RedisAddress:
 
 def user_of(url: str) -> str:
     """The user that a URL names, `default` where it names none."""
-    found = parts(url) if url.startswith(("redis", "unix")) else None
-    return (found and found["secret"] and found["user"]) or "default"
+    try:
+        login = read_url(url).login
+    except ValueError:
+        return "default"
+    return (login.user if login.password or login.file else None) or "default"
 
 
 def secret_in(path: str, what: str) -> str:

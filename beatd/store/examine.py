@@ -8,12 +8,14 @@ from typing import Any, Final
 
 from beatd.core.census import Sizes
 from beatd.core.doctor.queues import QueueFacts, Tried, slot_of
+from beatd.core.doctor.sentinel import SentinelFacts
 from beatd.core.doctor.server import ServerHealth
 from beatd.errors import BeatdError
 from beatd.store.blocking import BlockingLink
 from beatd.store.refusals import PermissionMissing
 from beatd.store.rights import Missing, Rights
 from beatd.store.scripts import Arg
+from beatd.store.sentinel import shown
 from beatd.store.survey import facts_of, fields_of, ms_of
 
 PINGS: Final = 7
@@ -48,6 +50,22 @@ def examine_server(link: BlockingLink, queue_keys: Sequence[str]) -> ServerHealt
         unsaved=tuple(name for name in _SAVES if fields.get(name, "ok") != "ok"),
         denied=missing.needed or unasked,
         acl_line=rights.acl_line(),
+    )
+
+
+def examine_sentinels(link: BlockingLink) -> SentinelFacts | None:
+    """What the Sentinels say that lead here, and how many replicas there are; None where no Sentinel leads."""
+    if link.sentinels is None:
+        return None
+    told = link.sentinels.look()
+    info, least = link.ask(("INFO", "replication"), ("CONFIG", "GET", "min-replicas-to-write"))
+    return SentinelFacts(
+        {
+            shown(host): each.message if isinstance(each, BeatdError) else (each.epoch, str(each))
+            for host, each in told.items()
+        },
+        _whole(fields_of(info).get("connected_slaves")),
+        _whole(least[1].decode()) if isinstance(least, list) and len(least) == 2 else None,
     )
 
 

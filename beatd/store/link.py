@@ -241,17 +241,22 @@ class Link:
         Raises Unreachable where the server is too busy to answer, and WritesRefused where Sentinels named a server that
         is a replica: just before and just after a failover some of them do.
         """
-        info, of_replication = await self._exchange([("INFO", "server"), ("INFO", "replication")])
-        if self.primary and isinstance(of_replication, bytes) and _field(of_replication, b"role") == b"slave":
+        if self.primary is not None and await self._is_replica():
             raise WritesRefused(
                 f"{self.place} is a replica", hint="a failover is under way; the Sentinels are asked again"
             )
+        info = (await self._exchange([("INFO", "server")]))[0]
         if isinstance(info, Exception):
             if isinstance(error := understand(info, self.place), PermissionMissing):
                 return False  # the plain scripts run everywhere
             raise error
         version = _field(info, b"redis_version")
         return version.split(b".")[0].isdigit() and int(version.split(b".")[0]) >= 7
+
+    async def _is_replica(self) -> bool:
+        """Whether it says so; a user who may not ask finds out by the first write."""
+        info = (await self._exchange([("INFO", "replication")]))[0]
+        return isinstance(info, bytes) and _field(info, b"role") == b"slave"
 
     async def _read(self) -> None:
         """Hands every reply to the request that waits for it, until the connection ends."""

@@ -28,6 +28,7 @@ from beatd.core.doctor.host import (
     unit_findings,
 )
 from beatd.core.doctor.queues import QueueFacts, Tried, publish_finding, queue_findings, slot_of
+from beatd.core.doctor.sentinel import SentinelFacts, sentinel_findings
 from beatd.core.doctor.server import ServerHealth, server_findings
 from beatd.core.overview import Counts, Overview
 from beatd.core.registration import Applied
@@ -275,3 +276,36 @@ def test_what_the_endpoint_finds_wrong_is_passed_on() -> None:
 )
 def test_warnings_are_allowed_and_a_failure_is_not(findings: list[Finding], reachable: bool, code: int) -> None:
     assert verdict(findings, reachable=reachable) == code
+
+
+@pytest.mark.parametrize(
+    "told, level, said",
+    [
+        ({"a:1": (3, "p:1"), "b:1": (3, "p:1")}, "ok", "2 of 2 answer; the primary is p:1"),
+        ({"a:1": (3, "p:1"), "b:1": (4, "q:1")}, "warn", "the primary is q:1; a:1 names p:1"),
+        (
+            {"a:1": (3, "p:1"), "b:1": "b:1 gave no answer in time"},
+            "warn",
+            "1 of 2 answer; the primary is p:1; b:1 gave",
+        ),
+        ({"a:1": (3, "p:1")}, "warn", "without it nobody tells"),
+    ],
+)
+def test_sentinels_that_are_silent_or_of_several_minds(told: dict[str, Any], level: str, said: str) -> None:
+    found = next(sentinel_findings(SentinelFacts(told)))
+    assert (found.level, said in found.text) == (level, True)
+
+
+@pytest.mark.parametrize(
+    "replicas, least, level, said",
+    [
+        (None, None, "ok", "may not be read"),
+        (0, 1, "warn", "nothing to fail over to"),
+        (2, 0, "warn", "min-replicas-to-write is 0"),
+        (2, 1, "ok", "2 connected"),
+        (2, None, "ok", "2 connected"),
+    ],
+)
+def test_what_a_failover_would_cost(replicas: int | None, least: int | None, level: str, said: str) -> None:
+    found = list(sentinel_findings(SentinelFacts({"a:1": (3, "p:1")}, replicas, least)))[1]
+    assert (found.level, said in found.text) == (level, True)

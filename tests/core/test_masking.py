@@ -17,6 +17,9 @@ UNTOUCHED = [
     "a URL such as amqp://user:password@host/vhost is accepted",
     "redis://[::1]:6379/0 and http://host/a:b/c",
     "see redis://host.",
+    "redis+sentinel://host[:port],host[:port]/name[/db]; in a password",
+    "redis+sentinel://127.0.0.1:26379,[::1]:26380/mymaster, primary 127.0.0.1:6379, was left",
+    "rediss://host/0?password_file=/run/secrets/redis&sentinel_username=bob",
     "mail me@host, or 12:30@noon",
 ]
 
@@ -39,6 +42,8 @@ def test_a_text_without_secrets_stays_as_it_is(text: str) -> None:
         ("redis://:CANARY", "redis://:***"),
         ("https://host/x?token=CANARY&ssl_cert_reqs=none", "https://host/x?***&ssl_cert_reqs=none"),
         ("rediss://host?ssl_password=CANARY", "rediss://host?***"),
+        ("redis+sentinel://a:CANARY@b:1,c:2/d: no", "redis+sentinel://a:***@b:1,c:2/d: no"),
+        ("redis+sentinel://b,c/d?sentinel_password=CANARY", "redis+sentinel://b,c/d?***"),
     ],
 )
 def test_urls_amid_a_text_lose_what_could_be_secret(text: str, shown: str) -> None:
@@ -106,3 +111,9 @@ def test_no_part_of_a_password_is_ever_shown_of_a_url(before: str, behind: str, 
 )
 def test_what_may_be_a_token_with_a_question_mark_is_not_shown_as_a_host(url: str) -> None:
     assert mask_url(url) == f"{url.partition('://')[0]}://***"
+
+
+def test_both_passwords_of_sentinels_and_server_are_known() -> None:
+    secrets = Secrets()
+    secrets.learn("redis+sentinel://bob:CANARY1@a,b:1/name?sentinel_password=CANARY2&sentinel_username=eve")
+    assert secrets.hide("CANARY1 CANARY2 bob eve name") == "*** *** bob eve name"

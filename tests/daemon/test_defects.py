@@ -9,7 +9,7 @@ import pytest
 
 from beatd.core.entry import entry_from_spec
 from beatd.core.fire import FireItem, Template
-from beatd.core.requests import Request, Standing, Wanted
+from beatd.core.requests import Request, Serving, Standing, Wanted
 from beatd.core.term import Term
 from beatd.core.timetable import Stored
 from beatd.daemon.clock import ServerClock
@@ -85,7 +85,7 @@ def test_a_request_on_which_something_breaks_is_refused_and_nothing_else_stops(
     service = Requests(session, cast(Any, None), lambda: "tag")
     request = Request("q", "open", 0, 0, NOW, "", Wanted("trigger", name))
     serving = service._make(name, request, Standing("r.f", stored(name).definition, 0, NOW))
-    assert serving is not None
+    assert isinstance(serving, Serving)
     assert (serving.part.outcome, serving.messages, said in serving.part.why) == ("refused", (), True)
 
 

@@ -119,6 +119,16 @@ def test_commands_tell_it_and_end_with_6(command: str, watched: Watched) -> None
         assert "CANARY" not in done.stdout + done.stderr
 
 
+def test_doctor_tells_of_sentinels_that_are_silent_and_of_what_a_failover_would_cost(watched: Watched) -> None:
+    ports, closed = [sentinel.port for sentinel in watched.sentinels], free_port()
+    done = beatd("doctor", "--redis", url_of(*ports))
+    assert f"3 of 3 answer; the primary is 127.0.0.1:{watched.primary.port}" in done.stdout
+    assert "min-replicas-to-write is 0" in done.stdout
+    done = beatd("doctor", "--redis", url_of(*ports, closed))
+    assert f"3 of 4 answer; the primary is 127.0.0.1:{watched.primary.port}" in done.stdout
+    assert f"127.0.0.1:{closed} does not answer: Connection refused" in done.stdout
+
+
 def test_tls_leads_to_sentinels_and_primary_alike(tmp_path: Path) -> None:
     authority = Authority(tmp_path / "ca")
     made = authority.issue("server")

@@ -92,6 +92,17 @@ def test_a_daemon_without_its_password_file_ends_at_the_start(
     assert "nothing: No such file or directory" in daemon.log
 
 
+def test_a_user_of_an_acl_with_a_password_from_a_file(server: RedisServer, tmp_path: Path) -> None:
+    secret = tmp_path / "secret"
+    write(secret, "bobs-CANARY")
+    with server.client() as client:
+        client.execute_command("ACL", "SETUSER", "bob", "on", ">bobs-CANARY", "~*", "&*", "+@all", "-ping")
+    done = beatd("doctor", "--redis", f"redis://bob@127.0.0.1:{server.port}/0?password_file={secret}")
+    assert done.returncode == 6
+    assert "the user 'bob' may not use ping" in done.stdout
+    assert "ACL SETUSER bob " in done.stdout
+
+
 def test_a_unix_socket_with_a_password_from_a_file(
     start_redis: StartRedis, start_daemon: StartDaemon, open_ledger: OpenLedger, tmp_path: Path
 ) -> None:

@@ -32,6 +32,20 @@ def test_once_applies_the_files_fires_what_is_due_and_ends_with_0_though_others_
     assert daemon.wait_for("stopped").fields["reason"] == "all that was due is fired"
 
 
+def test_once_serves_what_was_asked_for_but_waits_for_nobody_to_mend_a_queue(
+    server: RedisServer, client: redis.Redis, store: Client, start_daemon: StartDaemon
+) -> None:
+    put(store, {"asked": HOURLY, "stuck": {**HOURLY, "queue": "spoilt"}})
+    client.set("spoilt", "no list")
+    for words in (("trigger", "asked"), ("trigger", "stuck"), ("backfill", "asked", "--from", "10h", "--yes")):
+        assert beatd(*words, "--redis", server.url).returncode == 1  # nobody leads yet
+    daemon = start_daemon(server.url, arguments=("--once",))
+    assert daemon.wait(20) == 0
+    assert client.llen("celery") == 11
+    assert len(daemon.events("request_served")) == 2
+    assert daemon.wait_for("entry_skipped", entry="stuck").fields["reason"] == "blocked"
+
+
 def test_once_ends_with_1_while_another_one_leads(server: RedisServer, start_daemon: StartDaemon) -> None:
     leader = start_daemon(server.url, lease_ttl="1s")
     leader.wait_for("leader_acquired")

@@ -15,13 +15,17 @@ from dataclasses import dataclass, field, replace
 from typing import Any, Final
 
 import beatd.core.batch
+import beatd.core.outbox_room
+import beatd.core.settling
 import beatd.daemon.leader
+import beatd.daemon.outbox
 import beatd.daemon.planner
 import beatd.daemon.ticker
 from beatd.core.entry_set import EntrySet
 from beatd.core.fire import FireItem
 from beatd.core.registration import Registered
 from beatd.core.term import LeaseTiming, Term
+from beatd.daemon.carrier import Carrier
 from beatd.daemon.clock import ServerClock
 from beatd.daemon.definitions import Definitions
 from beatd.daemon.elector import Elector
@@ -35,6 +39,7 @@ from beatd.daemon.together import run_together
 from beatd.daemon.vitals import Vitals
 from beatd.store.adapters import RedisStores
 from beatd.store.keys import Keys
+from tests.sim.broker import Broker, SimTransport
 from tests.sim.entries import plain_template, random_entry
 from tests.sim.ledger import Ledger
 from tests.sim.link import Connection, Network
@@ -51,6 +56,7 @@ LOUD: Final = (
     *("kill", "kill", "stop", "freeze", "freeze", "cut", "restart_redis", "stall", "step", "roll_back", "roll_back"),
     "spoil_queue",
 )
+BROKER: Final = ("stop_broker", "stop_broker", "lose_queue", "lose_queue", "cut_broker", "block_broker")
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,6 +82,7 @@ class Scenario:
     zone_data: tuple[str, ...]  # versions, one for each instance by chance
     writers: int = 0  # who edit the same entries with the client's own verbs
     part_rate: float = 0.1  # of writes, which the server reads in two parts
+    broker: bool = False  # messages go to another broker than this Redis
     serve_every: float = 1.5  # seconds between two requests that the faulty leader serves, on average
 
     @property
@@ -120,7 +127,24 @@ def scenario(seed: int) -> Scenario:
         zone_data=("2026a", "2026b") if not quiet and r.random() < 0.1 else ("2026a",),
         writers=2 if r.random() < 0.3 else 0,
     )
-    return replace(found, faults=(*LOUD, *["flush"] * 3)) if not quiet and r.random() < 0.05 else found
+    if not quiet and r.random() < 0.05:
+        found = replace(found, faults=(*LOUD, *["flush"] * 3))
+    return with_broker(found, r) if seed % 5 == 3 else found
+
+
+def with_broker(found: Scenario, r: random.Random) -> Scenario:
+    """The same world, but its messages go to another broker, and an outbox that is soon full."""
+    room, outbox, settling = beatd.core.outbox_room, beatd.daemon.outbox, beatd.core.settling
+    of_queue = r.choice([2, 5, 100])
+    sizes: dict[tuple[Any, str], int] = {
+        **found.sizes,
+        (room, "MOST_OF_ONE_BAD_QUEUE"): of_queue,
+        (room, "MOST_OF_BAD_QUEUES"): 5 * of_queue,
+        (room, "MOST_INTENTS"): 10 * of_queue,
+        (outbox, "MOST_IN_WINDOW"): r.choice([1, 3, 256] if found.slowest < 0.01 else [10, 256]),
+        (settling, "MOST_ENTRIES"): r.choice([1, 3, 100]),
+    }
+    return replace(found, broker=True, faulty=False, faults=(*found.faults, *BROKER), sizes=sizes)
 
 
 class SimEvents:
@@ -160,6 +184,11 @@ class Instance:
         self.own = OwnFiles(loaded, name, clock, events)
         stores = RedisStores(world.network.open_link(timing.timeout, vitals), KEYS, f'{{"client":"{name}"}}')
         size = world.scenario.message_size
+        self.carrier: Carrier | None = None
+        self.transport: SimTransport | None = None
+        if world.broker is not None:
+            self.transport = SimTransport(world.broker, clock.monotonic)
+            self.carrier = Carrier(self.transport, clock, events, vitals, random.Random(r.random()))
         self.elector = Elector(
             stores,
             timing,
@@ -187,6 +216,7 @@ class Instance:
             zone_data=zone_data,
             new_tag=lambda: next(ids),
             random_source=random.Random(r.random()),
+            carrier=self.carrier,
         )
         with within(self.process):
             self.task = world.loop.create_task(self._main())
@@ -210,6 +240,8 @@ class Instance:
         """SIGKILL: it never runs again."""
         self.killed = self.process.frozen = True
         self._world.network.cut_all(self.process)
+        if self.transport is not None:
+            self.transport.cut()
 
     async def _main(self) -> None:
         try:
@@ -255,6 +287,14 @@ class World:
         self.ledger.noted = self._script_noted
         self.ledger.book.steady = self._steady
         self.server.observer = self.ledger
+        self.broker: Broker | None = None
+        if settings.broker:
+            self.broker = Broker(self.loop, random.Random(self.random.random()), settings.slowest)
+            self.broker.loses = settings.fault_rate
+            self.broker.took = lambda arrival: self.ledger.intents.arrived(arrival, self.loop.time())
+            self.ledger.broker, self.ledger.seconds = self.broker, self.loop.time
+            self.ledger.young_ms = round(1000 * settings.calm_after)
+            self.ledger.intents.trust_s = settings.ttl
         self.instances: list[Instance] = []
         self.failure: str | None = None
         self.error: BaseException | None = None
@@ -374,6 +414,8 @@ class World:
             calm = self.loop.time() - self.calm_since
             self._bounded()
             broken = self.network.down or self.network.stalled or not any(i.alive for i in self.instances)
+            if self.broker is not None:
+                broken = broken or self.broker.down or bool(self.broker.blocked or self.broker.missing)
             if calm < self.scenario.calm_after or broken:
                 self._waiting_since.clear()
                 continue

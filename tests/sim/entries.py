@@ -33,7 +33,7 @@ class PlainTemplate:
         return self.size
 
     def render(self, own: str, task_id: str, slot_ms: int, delivery_tag: str) -> bytes:
-        content = {**json.loads(own), "slot": slot_ms, "id": task_id, "tag": delivery_tag}
+        content = {**json.loads(own), "slot": slot_ms, "id": task_id, "tag": delivery_tag, "queue": self.queue}
         return json.dumps({**content, "cause": self.cause}).encode()
 
 

@@ -45,6 +45,7 @@ class History:
     requests: dict[str, Any] = field(default_factory=dict)  # id -> requests.Asked
     revisions: dict[str, set[bytes]] = field(default_factory=dict)  # of entries that several people edit at once
     foreign_requests: bool = False  # somebody changed what is stored of them past the scripts
+    decided: dict[tuple[str, str], Any] = field(default_factory=dict)  # id, task id -> intents.Decided
 
     def copy(self) -> "History":
         lives = {name: list(of_name) for name, of_name in self.lives.items()}
@@ -63,6 +64,7 @@ class History:
             requests=dict(self.requests),
             revisions={name: set(of_name) for name, of_name in self.revisions.items()},
             foreign_requests=self.foreign_requests,
+            decided=dict(self.decided),
         )
 
     def end_life(self, name: str, until: int) -> None:
@@ -118,6 +120,8 @@ class Book:
     history: History = field(default_factory=History)
     fires: int = 0
     served: int = 0  # messages of requests
+    arrived: int = 0  # messages at the broker
+    taken_back: int = 0  # intents that an edit withdrew
     codes: dict[str, int] = field(default_factory=dict)
     clock_went_back: bool = False
     furthest: dict[str, int] = field(default_factory=dict)  # entry -> the last slot it was ever moved to

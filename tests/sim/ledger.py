@@ -11,9 +11,11 @@ from typing import Any, Final
 
 from beatd.store.keys import Keys
 from beatd.store.scripts import load_script
+from tests.sim.broker import Broker
 from tests.sim.change_log import disagreement
 from tests.sim.edits import Edits
 from tests.sim.history import SHARED, Book, Fail, History, counts_of, settled, skips_of, walk, whole
+from tests.sim.intents import Intents
 from tests.sim.lua import shared_lua
 from tests.sim.moves import Fires, Plans
 from tests.sim.redis import Data, Hash, Server, Stream, Words, ZSet, copied
@@ -36,10 +38,13 @@ KINDS: Final = (
     "req",
     "asked",
     "gone",
+    "ob",
+    "obm",
 )
 SCRIPTS: Final = (
     *("acquire", "renew", "release", "put", "remove", "pause", "resume", "reset"),
     *("plan", "fire", "applied", "repair", "trim", "request", "serve", "tidy"),
+    *("settle", "done"),
 )
 
 
@@ -59,6 +64,7 @@ class Ledger:
         self.book = Book(fail)
         self._fires, self._plans = Fires(self.book), Plans(self.book)
         self._requests = Requests(self.book, keys.namespace, self._rows)
+        self.intents = Intents(self.book)
         self._edits = Edits(self.book, self._requests)
         self._server = server
         self._keys = keys
@@ -66,6 +72,9 @@ class Ledger:
         self._sample = sample
         self._texts: dict[bytes, str] = {}
         self._busy = False
+        self.broker: Broker | None = None
+        self.young_ms = 0  # at the end, what was decided within this time may still be on its way
+        self.seconds: Callable[[], float] = lambda: 0.0  # the world's time
         self.noted: Callable[[str, Words, Reply], None] = lambda script, args, reply: None
 
     @property
@@ -147,12 +156,14 @@ class Ledger:
         self, seen: Before, now: Mapping[str, Mapping[bytes, Any]], args: Words, reply: Reply, pushed: Any
     ) -> None:
         script, state, time = seen.script, seen.state, self.now_ms()
-        if script == "fire":
-            self._fires.fire(state, now, args, reply, pushed)
+        self.intents.changed(script, state, now, args, time, self.seconds())
+        if script in ("fire", "settle"):
+            self._fires.fire(state, now, args, reply, [*pushed, *self.intents.new(state, now)])
             self._take(pushed)
         elif script in ("serve", "request", "tidy"):
             if not self.history.foreign_requests:
-                getattr(self._requests, script)(state, now, args, reply, pushed if script == "serve" else time)
+                kept = [*pushed, *self.intents.new(state, now)]
+                getattr(self._requests, script)(state, now, args, reply, kept if script == "serve" else time)
             self._take(pushed)
         elif script == "plan":
             self._plans.plan(state, now, args, reply)
@@ -259,6 +270,8 @@ class Ledger:
     def nothing_lost(self) -> None:
         """As _no_slot_lost and _all_written_down."""
         self._no_slot_lost()
+        if self.broker is not None:
+            self.intents.nothing_lost(self.state(), self._rows(), self.broker, self.now_ms(), self.young_ms)
         self._all_written_down()
 
     def _no_slot_lost(self) -> None:
@@ -301,8 +314,10 @@ def _fence(script: str, args: Words) -> tuple[bytes, bytes] | None:
         if script == "put" and len(args) >= size:
             size += 3 * int(args[size - 1])
         return (args[-2], args[-1]) if len(args) == size + 2 else None
+    if script == "done":
+        return (args[1], args[2]) if args[0] == b"U" else None
     return (
         (args[0], args[1])
-        if script in ("fire", "plan", "repair", "trim", "renew", "release", "applied", "serve", "tidy")
+        if script in ("fire", "plan", "repair", "trim", "renew", "release", "applied", "serve", "tidy", "settle")
         else None
     )

@@ -51,7 +51,11 @@ class Network:
 
         class SimLink(Link):
             def __init__(
-                self, address: RedisAddress, rights: Rights | None = None, listener: Listener | None = None
+                self,
+                address: RedisAddress,
+                rights: Rights | None = None,
+                listener: Listener | None = None,
+                *_: object,
             ) -> None:
                 super().__init__(address, rights, listener, Connection(network))  # type: ignore[arg-type]
 

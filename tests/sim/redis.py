@@ -194,6 +194,10 @@ def _hdel(s: Server, w: Words) -> Reply:
     return count
 
 
+def _hkeys(s: Server, w: Words) -> Reply:
+    return list(s._typed(w[0], Hash))
+
+
 def _hlen(s: Server, w: Words) -> Reply:
     return len(s._typed(w[0], Hash))
 
@@ -375,7 +379,8 @@ def _run(s: Server, text: bytes, w: Words) -> Reply:
 
 _COMMANDS: Final[dict[bytes, Callable[[Server, Words], Reply]]] = {
     b"DEL": _del, b"EVAL": _eval, b"EVALSHA": _evalsha, b"FLUSHALL": _flushall, b"HDEL": _hdel, b"HEXISTS": _hexists,
-    b"HGET": _hget, b"HGETALL": _hgetall, b"HLEN": _hlen, b"HMGET": _hmget, b"HSCAN": _hscan, b"HSET": _hset,
+    b"HGET": _hget, b"HGETALL": _hgetall, b"HKEYS": _hkeys, b"HLEN": _hlen, b"HMGET": _hmget, b"HSCAN": _hscan,
+    b"HSET": _hset,
     b"INFO": _server_words, b"LPUSH": _lpush, b"LRANGE": _lrange, b"MEMORY": _memory, b"PING": _ping,
     b"PUBLISH": _publish, b"SET": _set, b"TIME": _time, b"TYPE": _type, b"XADD": _xadd, b"XLEN": _xlen,
     b"XREAD": _xread, b"XREVRANGE": _xrevrange, b"ZADD": _zadd, b"ZCARD": _zcard, b"ZCOUNT": _zcount,

@@ -83,8 +83,8 @@ class Requests:
             if pushed or seen["req"] != now["req"] or seen["asked"] != now["asked"]:
                 self._book.fail(f"serve of {raw_id!r} answered {code} and pushed {pushed}, or moved it")
             return
-        if sorted(message for _, message in pushed) != sorted(args[14:]):
-            self._book.fail(f"serve of {raw_id!r} pushed {pushed} for {args[14:]}")
+        if sorted(message for _, message in pushed) != sorted(messages_of(args)):
+            self._book.fail(f"serve of {raw_id!r} pushed {pushed} for {messages_of(args)}")
         request = self._asked.get(raw_id.decode())
         if request is None or request.state != "open" or request.name != raw.decode():
             self._book.fail(f"P4: {raw_id!r} was served for {raw!r}, and it is {request}")
@@ -134,7 +134,7 @@ class Requests:
             self._book.fail(f"{request_id} was served with a definition that can't be read")
         if set(slots) & set(request.slots):
             self._book.fail(f"{request_id} pushed {slots} after {request.slots}")
-        for slot, message in zip(slots, args[14:], strict=True):
+        for slot, message in zip(slots, messages_of(args), strict=True):
             content = json.loads(message)
             version = request.args[0] if request.args else version_of(entry) if entry else None
             task_id = request_id if request.kind == "trigger" else self._ids.of(request.name, slot)
@@ -191,6 +191,11 @@ class Requests:
         changed = [kind for kind in UNTOUCHED if seen[kind] != now[kind]]
         if changed:
             self._book.fail(f"{script} changed {changed}")
+
+
+def messages_of(args: Words) -> Words:
+    """A message for each slot; heads may follow."""
+    return args[14 : 14 + len([slot for slot in args[13].split(b",") if slot])]
 
 
 def settled_by(name: str, state: State, time: int) -> int:

@@ -24,9 +24,12 @@ ODD_SCORES = ["0", "-0", "1.5", "-1.5", "inf", "-inf", "1e300", "-1e20", "900719
 ODD_TEXTS = ["", "x", "{}", "[]", '{"paused":{"at":"1"},"owed":"-5"}', '{"owed":1e999}', '{"a":[1,[],null]}',
              "{", "nan",
              '{"invalid":{"why":"x/y\\u00e9\\n"},"owed":"12"}', "12", "-12", "1|2|3|4", "5|6|id|",
+             "a\x1f5\x1fid-a\x1fq\x1f\x1f\x1f0\x1fb\x1f\x1f1",
+             "b\x1f7\x1fid-b\x1fq\x1f9\x1f3\x1f1\x1fb\x1ftrigger\x1f1",
              "open|5|1|7||{}", "open|5|1|7|x|", "q1\x1fq2", "withdrawn|0|0|0|paused|{}",
              '{"until":"1700000001000","since":"1700000000000"}', '{"after":"1700000000000"}']  # fmt: skip
-HASHES = ["def", "rev", "out", "hold", "gone", "last", "jit", "left", "file", "meta", "req", "asked"]
+HASHES = ["def", "rev", "out", "hold", "gone", "last", "jit", "left", "file", "meta", "req", "asked",
+          "ob", "obm"]  # fmt: skip
 
 
 @pytest.fixture(autouse=True)
@@ -51,7 +54,7 @@ class Calls:
         """The words of some commands to be sent one after another."""
         r = self.random
         kinds = [self.put] * 5 + [self.plan] * 5 + [self.fire] * 8 + [self.remove] * 2 + [self.lease] * 3
-        kinds += [self.request] * 3 + [self.serve] * 4 + [self.tidy]
+        kinds += [self.request] * 3 + [self.serve] * 4 + [self.tidy] + [self.settle] * 5 + [self.done] * 3
         kinds += [self.pause] * 3 + [self.resume] * 2 + [self.reset] + [self.applied]
         kinds += [self.raw] * 2 + [self.read] * 2 + [self.clock] * 4
         return [[_raw(word) for word in words] for words in r.choice(kinds)()]
@@ -140,7 +143,8 @@ class Calls:
             self.script("plan", [*self.holder(), FORMAT, 1000, len(names), *itertools.chain.from_iterable(columns)])
         ]
 
-    def fire(self) -> list[list[Any]]:
+    def batch(self) -> list[Any]:
+        """The arguments of a fire."""
         r, names = self.random, self.names()
         scores = [self.score(name) for name in names]
         nexts, terms, messages = [], [], []
@@ -163,8 +167,36 @@ class Calls:
             terms[0] = r.choice(["", "x", "3|1|||| ", "1|1||||x|y"])
         head = [*self.holder(), FORMAT, 1000, 1000, len(names), len(messages)]
         ids = [f"id-{name}" for name in names]
-        args = [*head, *names, *[self.rev(n) for n in names], *scores, *nexts, *ids, *terms, *messages]
-        return [self.script("fire", args, QUEUES)]
+        return [*head, *names, *[self.rev(n) for n in names], *scores, *nexts, *ids, *terms, *messages]
+
+    def fire(self) -> list[list[Any]]:
+        return [self.script("fire", self.batch(), QUEUES)]
+
+    def settle(self) -> list[list[Any]]:
+        args = self.batch()
+        names, messages = args[7 : 7 + args[5]], args[len(args) - args[6] :]
+        heads = [self.head(next((name for name in names if f"-{name}-" in m), "a")) for m in messages]
+        return [self.script("settle", [*args, *heads, self.random.choice(["11", "11", "11", "10", "", "1x"])])]
+
+    def head(self, name: str) -> str:
+        """Of an intent; now and then one that can't be read, or of another entry."""
+        r = self.random
+        fields = [name, r.choice([5, self.now]), f"id-{name}", "q", r.choice(["", 9]), r.choice(["", 3]), 0, "b", "", 7]
+        if r.random() < 0.1:
+            fields[r.randrange(10)] = r.choice(["", "x", "-1", "b", "\n"])
+        return "\x1f".join(map(str, fields))
+
+    def done(self) -> list[list[Any]]:
+        r = self.random
+        ids = [f"{r.randrange(6)}-{r.choice([1, 1, 2, 3, 1001, 1002])}" for _ in range(r.randint(1, 3))]
+        ids += [r.choice(NAMES)]  # where odd texts lie
+        stored = [self.field("ob", key) for key in ids]
+        outcome = r.choice("DDUWSSx")
+        proofs = [value if outcome == "S" else [*value.split("\x1f"), "", "", ""][2] for value in stored]
+        holder = self.holder() if outcome == "U" else ["", ""]
+        whys = [r.choice(["", "why \u00e9"]) for _ in ids]
+        args = [outcome, *holder, FORMAT, 1000, r.choice(["", "{}"]), len(ids), *ids, *proofs, *whys]
+        return [self.script("done", args)]
 
     def request(self) -> list[list[Any]]:
         r, names = self.random, self.names()
@@ -185,6 +217,8 @@ class Calls:
         outcome, cause = r.choice(["open", "done", "done", "refused", "x"]), r.choice(["trigger", "backfill"])
         args = [*self.holder(), FORMAT, 1000, key, name, self.rev(name), expected, max([expected, *slots]), outcome]
         args += [r.choice(["", "why \u00e9"]), cause, "t", ",".join(map(str, slots)), *[f"m{slot}" for slot in slots]]
+        if r.random() < 0.4:
+            return [self.script("serve", [*args, *[self.head(name) for _ in slots]])]
         return [self.script("serve", args, [r.choice(QUEUES)] if slots else [])]
 
     def tidy(self) -> list[list[Any]]:
@@ -301,7 +335,7 @@ def _shown(reply: Any) -> Any:
 
 def _error(text: str) -> str:
     """Our own refusals in full; of the server's own, whose first word redis-py takes away, only that there is one."""
-    ours = ("FENCED", "FORMAT", "SHARDS", "BADTYPE", "MALFORMED")
+    ours = ("FENCED", "FORMAT", "SHARDS", "BADTYPE", "MALFORMED", "FULL")
     return text if text.startswith(ours) else "error"
 
 

@@ -6,7 +6,7 @@ import pytest
 
 from beatd.core.masking import mask_url
 from beatd.errors import ConfigInvalid
-from beatd.store.connect import RedisAddress, new_connection, open_client
+from beatd.store.connect import RedisAddress, new_connection, open_client, user_of
 
 ACCEPTED = [
     ("redis://localhost:6379/0", "redis://localhost:6379/0"),
@@ -89,3 +89,30 @@ def test_a_connection_has_no_timeout_of_its_own() -> None:
     """Link gives each request its own; between requests a connection may be idle for as long as it likes."""
     connection = new_connection(RedisAddress("redis://host", timeout=0.5))
     assert (connection.socket_timeout, connection.socket_connect_timeout) == (None, None)
+
+
+@pytest.mark.parametrize(
+    "url, user",
+    [
+        ("redis://host", "default"),
+        ("redis://:pw@host", "default"),
+        ("redis://token@host", "default"),
+        ("redis://bob:pw@host", "bob"),
+        ("redis://bob@host?password_file=/x", "bob"),
+        ("redis+sentinel://bob:pw@host,other/name", "bob"),
+        ("nothing", "default"),
+    ],
+)
+def test_the_user_is_the_one_who_logs_in(url: str, user: str) -> None:
+    assert user_of(url) == user
+
+
+def test_a_list_of_sentinels_is_read_with_its_ports_and_its_own_login() -> None:
+    url = "rediss+sentinel://bob:CANARY1@one,two:1,[::1]:2,[::2]/a.b-c/3?sentinel_password=CANARY2&ssl_ca_certs=/x"
+    parsed = RedisAddress(url).parsed
+    assert parsed.sentinels == (("one", 26379), ("two", 1), ("::1", 2), ("::2", 26379))
+    assert (parsed.master, parsed.kind, parsed.settings["db"]) == ("a.b-c", "rediss", 3)
+    assert (parsed.login.user, parsed.login.password) == ("bob", "CANARY1")
+    assert (parsed.sentinel_login.user, parsed.sentinel_login.password) == (None, "CANARY2")
+    assert str(RedisAddress(url)) == "rediss+sentinel://bob:***@one,two:1,[::1]:2,[::2]/a.b-c/3?***"
+    assert "CANARY" not in repr(RedisAddress(url))

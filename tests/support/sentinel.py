@@ -1,8 +1,9 @@
 """A primary with a replica, watched by real Sentinels: what a failover needs, on free loopback ports."""
 
 from collections.abc import Mapping
+from contextlib import suppress
 from pathlib import Path
-from typing import Any, Final
+from typing import Any, Final, cast
 
 import redis
 
@@ -117,8 +118,9 @@ class Watched:
 
     def is_promoted(self, server: RedisServer) -> bool:
         """Whether a server is the primary by its own word."""
-        with server.client() as client:
+        with suppress(redis.ConnectionError), server.client() as client:  # Sentinel cuts connections on the way
             return bool(client.info("replication")["role"] == "master")
+        return False
 
     def close(self) -> None:
         for server in [*self.sentinels, *self.servers]:
@@ -128,4 +130,4 @@ class Watched:
 def enqueued(client: "redis.Redis", queue: str = "celery") -> list[Enqueued]:
     """All that a dataset holds of a queue: what waits, and what a ledger has taken, oldest first."""
     found = [*client.lrange(queue, 0, -1), *client.lrange(RECORD + queue, 0, -1)]
-    return [read_message(raw, None) for raw in reversed(found)]
+    return [read_message(cast(bytes, raw), None) for raw in reversed(found)]
