@@ -1,7 +1,7 @@
 """Values of single options: each is read from what an entry says, or refused with what is accepted."""
 
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from datetime import UTC, datetime, timedelta
 from importlib.util import find_spec
 from typing import Any, Final, NamedTuple, cast
@@ -126,6 +126,35 @@ def time_limit(where: str, value: object) -> float:
     if isinstance(value, int | float):
         return value
     return ms // 1_000 if ms % 1_000 == 0 else ms / 1_000
+
+
+def later(where: str, value: object) -> float | str:
+    """An instant as a task that a worker sends has it: seconds from then, or a date as it was written."""
+    found = expires(where, value)
+    return found.written if isinstance(found, FixedDate) else time_limit(where, value)
+
+
+def later_by(where: str, value: object) -> float:
+    """Seconds from when a worker sends the task."""
+    return 0 if countdown(where, value).after_slot_ms == 0 else time_limit(where, value)
+
+
+def dated(where: str, value: object) -> str:
+    """A date as it was written."""
+    found = instant(where, value)
+    if isinstance(found, FixedDate):
+        return found.written
+    raise refused(where, value, "a date with an offset is accepted; a duration goes into countdown")
+
+
+# Options of tasks that workers send.
+TIMES: Final[Mapping[str, Callable[[str, object], float | str]]] = {
+    "expires": later,
+    "countdown": later_by,
+    "eta": dated,
+    "time_limit": time_limit,
+    "soft_time_limit": time_limit,
+}
 
 
 def headers(where: str, value: object) -> Mapping[str, Any]:

@@ -148,6 +148,9 @@ def _read(options: Mapping[str, Any], queue: str) -> tuple[Options, Body]:
             raise EntryInvalid(f"options.{name}: what follows a task stands in the signature of this entry")
     call = call_of(signature, ids)
     given = {**call.options, **{name: value for name, value in options.items() if name != SIGNATURE}, "queue": queue}
+    theirs, ours = call.options.get("headers"), options.get("headers")
+    if isinstance(theirs, Mapping) and isinstance(ours, Mapping):  # a request's cause is a header, too
+        given["headers"] = {**theirs, **ours}
     read = read_options(given, queue=queue)
     embed = {**_links(read, ids), **({"chain": call.chain} if call.chain else {})}
     return read, _body(read, embed, (call.args, call.kwargs))
