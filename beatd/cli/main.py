@@ -43,6 +43,7 @@ COMMANDS: Final = {
     "export": "beatd.cli.apply:export",
     "next": "beatd.cli.next:next_slots",
     "explain": "beatd.cli.explain:explain",
+    "outbox": "beatd.cli.outbox:outbox",
     "history": "beatd.cli.history:history",
     "status": "beatd.cli.status:status",
     "doctor": "beatd.cli.doctor:doctor",
@@ -296,8 +297,11 @@ def print_json(value: object) -> None:
 
 def learnt(settings: "Settings") -> "Settings":
     """Itself, once what is secret in it is known: nothing that is printed will say it."""
-    for url in (settings.redis, settings.broker):
-        KNOWN.learn(url)
+    from beatd.config.settings import SETTINGS, secrets_of_setting
+
+    for setting in SETTINGS:
+        for secret in secrets_of_setting(setting, getattr(settings, setting.name)):
+            KNOWN.learn(secret)
     return settings
 
 

@@ -48,6 +48,7 @@ CODES: Final[dict[str, str]] = {
     "E054": "an entry's schedule",
     "E055": "Celery's spelling",
     "E056": "an option of the message",
+    "E057": "the pattern of a route",
     # Warnings: text that YAML 1.1 reads otherwise.
     "W001": "a number with a leading zero",
     "W002": "digits with an underscore",
@@ -60,4 +61,6 @@ CODES: Final[dict[str, str]] = {
     "W023": "a one-time run that lies in the past",
     "W024": "another reader's opinion on a cron expression",
     "W025": "policies under which runs are skipped although nothing is wrong",
+    # Warnings: settings.
+    "W026": "a broker that is another database of the same Redis",
 }

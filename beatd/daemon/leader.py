@@ -117,6 +117,8 @@ class Leader:
         trouble.over()
         self._vitals.checked(check)
         self._vitals.worked()
+        if self._outbox is not None:
+            self._outbox.counted(check.intents)
         fired = check.oldest is None or check.oldest > session.term.now
         self._vitals.open_requests = session.open_requests
         # What was asked for is served too, but for what is stuck: somebody has to look at that first.

@@ -118,7 +118,17 @@ TOPS: dict[str, tuple[list[Any], list[Any]]] = {
     "version": ([1], [2, "1", True, None]),
     "timezone": (["UTC", "Europe/Paris"], ["", 1, "not a zone", None]),
     "redis": (["redis://h", "rediss://u:p@h:1/0", "unix:///x", None], ["h:1", "http://h", 1, [], {}]),
-    "broker": (["redis", "amqp://h", "sqs://", None], ["rabbit", 1, []]),
+    "broker": (
+        ["redis", "amqp://h", "sqs://", None, "amqp://a;amqp://b", ["amqps://a", "amqps://b"], {"url": "amqp://h"}]  # noqa: RUF005  # a row each
+        + [
+            {"url": ["amqp://h"], "declare": "celery", "confirm_timeout": "2s", "heartbeat": 0, "transport_options": {}}
+        ],
+        ["rabbit", "amqq://h", 1, [], {}, {"declare": "none"}, {"url": "h"}, {"url": "amqp://h", "declare": "all"}]
+        + [
+            {"url": "amqp://h", key: value}
+            for key, value in (("uri", 1), ("heartbeat", "soon"), ("confirm_timeout", 0))
+        ],
+    ),
     "namespace": (["a.b-c_1"], ["a b", "", 1, None, "x" * 65]),
     "lease": ([{}, {"ttl": "2s"}, {"ttl": 5}], [[], 5, {"ttl": "soon"}, {"tll": 1}, {"ttl": []}, None]),
     "http": (["off", False, 9464, 0, "h:1", ":1", "[::1]:80", "80"], ["h", True, -1, 70_000, [], None]),
@@ -127,6 +137,10 @@ TOPS: dict[str, tuple[list[Any], list[Any]]] = {
     "defaults": (
         [{}, {"queue": "q", "options": {"priority": 3}}],
         [[], {"queu": "q"}, {"grace": "soon"}, {"options": 1}],
+    ),
+    "routes": (
+        [{}, {"app.*": "q"}, {"app.a": {"queue": "q", "priority": 3}}, {"re:app[.](a|b)": {"priority": 0}}],
+        [[], 5, {"a": ""}, {"a": 5}, {"a": []}, {"a": {"queu": "q"}}, {"a": {"priority": 10}}, {"a": None}],
     ),
     "include": ([[], ["none*.yaml"]], ["x", [1], [""], {}]),
     "schedules": ([{}], [[], 5, {"a": 5}, {"a": {}}, {"a": {"task": "t"}}, {" a": {"task": "t", "every": 5}}]),
@@ -214,7 +228,17 @@ def test_the_table_has_the_keys_of_the_core_of_the_format_and_of_the_settings() 
     nested = {
         f"{name}.{key.name}" for name, keys in (("lease", LEASE), ("log", LOG), ("history", HISTORY)) for key in keys
     }
-    top = by_name(TOP).keys() - {"version", "timezone", "defaults", "include", "schedules", "lease", "log", "history"}
+    top = by_name(TOP).keys() - {
+        "version",
+        "timezone",
+        "defaults",
+        "routes",
+        "include",
+        "schedules",
+        "lease",
+        "log",
+        "history",
+    }
     assert {setting.key for setting in SETTINGS if setting.key} == nested | top
 
 
