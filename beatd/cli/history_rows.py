@@ -64,6 +64,7 @@ class Printer:
             "at": instant(line.at),
             "epoch": line.epoch,
             **({"text": line.text} if line.text is not None else {}),
+            **({"why": line.why} if line.why is not None else {}),
         }
 
     def _print_json(self, rows: list[dict[str, Any]]) -> None:
@@ -92,7 +93,8 @@ class Printer:
         count = "-" if row["count"] is None else f"{row['count']:,}{'+' if row['at_least'] else ''}"
         said = "to skip" if row["foretold"] else row["what"]
         skipped = row["what"] != "fired"
-        what = printable(f"{said}: {row.get('text') or row['reason']}") if skipped else _fired(row["cause"])
+        why = f", {row['why']}" if row.get("why") else ""
+        what = printable(f"{said}: {row.get('text') or row['reason']}{why}") if skipped else _fired(row["cause"])
         late = row["lateness_ms"]
         named = [_printable(row["name"] or "-")] if self._named else []
         local = [str(row["local"] or "-")] if self._local else []

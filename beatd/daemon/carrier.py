@@ -36,7 +36,7 @@ class Carrier:
         self._transport = transport
         self._clock = clock
         self._vitals = vitals
-        vitals.broker = transport.label
+        vitals.broker, vitals.broker_fingerprint = transport.label, transport.fingerprint
         self._trouble = Trouble(events, random_source, clock.monotonic, words=WORDS, backoff=BACKOFF_S)
         self._look = asyncio.Event()
         self._publishing: set[asyncio.Task[Sequence[Outcome]]] = set()

@@ -186,9 +186,14 @@ class OutboxService:
         taken = self.box.window(self._s.clock.monotonic(), MOST_IN_WINDOW, MOST_WINDOW_BYTES)
         if taken:
             task = asyncio.create_task(self._carry(taken))
-            task.add_done_callback(lambda _: self._carrier.changed.set())
+            task.add_done_callback(self._carried)
             self._carrying.add(task)
         return bool(taken)
+
+    def _carried(self, task: asyncio.Task[None]) -> None:
+        if not task.cancelled():
+            task.exception()  # looked at, whoever raises it
+        self._carrier.changed.set()
 
     def _may_publish(self) -> bool:
         return self._carrier.is_open and self._s.clock.monotonic() < self._trusted()

@@ -46,6 +46,7 @@ class Vitals:
         self.unfit: str | None = None  # why it gave the lease back, and sits out
         self.last_refusal: tuple[int, str] | None = None  # when, and what was said
         self.broker: str | None = None  # its label, where messages go to another broker than our Redis
+        self.broker_fingerprint = ""  # which one that is
         self.broker_down_since: float | None = None  # while it takes no messages, and this instance wants to send some
         self.broker_trouble = ""  # why it takes none
         self.publishes: Counter[str] = Counter(dict.fromkeys(PUBLISHES, 0))  # messages handed to it, by result

@@ -46,6 +46,7 @@ class Broker:
     arrivals: list[Arrival] = field(default_factory=list)
     returned: int = 0
     transports: list["SimTransport"] = field(default_factory=list)
+    fingerprint: str = "simbroker"
     took: Callable[[Arrival], None] = lambda arrival: None
 
     def stop(self) -> None:
@@ -80,10 +81,10 @@ class Broker:
 class SimTransport:
     """Fits ports.Transport. ``monotonic``: the clock of its process."""
 
-    def __init__(self, broker: Broker, monotonic: Callable[[], float], fingerprint: str = "simbroker") -> None:
+    def __init__(self, broker: Broker, monotonic: Callable[[], float]) -> None:
         self.on_change: Callable[[], None] = lambda: None
         self.label = "sim://broker"
-        self.fingerprint = fingerprint
+        self.fingerprint = broker.fingerprint
         self.connected = False
         self._broker = broker
         self._monotonic = monotonic
