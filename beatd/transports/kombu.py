@@ -4,7 +4,6 @@ There are no confirms here: a message is confirmed when kombu has handed it over
 that have to exist either; ``declare: celery`` writes down the binding that Celery's own producers would.
 """
 
-import asyncio
 import time
 from collections.abc import Callable, Sequence
 from contextlib import suppress
@@ -23,7 +22,7 @@ from beatd.core.intent import CONFIRMED, Outcome
 from beatd.core.masking import mask_text, mask_url
 from beatd.errors import AccessDenied, BeatdError, ConfigInvalid, Unreachable
 from beatd.transports._envelope import Envelope, open_envelope
-from beatd.transports._worker import Worker
+from beatd.transports._worker import Worker, at_most
 
 SCHEMES: Final = ("*",)
 LISTED_TOGETHER: Final = "sentinel"  # its URLs are the places to ask, and not one broker each
@@ -53,7 +52,10 @@ class KombuTransport:
         """Connects once, to the next URL of the list."""
         if self._closed:
             raise Unreachable(f"the broker at {self.label}: this transport was closed")
-        await self._worker.call(self._connect)
+        attempt = self._worker.call(self._connect)
+        if not await at_most(attempt, 3 * self._broker.confirm_timeout):
+            raise Unreachable(f"the broker at {self.label} gave no answer in time")
+        await attempt
 
     async def publish(self, messages: Sequence[tuple[str, bytes]], until: float) -> Sequence[Outcome]:
         """Hands over messages one by one; those that are not through in time are unknown."""
@@ -62,14 +64,14 @@ class KombuTransport:
         outcomes: list[Outcome | None] = [None] * len(messages)
         until = min(until, time.monotonic() + self._broker.confirm_timeout)
         done = self._worker.call(partial(self._publish, messages, until, outcomes))
-        await _at_most(done, until + self._broker.confirm_timeout)
+        await at_most(done, until + self._broker.confirm_timeout - time.monotonic())
         return [outcome or Outcome("unknown", "no answer in time") for outcome in outcomes]
 
     async def close(self) -> None:
         """Ends the connection and the thread."""
         if not self._closed:
             self._closed = True
-            await _at_most(self._worker.call(self._close), time.monotonic() + self._broker.confirm_timeout)
+            await at_most(self._worker.call(self._close), self._broker.confirm_timeout)
 
     def _connect(self) -> None:
         if self._connection is not None:
@@ -225,11 +227,6 @@ def _understand(error: Exception, url: str) -> BeatdError:
 
 def _text(error: BaseException) -> str:
     return mask_text(str(error)) or type(error).__name__
-
-
-async def _at_most(done: Any, until: float) -> None:
-    """Waits for it, but not longer; its errors are its own."""
-    await asyncio.wait([done], timeout=max(0.0, until - time.monotonic()))
 
 
 def _nothing() -> None:
