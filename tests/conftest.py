@@ -9,6 +9,7 @@ import pytest
 import redis
 from hypothesis import settings
 
+from tests.support.rabbit import RabbitServer, rabbit_program
 from tests.support.servers import RedisServer, redis_binary, require
 
 MARKED_FOLDERS = ("live", "process", "sim")
@@ -88,3 +89,13 @@ def start_redis(tmp_path: Path) -> Iterator[Callable[..., RedisServer]]:
     yield start
     for server in servers:
         server.kill()
+
+
+@pytest.fixture(scope="session")
+def rabbit_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RabbitServer]:
+    """One RabbitMQ node for the whole run. Shared: take queues of your own, and undo what disturbs others."""
+    require(rabbit_program(), "rabbitmq-server")
+    server = RabbitServer(tmp_path_factory.mktemp("rabbit"))
+    server.start()
+    yield server
+    server.close()

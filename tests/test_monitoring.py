@@ -22,7 +22,7 @@ DASHBOARD: Final = DOCS / "monitoring" / "dashboard.json"
 OWN_LABELS: Final = {"job", "instance", "le"}  # those of Prometheus itself
 ELSEWHERE: Final = {"up", "process_cpu_seconds_total", "process_resident_memory_bytes"}
 FUNCTIONS: Final = {
-    *("absent", "changes", "count", "histogram_quantile", "increase", "label_values", "max", "rate", "sum"),
+    *("absent", "changes", "count", "histogram_quantile", "increase", "label_values", "max", "min", "rate", "sum"),
 }
 WORDS: Final = FUNCTIONS | {"by"}
 TOKEN: Final = re.compile(

@@ -31,14 +31,15 @@ def _all_flags(function: Callable[..., Any]) -> Callable[..., Any]:
 @output_option
 def show(common: Common, output: str, **flags: str | None) -> None:
     """Show every setting, its value (secrets masked), and which of flag, env, file or default decided."""
-    from beatd.config.settings import SETTINGS, masked
+    from beatd.config.broker import broker_text
+    from beatd.config.settings import SETTINGS, Address, masked
 
     settings = common.settings(entries=False, **flags)
     rows = []
     for setting in SETTINGS:
         origin = settings.origins[setting.name]
         value = masked(setting, getattr(settings, setting.name))
-        value = str(value) if isinstance(value, tuple) else value
+        value = str(value) if isinstance(value, Address) else value
         row = {"setting": setting.name, "value": value, "source": origin.source, "place": origin.place}
         if setting.name == "redis" and value is None:
             row |= _private_server(settings)
@@ -46,7 +47,9 @@ def show(common: Common, output: str, **flags: str | None) -> None:
     if output == "json":
         print_json(rows)
         return
-    shown = [(row["setting"], _text(row["value"]), row["source"], row["place"]) for row in rows]
+    for row in rows:
+        row["value"] = broker_text(settings.broker) if row["setting"] == "broker" else _text(row["value"])
+    shown = [(row["setting"], row["value"], row["source"], row["place"]) for row in rows]
     click.echo(table(("SETTING", "VALUE", "SOURCE", "PLACE"), shown))
     click.echo(f"files: {', '.join(str(file.path) for file in settings.files) or 'none'}", err=True)
 

@@ -296,8 +296,11 @@ def print_json(value: object) -> None:
 
 def learnt(settings: "Settings") -> "Settings":
     """Itself, once what is secret in it is known: nothing that is printed will say it."""
-    for url in (settings.redis, settings.broker):
-        KNOWN.learn(url)
+    from beatd.config.settings import SETTINGS, secrets_of_setting
+
+    for setting in SETTINGS:
+        for secret in secrets_of_setting(setting, getattr(settings, setting.name)):
+            KNOWN.learn(secret)
     return settings
 
 

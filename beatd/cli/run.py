@@ -3,6 +3,7 @@
 import asyncio
 import contextlib
 import faulthandler
+import importlib.util
 import os
 import signal
 import socket
@@ -16,7 +17,7 @@ from beatd.cli.main import Common, common_options, learnt
 from beatd.cli.secrets import KNOWN, command_line_is_clean
 from beatd.config.on_disk import ConfigOnDisk
 from beatd.config.problems import summed_up
-from beatd.config.settings import Settings, load_settings, mask_secret
+from beatd.config.settings import Settings, load_settings
 from beatd.core.entry_set import EntrySet
 from beatd.core.masking import mask_url
 from beatd.daemon.daemon import Start, run_daemon
@@ -85,7 +86,7 @@ def _started(
     """Decides what to run with, says so, and runs it."""
     files = common.files()
     settings = learnt(load_settings(files, flags, os.environ))
-    _refuse_other_broker(settings)
+    _check_broker(settings)
     logs.use(settings.log_format, settings.log_level)
     _leave_stacks_in_a_crash()
     for text in _remarks(settings, systemd):
@@ -154,13 +155,13 @@ def _dry_run(settings: Settings, *, once: bool) -> int:
     return dry_run(settings, None if server is None else server.url, once=once)
 
 
-def _refuse_other_broker(settings: Settings) -> None:
-    """Another broker than our Redis needs a transport, and there is none yet."""
-    if settings.broker not in {"redis", settings.redis}:
-        found = f"{mask_secret(settings.broker)} ({settings.origins['broker'].place})"
+def _check_broker(settings: Settings) -> None:
+    """Other brokers than our Redis need kombu. Raises ConfigInvalid with what to type."""
+    if settings.broker is not None and importlib.util.find_spec("kombu") is None:
+        found = f"{settings.broker.label} ({settings.origins['broker'].place})"
         raise ConfigInvalid(
-            f"broker: found {found}; messages go to the Redis that holds the entries, and nowhere else yet",
-            hint="leave broker out, or write broker: redis",
+            f"broker: found {found}, for which kombu is needed, and it is not installed here",
+            hint="pip install 'beatd[amqp]', or write broker: redis",
         )
 
 

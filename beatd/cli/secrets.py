@@ -19,9 +19,15 @@ _ARG_START: Final = 45  # of the fields behind the name in /proc/self/stat, whos
 def learn_secrets(words: Sequence[str], env: Mapping[str, str]) -> None:
     """Takes what flags and variables say, before anything can be printed."""
     for name in VARIABLES:
-        KNOWN.learn(env.get(name))
+        _learn(env.get(name) or "")
     for word in _given(words):
-        KNOWN.learn(word)
+        _learn(word)
+
+
+def _learn(word: str) -> None:
+    """One URL, or several of one broker."""
+    for url in filter(None, word.split(";")):
+        KNOWN.learn(url.strip())
 
 
 def _given(words: Sequence[str]) -> list[str]:

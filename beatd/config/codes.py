@@ -60,4 +60,6 @@ CODES: Final[dict[str, str]] = {
     "W023": "a one-time run that lies in the past",
     "W024": "another reader's opinion on a cron expression",
     "W025": "policies under which runs are skipped although nothing is wrong",
+    # Warnings: settings.
+    "W026": "a broker that is another database of the same Redis",
 }

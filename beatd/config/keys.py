@@ -70,7 +70,8 @@ _NUMBER: Final = {"type": "number", "minimum": 0}
 LINE: Final = _text(pattern=r"^\S(.*\S)?$")
 NOTE: Final = Kind({"type": "string"}, text=True)
 ZONE: Final = _text(pattern=r"^[A-Za-z][A-Za-z0-9_+/-]*$")
-DURATION: Final = _either(_NUMBER, {"type": "string", "pattern": _DURATION})
+_DURATION_TEXT: Final = {"type": "string", "pattern": _DURATION}
+DURATION: Final = _either(_NUMBER, _DURATION_TEXT)
 OPTIONAL_DURATION: Final = _either(_NUMBER, {"type": "string", "pattern": _DURATION}, nullable=True)
 MOMENT: Final = _text(pattern=_MOMENT)
 MOMENT_OR_DURATION: Final = _either(
@@ -246,14 +247,38 @@ HTTP: Final = _either(
     {"const": False},
 )
 REDIS: Final = _either({"type": "string", "pattern": r"^(rediss?(\+sentinel)?|unix)://."}, nullable=True)
-BROKER: Final = _either({"type": "string", "pattern": r"^redis$|^[a-z][a-z0-9+.-]*://"}, nullable=True)
+# Those of Celery and kombu; what is not among them is nearly always a slip.
+SCHEMES: Final = (
+    *("amqp", "amqps", "pyamqp", "redis", "rediss", "sentinel", "sqs", "filesystem", "memory", "sqla", "sqlalchemy"),
+    *("mongodb", "kafka", "confluentkafka", "qpid", "zookeeper", "consul", "etcd", "pyro", "gcpubsub"),
+    *("azurestoragequeues", "azureservicebus"),
+)
+_URL: Final = {"type": "string", "pattern": rf"^\s*({'|'.join(SCHEMES)})://"}
+URLS: Final = _either(_URL, {"type": "array", "items": _URL, "minItems": 1})
+BROKER_KEYS: Final = (
+    Key("url", URLS, "amqp://user:password@host/vhost; several nodes of one broker as a list, or with ; between."),
+    Key("declare", _one_of("none", "passive", "celery"), "What is done about a queue before the first message [none]."),
+    Key("transport_options", OBJECT, "As Celery's broker_transport_options."),
+    Key(
+        "confirm_timeout",
+        _either({"type": "number", "minimum": 0.1}, _DURATION_TEXT),
+        "How long an answer may take [5s].",
+    ),
+    Key("heartbeat", DURATION, "How often an idle connection is heard of [10s]; 0 for never."),
+)
+BROKER: Final = _either(
+    {"const": "redis"},
+    *URLS.schema["anyOf"][:2],
+    {**_object(BROKER_KEYS).schema, "required": ["url"]},
+    nullable=True,
+)
 NAMESPACE: Final = _text(pattern=r"^[A-Za-z0-9._-]{1,64}$")
 FILES: Final = Kind({"type": "array", "items": {"type": "string", "minLength": 1}})
 TOP: Final = (
     Key("version", Kind({"const": 1}), "The version of this file's form: 1."),
     Key("timezone", ZONE, "The zone of entries that name none [UTC]; never the host's."),
     Key("redis", REDIS, "Where entries and lease are; left out, beatd starts a private server."),
-    Key("broker", BROKER, "Where the queues are: redis (the same), or a URL."),
+    Key("broker", BROKER, "Where the queues are: redis (the same), a URL, a list of URLs, or {url: ...}."),
     Key("namespace", NAMESPACE, "One independent set of entries and its lease [default]."),
     Key("lease", _object(LEASE), "The right to fire."),
     Key("http", HTTP, "Address of /healthz, /readyz and /metrics [127.0.0.1:9464]; off for none."),

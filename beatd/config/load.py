@@ -6,7 +6,7 @@ import marshal
 import os
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Final
@@ -14,7 +14,7 @@ from typing import Any, Final
 from beatd.config.diagnosis import CheckEntry
 from beatd.config.entries import EntryReader
 from beatd.config.entry_keys import Keys, Unknown
-from beatd.config.keys import FREE_PREFIX, HISTORY, LEASE, LOG, TOP, Key, by_name, hint_for
+from beatd.config.keys import BROKER_KEYS, FREE_PREFIX, HISTORY, LEASE, LOG, TOP, Key, by_name, hint_for
 from beatd.config.nodes import Mapping as MappingNode
 from beatd.config.nodes import Node, Scalar, Unusable
 from beatd.config.nodes import Sequence as SequenceNode
@@ -43,6 +43,7 @@ MOST_TEMPLATES: Final = 1_000  # entries share a few; each compiled is 2 kB
 SECTIONS: Final[Mapping[str, tuple[Key, ...]]] = {"lease": LEASE, "log": LOG, "history": HISTORY}
 PLAIN_SETTINGS: Final = ("redis", "broker", "namespace", "http")
 _TOP: Final = by_name(TOP)
+_BROKER: Final = by_name(BROKER_KEYS)
 
 
 @dataclass(frozen=True, slots=True)
@@ -227,6 +228,8 @@ class Loader:
         for name, (key, node) in root.items.items():
             if name in SECTIONS:
                 yield from self._section(name, node)
+            elif name == "broker" and isinstance(node, MappingNode | SequenceNode):
+                yield from self._broker(node)
             elif name in PLAIN_SETTINGS or name == "version":
                 for said in self._said(_TOP[name], node):
                     if name != "version":
@@ -249,6 +252,17 @@ class Loader:
             else:
                 message = f"unknown key {f'{name}.{inner}'!r}"[:120]
                 self.problems.add(key.problem("E043", message, hint_for(inner, keys.values())))
+
+    def _broker(self, node: Node) -> Iterator[tuple[str, Said]]:
+        """A list of URLs, or a mapping: its unknown keys are told here, and the values are the setting's to read."""
+        keys = node.items if isinstance(node, MappingNode) else {}
+        strange = [key for name, (key, _) in keys.items() if name not in _BROKER]
+        for key in strange:
+            message = f"unknown key {f'broker.{key.text}'!r}"[:120]
+            self.problems.add(key.problem("E043", message, hint_for(key.text, BROKER_KEYS)))
+        if not strange:
+            with suppress(Broken):
+                yield "broker", Said(self._plain.tree(node), node)
 
     def _said(self, key: Key, node: Node) -> Iterator[Said]:
         if not isinstance(node, Scalar):

@@ -11,7 +11,7 @@ from beatd.config.look import Looker
 from beatd.config.pipes import is_pipe
 from beatd.config.problems import errors_of
 from beatd.config.sandbox import read_apart
-from beatd.config.settings import SETTINGS
+from beatd.config.settings import SETTINGS, plain_value, secrets_of_setting
 from beatd.config.source import STDIN
 from beatd.core.watching import Digests, Reading, Watched
 from beatd.errors import ConfigInvalid
@@ -70,8 +70,8 @@ class ConfigOnDisk:
             raise ConfigInvalid(f"{pipe} is a pipe, which can't be read again", hint="put a file in its place")
         read = await read_apart(self._paths, self._flags, self._env)
         for setting in SETTINGS:
-            if setting.secret:
-                self._learn(read.settings.get(setting.name))
+            for secret in secrets_of_setting(setting, read.settings.get(setting.name)):
+                self._learn(secret)
         errors = errors_of(read.problems)
         told = [f"{problem.place}: {problem.code} {problem.message}" for problem in errors]
         hint = errors[0].hint if errors else None
@@ -88,6 +88,10 @@ class ConfigOnDisk:
 
 def kept_settings(values: Mapping[str, Any]) -> Mapping[str, Any]:
     """Those settings that a file can give, by their names there, in JSON's types: all that a start keeps for good."""
-    found = {setting.key: values[setting.name] for setting in SETTINGS if setting.key and setting.name in values}
+    found = {
+        setting.key: plain_value(setting, values[setting.name])
+        for setting in SETTINGS
+        if setting.key and setting.name in values
+    }
     plain: dict[str, Any] = json.loads(json.dumps(found))
     return plain

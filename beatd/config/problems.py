@@ -13,7 +13,7 @@ from beatd.errors import ConfigInvalid
 Severity = Literal["error", "warning"]
 LONGEST_EXCERPT: Final = 160
 LONGEST_MESSAGE: Final = 1_000
-_KEY: Final = r"""["']?(?:redis|broker)["']?\s*:\s*"""
+_KEY: Final = r"""["']?(?:redis|broker|url)["']?\s*:\s*"""
 _SECRET_VALUES: Final = (
     # a line of its own
     re.compile(rf"""(?P<key>\s*{_KEY}["']?)(?P<value>.*?)(?P<end>["']?\s*)$"""),

@@ -33,7 +33,7 @@ def _bound(what: int, limit: int, more: int = 0) -> None:
 
 def _read(request: dict[str, Any]) -> "list[dict[str, Any]]":
     from beatd.config.problems import errors_of  # noqa: PLC0415  # as below
-    from beatd.config.settings import SETTINGS, read_settings  # noqa: PLC0415  # within the bounds
+    from beatd.config.settings import SETTINGS, plain_value, read_settings  # noqa: PLC0415  # within the bounds
     from beatd.core.entry_set import EntrySet  # noqa: PLC0415  # as above
 
     paths = [Path(path) for path in request["paths"]]
@@ -48,7 +48,7 @@ def _read(request: dict[str, Any]) -> "list[dict[str, Any]]":
         {"entry": name, "definition": definition, "hash": entries.hashes[name]}
         for name, definition in entries.definitions.items()
     ]
-    values = {setting.name: getattr(settings, setting.name) for setting in SETTINGS}
+    values = {setting.name: plain_value(setting, getattr(settings, setting.name)) for setting in SETTINGS}
     return [*said, {"files": [file.name for file in settings.files], "hash": entries.hash, "settings": values}]
 
 

@@ -7,8 +7,19 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
+from beatd.config.broker import (
+    BrokerInvalid,
+    broker_json,
+    broker_shown,
+    read_broker,
+    same_redis,
+    same_server,
+    secrets_in,
+)
+from beatd.config.nodes import down
 from beatd.config.problems import ConfigProblems, Problem, Problems, errors_of
 from beatd.config.source import Unreadable, read_source
+from beatd.core.broker import Broker
 from beatd.core.duration import parse_duration
 from beatd.core.masking import mask_url
 from beatd.core.shown import shown
@@ -18,6 +29,7 @@ from beatd.errors import ConfigInvalid, ScheduleInvalid
 
 if TYPE_CHECKING:  # imported where a file is read: most commands over stored entries need none
     from beatd.config.load import ConfigFile, Loaded
+    from beatd.config.nodes import Node
     from beatd.core.entry import Entry
 
 SHORTEST_TTL_S: Final = 1.0
@@ -68,10 +80,14 @@ class Origin:
 
 @dataclass(frozen=True, slots=True)
 class Settings:
-    """What the daemon and the commands run with. redis None: not configured anywhere; http None: switched off."""
+    """What the daemon and the commands run with.
+
+    redis None: not configured anywhere. broker None: the Redis that holds the entries (see ``broker_beside``). http
+    None: switched off.
+    """
 
     redis: str | None = field(repr=False)
-    broker: str = field(repr=False)
+    broker: Broker | None = field(repr=False)
     namespace: str
     lease_ttl: float
     http: Address | None
@@ -90,6 +106,11 @@ class Settings:
     def entries(self) -> "list[Entry]":
         """The entries of all files."""
         return [entry for file in self.files for entry in file.entries]
+
+    def broker_beside(self, redis_url: str) -> Broker | None:
+        """The broker that messages go to by way of the outbox; None where that is the very database of the entries."""
+        other = self.broker is not None and not same_redis(self.broker, redis_url)
+        return self.broker if other else None
 
     def without_entries(self) -> "Settings":
         """The settings alone: tens of thousands of entries cost a garbage collector dearly."""
@@ -176,8 +197,21 @@ def decide(
         values[setting.name], origins[setting.name] = _decided(setting, loaded.files, flags, env, problems)
     if len(problems):
         return None, list(problems)
-    warnings = [problem for problem in loaded.problems if problem.severity == "warning"]
-    return Settings(files=loaded.files, origins=origins, warnings=warnings, watched=loaded.watched, **values), []
+    told = list(_about_broker(values["broker"], values["redis"], origins["broker"]))
+    warnings = [problem for problem in (*loaded.problems, *told) if problem.severity == "warning"]
+    return Settings(files=loaded.files, origins=origins, warnings=warnings, watched=loaded.watched, **values), told
+
+
+def _about_broker(broker: Broker | None, redis: str | None, origin: Origin) -> Iterator[Problem]:
+    """That a neighbour of our database has another guarantee."""
+    if broker is None or redis is None or same_redis(broker, redis) or not same_server(broker, redis):
+        return
+    named = re.fullmatch(r"(.*):([0-9]+):([0-9]+)", origin.place or "") if origin.source == "file" else None
+    file, line, column = (named[1], int(named[2]), int(named[3])) if named else (origin.place or "", None, None)
+    message = "broker: another database of the Redis in `redis`: messages go by way of the outbox, at least once each"
+    yield Problem(
+        file, line, column, "W026", message, "with the same database (broker: redis) each is there exactly once"
+    )
 
 
 def _decided(
@@ -260,13 +294,32 @@ def _from_files(setting: Setting, key: str, files: "Iterable[ConfigFile]", probl
         yield (
             said[0].value,
             Origin("file", node.problem("E044", "").place),
-            lambda error: node.problem("E044", f"{key}: {error.message}", error.hint),
+            lambda error: _at(key, node, error),
         )
+
+
+def _at(key: str, node: "Node", error: ConfigInvalid) -> Problem:
+    """A problem at the place in a value that the error names, as far as that was written there."""
+    path = error.path if isinstance(error, BrokerInvalid) else ()
+    return down(node, path).problem("E044", f"{'.'.join((key, *path))}: {error.message}", error.hint)
 
 
 def masked(setting: Setting, value: Any) -> Any:
     """A value as it may be shown."""
+    if setting.name == "broker":
+        return broker_shown(value)
     return mask_secret(value) if setting.secret and isinstance(value, str) else value
+
+
+def plain_value(setting: Setting, value: Any) -> Any:
+    """A value as JSON carries it from one process to another, secrets and all. A plain one stays as it is."""
+    return broker_json(value) if setting.name == "broker" and (value is None or isinstance(value, Broker)) else value
+
+
+def secrets_of_setting(setting: Setting, value: Any) -> Iterator[str]:
+    """What masking has to know of a setting's value, be that plain or not."""
+    if setting.secret:
+        yield from (value,) if isinstance(value, str) else secrets_in(value)
 
 
 def mask_secret(value: object) -> str:
@@ -297,17 +350,6 @@ def _redis(value: Any) -> str | None:
         f"found {found}; redis://[user:password@]host[:port][/db], rediss://..., unix:///path or "
         "redis+sentinel://host[:port],.../name is accepted",
         hint="write redis:// before it" if bare else None,
-    )
-
-
-def _broker(value: Any) -> str:
-    if value is None:
-        return "redis"
-    if isinstance(value, str) and (value == "redis" or re.match(r"[a-z][a-z0-9+.-]*://", value)):
-        return value
-    found = mask_secret(value)
-    raise ConfigInvalid(
-        f"found {found}; redis (the same Redis), or a URL such as amqp://user:password@host/vhost is accepted"
     )
 
 
@@ -368,7 +410,7 @@ def _folder(value: Any) -> str:
 
 SETTINGS: Final = (
     Setting("redis", "BEATD_REDIS_URL", "--redis", "redis", None, _redis, secret=True),
-    Setting("broker", "BEATD_BROKER_URL", "--broker", "broker", "redis", _broker, secret=True),
+    Setting("broker", "BEATD_BROKER_URL", "--broker", "broker", None, read_broker, secret=True),
     Setting("namespace", "BEATD_NAMESPACE", "--namespace", "namespace", "default", _namespace),
     Setting("lease_ttl", "BEATD_LEASE_TTL", "--lease-ttl", "lease.ttl", 6.0, _ttl),
     Setting("http", "BEATD_HTTP", "--http", "http", Address(LOOPBACK, 9464), _http),

@@ -38,7 +38,8 @@ class Seen:
     hindrance: why it may not lead, ``newer_format`` when what is stored has a newer format. zone_data,
     stored_zone_data: versions, '' where nobody knows. has_bid: it was told whose the lease is. checked_ago, lag: since
     the leader looked at the timetable last (None: not yet), and how far that is behind. failing_for: how long its
-    sessions have ended by ``trouble`` one after another.
+    sessions have ended by ``trouble`` one after another. broker: where messages go, None: to our Redis;
+    broker_down_for: since when it has taken none, and ``broker_trouble`` why.
     """
 
     missed: int = 0
@@ -54,6 +55,9 @@ class Seen:
     has_bid: bool = False
     checked_ago: float | None = None
     failing_for: float = 0.0
+    broker: str | None = None
+    broker_down_for: float = 0.0
+    broker_trouble: str = ""
     lag: float = 0.0
 
 
@@ -76,6 +80,8 @@ def _findings(seen: Seen) -> Iterator[tuple[str, Finding]]:
     yield "zone_data", _zone_data(seen.zone_data, seen.stored_zone_data)
     if seen.leads:
         yield "timetable", _timetable(seen)
+        if seen.broker is not None:
+            yield "broker", _broker(seen.broker, seen.broker_down_for, seen.broker_trouble)
     else:
         yield "lease", _lease(seen)
 
@@ -105,6 +111,13 @@ def _timetable(seen: Seen) -> Finding:
     if seen.failing_for > STALE_S:
         return Finding(ok=False, detail=f"nothing could be fired for {seen.failing_for:.0f} s: {seen.trouble}")
     return Finding(seen.lag <= LAG_S, f"it is {seen.lag:.1f} s behind")
+
+
+def _broker(label: str, down_for: float, trouble: str) -> Finding:
+    """Short outages are what the timetable is for: what is due waits there."""
+    if not down_for:
+        return Finding(ok=True, detail=f"{label} takes messages")
+    return Finding(down_for <= LAG_S, f"no messages for {down_for:.0f} s: {trouble or label}")
 
 
 def _lease(seen: Seen) -> Finding:

@@ -91,9 +91,9 @@ class Outbox:
         """Bytes of the messages held."""
         return sum(len(held.intent.message) for held in self._held.values())
 
-    def room(self) -> Room:
+    def room(self, *, of_request: bool = False) -> Room:
         """Room for the messages of one call; to be closed once these are added, or refused."""
-        return Room(self.queues)
+        return Room(self.queues, of_request=of_request)
 
     def add(self, intents: Iterable[Intent], confirmed: Container[Key] = ()) -> None:
         """Takes intents in, old ones and new ones; one that is held already changes nothing. ``confirmed``: what the

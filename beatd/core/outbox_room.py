@@ -21,6 +21,7 @@ class Queues:
     def __init__(self) -> None:
         self.count = 0
         self.size = 0
+        self.wanted: set[str] = set()  # those for which a request waits: what is due leaves it what gets free
         self._counts: Counter[str] = Counter()
         self._sizes: Counter[str] = Counter()
         self._bad: set[str] = set()
@@ -94,10 +95,14 @@ class Queues:
 
 
 class Room:
-    """What the messages of one call may take of the outbox, reserved until it is closed."""
+    """What the messages of one call may take of the outbox, reserved until it is closed.
 
-    def __init__(self, queues: Queues) -> None:
+    of_request: a request comes before what is due by the timetable, which would else take whatever gets free.
+    """
+
+    def __init__(self, queues: Queues, *, of_request: bool = False) -> None:
         self._queues = queues
+        self._of_request = of_request
         self._blocked: dict[str, bool] = {}  # decided once a call: the script is told a digit a queue
         self._taken: list[tuple[str, int, int]] = []
 
@@ -110,7 +115,12 @@ class Room:
 
     def most(self, queue: str, longest: int) -> int:
         """How many more messages of at most that many bytes there is room for."""
-        return self._queues.most(queue, longest)
+        if not self._of_request:
+            return 0 if queue in self._queues.wanted else self._queues.most(queue, longest)
+        most = self._queues.most(queue, longest)
+        if not most:
+            self._queues.wanted.add(queue)
+        return most
 
     def take(self, queue: str, messages: Sequence[bytes]) -> None:
         """Reserves room; of a blocked queue none, for its messages are not written."""

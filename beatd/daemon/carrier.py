@@ -2,7 +2,6 @@
 
 import asyncio
 import random
-from collections import Counter
 from collections.abc import Sequence
 from typing import Final
 
@@ -10,9 +9,9 @@ from beatd.core.intent import CONFIRMED, Intent, Outcome
 from beatd.daemon.ports import Clock, EventSink, Transport
 from beatd.daemon.together import wait_for_event
 from beatd.daemon.trouble import Trouble, Words
+from beatd.daemon.vitals import Vitals
 from beatd.errors import BeatdError, Unreachable
 
-RESULTS: Final = ("confirmed", "returned", "refused", "unknown")
 WORDS: Final = Words(down="broker_down", refused="broker_down", up="broker_up")
 BACKOFF_S: Final = (0.1, 2.0)
 LOOK_S: Final = 1.0
@@ -27,15 +26,17 @@ class Carrier:
     meanwhile is kept in ``confirmed``, and need not be sent again.
     """
 
-    def __init__(self, transport: Transport, clock: Clock, events: EventSink, random_source: random.Random) -> None:
+    def __init__(
+        self, transport: Transport, clock: Clock, events: EventSink, vitals: Vitals, random_source: random.Random
+    ) -> None:
         self.changed = asyncio.Event()
         self.connections = 0
         self.confirmed: set[Key] = set()
-        self.results: Counter[str] = Counter(dict.fromkeys(RESULTS, 0))
         self.progress_at = clock.monotonic()  # when a connection was made, or a message confirmed, last
-        self.down_since: float | None = clock.monotonic()
         self._transport = transport
         self._clock = clock
+        self._vitals = vitals
+        vitals.broker = transport.label
         self._trouble = Trouble(events, random_source, clock.monotonic, words=WORDS, backoff=BACKOFF_S)
         self._look = asyncio.Event()
         self._publishing: set[asyncio.Task[Sequence[Outcome]]] = set()
@@ -56,13 +57,15 @@ class Carrier:
         """Whether the broker takes messages, as far as is known."""
         return self._transport.connected and not self._transport.blocked
 
-    def down_s(self) -> float:
-        """For how many seconds the broker has taken no messages; 0 while it does."""
-        since = self.down_since
-        return 0.0 if since is None else max(0.0, self._clock.monotonic() - since)
-
     async def run(self) -> None:
         """Runs for ever: connects, and connects again."""
+        self._vitals.broker_down_since = None
+        try:
+            await self._keep_connected()
+        finally:
+            self._vitals.broker_down_since = None  # this instance does not lead any more
+
+    async def _keep_connected(self) -> None:
         while True:
             self._look.clear()
             if not self._transport.connected:
@@ -70,6 +73,7 @@ class Carrier:
                 try:
                     await self._transport.connect()
                 except BeatdError as error:
+                    self._vitals.broker_trouble = error.message
                     await wait_for_event(self._look, self._trouble.met(error))
                     continue
                 self.connections += 1
@@ -77,10 +81,11 @@ class Carrier:
             if self._transport.blocked:
                 self._is_down()
                 why = f"{self.label} takes no messages for now: {self._transport.blocked}"
+                self._vitals.broker_trouble = why
                 self._trouble.met(Unreachable(why, hint="free memory or disk on the broker's nodes"))
             elif self._transport.connected:
                 self._trouble.over()
-                self.down_since = None
+                self._vitals.broker_down_since = None
             self.changed.set()
             await wait_for_event(self._look, LOOK_S)
 
@@ -90,6 +95,10 @@ class Carrier:
         self._publishing.add(task)
         task.add_done_callback(self._publishing.discard)
         return await asyncio.shield(task)
+
+    def holds(self, intents: int, size: int) -> None:
+        """So much is held for the broker, for those who look."""
+        self._vitals.outbox = intents, size
 
     async def quiet(self) -> None:
         """Waits until nothing is being published."""
@@ -102,7 +111,7 @@ class Carrier:
 
     async def _published(self, intents: Sequence[Intent], until: float) -> Sequence[Outcome]:
         outcomes = await self._transport.publish([(intent.id, intent.message) for intent in intents], until)
-        self.results.update(outcome.kind for outcome in outcomes)
+        self._vitals.publishes.update(outcome.kind for outcome in outcomes)
         through = [intent for intent, outcome in zip(intents, outcomes, strict=True) if outcome == CONFIRMED]
         if through:
             self.progress_at = self._clock.monotonic()
@@ -110,6 +119,6 @@ class Carrier:
         return outcomes
 
     def _is_down(self) -> None:
-        if self.down_since is None:
-            self.down_since = self._clock.monotonic()
+        if self._vitals.broker_down_since is None:
+            self._vitals.broker_down_since = self._clock.monotonic()
         self.changed.set()

@@ -282,7 +282,9 @@ async def _tell_status(systemd: Systemd, vitals: Vitals) -> None:
     while True:
         epoch, failing = vitals.epoch if vitals.leads else None, vitals.failing is not None
         waiting = vitals.trouble is not None
-        systemd.status(status_line(epoch, vitals.stored_entries(), waiting=waiting, failing=failing))
+        down = vitals.broker_down_since is not None
+        line = status_line(epoch, vitals.stored_entries(), waiting=waiting, failing=failing, broker_down=down)
+        systemd.status(line)
         await asyncio.sleep(STATUS_S)
 
 

@@ -117,6 +117,8 @@ class Leader:
         trouble.over()
         self._vitals.checked(check)
         self._vitals.worked()
+        if self._outbox is not None:
+            self._outbox.counted(check.intents)
         fired = check.oldest is None or check.oldest > session.term.now
         if self._files_were_settled and not check.unplanned:
             self._recovery = session.recovery = None  # what the files had is planned; what they get now is new

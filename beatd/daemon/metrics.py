@@ -29,6 +29,10 @@ HELP: Final = {
     "beatd_script_errors": "What scripts answered other than done: items by code, whole calls by the kind of error.",
     "beatd_reloads": "Files that came into effect, and those that were refused or could not be applied in full.",
     "beatd_redis_round_trip_seconds": "From a request to its answer; those that wait for something are left out.",
+    "beatd_outbox_intents": "Messages that are decided for another broker than our Redis, and not confirmed by it.",
+    "beatd_outbox_bytes": "Bytes of those messages.",
+    "beatd_publishes": "Messages handed to that broker, by what came of it; a retry counts again.",
+    "beatd_broker_up": "0 while that broker takes no messages from this leader; else 1, as on a standby.",
     "beatd_loop_lag_seconds": "The longest that the loop was held up in the last minute.",
 }
 
@@ -64,6 +68,10 @@ class Exporter(Collector):
         yield _counters("beatd_script_errors", "code", vitals.script_errors)
         yield _counters("beatd_reloads", "result", tallies.reloads)
         yield _histogram("beatd_redis_round_trip_seconds", vitals.round_trips, 1)
+        yield _gauge("beatd_outbox_intents", vitals.outbox[0])
+        yield _gauge("beatd_outbox_bytes", vitals.outbox[1])
+        yield _counters("beatd_publishes", "result", vitals.publishes)
+        yield _gauge("beatd_broker_up", float(vitals.broker_down_since is None))
         yield _gauge("beatd_loop_lag_seconds", self._loop_lag())
 
 

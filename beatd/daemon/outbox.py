@@ -28,6 +28,7 @@ LONGEST_SLEEP_S: Final = 1.0
 UNTRUSTED_S: Final = 0.05  # between two looks whether the lease was renewed
 FULL_S: Final = 1.0
 MOST_FAILED: Final = 100
+MOST_LOOKS: Final = 3
 MOST_JITTERS: Final = 2 * MOST_INTENTS
 
 
@@ -49,7 +50,9 @@ class OutboxService:
         self._trusted = trusted
         self._random = random_source
         self._loaded = self._was_open = False
-        self._restarts = session.restarts
+        self._loaded_at = -1  # which of the session's restarts was the last when all was read
+        self._leaving = 0  # how many are through, and being taken out of the store
+        self._more = 0  # looks in a row that found more stored than is known
         self._connections = carrier.connections
         self._jitters: dict[str, int] = {}  # of intents decided here, where it is not 0
         self._carrying: set[asyncio.Task[None]] = set()
@@ -68,6 +71,16 @@ class OutboxService:
     def is_bad(self, queue: str) -> bool:
         """Whether the entries of a queue stay blocked."""
         return self.box.queues.is_full_and_bad(queue)
+
+    def counted(self, stored: int) -> None:
+        """So many are stored, by the look of once a second. More than is known here, again and again: the dataset went
+        back, or somebody meddled, and all are read anew.
+        """
+        known = len(self.box) + len(self.box.left_over) + self._leaving
+        self._more = self._more + 1 if stored > known else 0
+        if self._more >= MOST_LOOKS:
+            self._more, self._loaded_at = 0, -1
+            self._carrier.changed.set()
 
     # What the ticker does with it
 
@@ -117,16 +130,16 @@ class OutboxService:
         """
         try:
             await self._carrier.quiet()  # of the session before
-            await self._load()
             while True:
                 self._raise_failed()
-                if self._restarts != self._s.restarts:
-                    self._restarts = self._s.restarts
+                if self._loaded_at != self._s.restarts:
+                    self._loaded_at = self._s.restarts
                     await self._load()
                 if self.is_open != self._was_open:
                     self._was_open = self.is_open
                     self._s.ticker_wakes.set()
                 await self._give_up(self.box.dead(self._s.clock.now_ms()))
+                self._carrier.holds(len(self.box), self.box.queues.size)
                 if not self._carry_next():
                     await wait_for_event(self._carrier.changed, self._pause())
         finally:
@@ -173,9 +186,14 @@ class OutboxService:
         taken = self.box.window(self._s.clock.monotonic(), MOST_IN_WINDOW, MOST_WINDOW_BYTES)
         if taken:
             task = asyncio.create_task(self._carry(taken))
-            task.add_done_callback(lambda _: self._carrier.changed.set())
+            task.add_done_callback(self._carried)
             self._carrying.add(task)
         return bool(taken)
+
+    def _carried(self, task: asyncio.Task[None]) -> None:
+        if not task.cancelled():
+            task.exception()  # looked at, whoever raises it
+        self._carrier.changed.set()
 
     def _may_publish(self) -> bool:
         return self._carrier.is_open and self._s.clock.monotonic() < self._trusted()
@@ -205,7 +223,9 @@ class OutboxService:
         self._tell(learned, known)
         self._s.ticker_wakes.set()
         if learned.confirmed:
+            self._leaving += len(learned.confirmed)
             await self._port.done(learned.confirmed)
+            self._leaving -= len(learned.confirmed)
         confirmed = [intent for intent, outcome in outcomes if outcome == CONFIRMED]
         self._carrier.confirmed.difference_update((intent.id, intent.draft.task_id) for intent in confirmed)
         await self._give_up(learned.given_up)

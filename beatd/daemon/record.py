@@ -49,7 +49,15 @@ def instance_record(
             "lag_ms": lag_ms,
             "entries": vitals.entries(),
             "counted_at": tally and tally.at,
+            "broker": broker_record(term, vitals),
             "last_refusal": refusal and {"at": refusal[0], "error": refusal[1]},
             "seen": clock.now_ms(),
         }
     )
+
+
+def broker_record(term: Term | None, vitals: Vitals) -> dict[str, object] | None:
+    """Of a leader whose messages go to another broker: where to, and for how many seconds it has taken none."""
+    if term is None or vitals.broker is None:
+        return None
+    return {"url": vitals.broker, "down_s": round(vitals.broker_down_s()), "held": vitals.outbox[0]}

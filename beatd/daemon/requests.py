@@ -91,6 +91,8 @@ class Requests:
         """A part of each open request; seconds until there is more to do, None where nothing is open."""
         waits: dict[str, float] = {}
         cursor = "0"
+        if self._outbox is not None:
+            self._outbox.box.queues.wanted.clear()  # whoever still waits says so again
         while True:
             cursor, found = await port.page(cursor)
             for rows in _slices(found):
@@ -112,11 +114,11 @@ class Requests:
             return self._rest(row.id, REST_S)
         if row.name not in standings:
             return self._rest(row.id, AGAIN_S)
-        room = None if self._outbox is None else self._outbox.box.room()
+        room = None if self._outbox is None else self._outbox.box.room(of_request=True)
         try:
             serving = self._make(row.name, request, standings[row.name], room)
             if serving is None:
-                return self._rest(row.id, REST_S)
+                return self._rest(row.id, REST_S if room is None else AGAIN_S)
             if isinstance(serving, str):
                 return self._learn_blocked(request, row.name, serving)
             return self._learn(request, serving, await self._send(port, serving, room))

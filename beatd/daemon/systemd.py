@@ -101,11 +101,12 @@ class Systemd:
         return True
 
 
-def status_line(epoch: int | None, entries: int, *, waiting: bool, failing: bool) -> str:
+def status_line(epoch: int | None, entries: int, *, waiting: bool, failing: bool, broker_down: bool = False) -> str:
     """How it is, for `systemctl status`. ``epoch`` None: it doesn't lead."""
     if epoch is None:
         return "waiting for Redis" if waiting else "standby"
     trouble = "; it can't fire, see the log" if failing else "; waiting for Redis" if waiting else ""
+    trouble += "; waiting for its broker" if broker_down else ""
     return f"leader, epoch {epoch}, {entries:,} entries{trouble}"
 
 

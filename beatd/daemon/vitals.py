@@ -5,18 +5,20 @@ The loop writes plain attributes; a reader takes each of them once, and waits fo
 
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
-from typing import Final
+from typing import Final, get_args
 
 from beatd.core.census import Tally
 from beatd.core.fire import FireItem
 from beatd.core.health import Seen
 from beatd.core.histogram import Histogram
+from beatd.core.intent import OutcomeKind
 from beatd.core.timetable import Check, Code
 from beatd.daemon.ports import Clock
 from beatd.errors import BeatdError, Unreachable
 
 ROUND_TRIPS: Final = (0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0)
 FRESH_S: Final = 2.5  # an older check tells nothing of now
+PUBLISHES: Final[tuple[OutcomeKind, ...]] = get_args(OutcomeKind)
 SCRIPT_ERRORS: Final = (
     *(code.name.lower() for code in Code if code != Code.DONE),
     *("lease_lost", "format", "store_spoilt", "writes_refused", "access_denied", "unreachable", "other"),
@@ -42,6 +44,11 @@ class Vitals:
         self.failing: str | None = None  # why a leader's sessions end, until one works
         self.unfit: str | None = None  # why it gave the lease back, and sits out
         self.last_refusal: tuple[int, str] | None = None  # when, and what was said
+        self.broker: str | None = None  # its label, where messages go to another broker than our Redis
+        self.broker_down_since: float | None = None  # while it takes no messages, and this instance wants to send some
+        self.broker_trouble = ""  # why it takes none
+        self.publishes: Counter[str] = Counter(dict.fromkeys(PUBLISHES, 0))  # messages handed to it, by result
+        self.outbox = (0, 0)  # how many intents this leader holds, and their bytes
         self._checked_at: float | None = None
         self._failing_since: float | None = None
         self._clock = clock
@@ -92,6 +99,7 @@ class Vitals:
         if event in ("leader_acquired", "leader_released", "lease_lost"):
             self.check = self._checked_at = self.tally = None
             self.worked()
+            self.outbox = (0, 0)
             self.leads = event == "leader_acquired"
             self.epoch = fields["epoch"] if isinstance(fields["epoch"], int) else 0
         if event in ("config_refused", "lease_refused", "redis_down", "backlog") and (error := fields.get("error")):
@@ -119,6 +127,10 @@ class Vitals:
             return 0.0
         fresh = self._clock.monotonic() - checked_at <= FRESH_S
         return max(0, (check.now if fresh else self._clock.now_ms()) - check.oldest) / 1000
+
+    def broker_down_s(self) -> float:
+        """For how many seconds the broker has taken no messages; 0 while it does, and without one."""
+        return self._ago(self.broker_down_since) or 0.0
 
     def failing_s(self) -> float:
         """For how many seconds no session of the leader has worked; 0 while one does."""
@@ -157,6 +169,9 @@ class Vitals:
             has_bid=self.has_bid,
             checked_ago=self._ago(self._checked_at),
             failing_for=self.failing_s(),
+            broker=self.broker,
+            broker_down_for=self.broker_down_s(),
+            broker_trouble=self.broker_trouble,
             lag=self.lag(),
         )
 

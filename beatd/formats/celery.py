@@ -15,7 +15,7 @@ from typing import Any, Final
 from beatd.core.entry import SIGNATURE
 from beatd.errors import EntryInvalid
 from beatd.formats._celery_body import COMPRESSIONS, ENCODER, ENDS, JSON, NO_EMBED, Body, json_text, readable
-from beatd.formats._celery_canvas import call_of, fresh_ids, frozen
+from beatd.formats._celery_canvas import Ids, call_of, fresh_ids, frozen
 from beatd.formats._celery_options import LINKS, PROPERTIES, FixedDate, Instant, Options, read_options
 from beatd.formats._holes import Fire, with_holes
 from beatd.formats._instants import rfc3339
@@ -141,18 +141,18 @@ def _read(options: Mapping[str, Any], queue: str) -> tuple[Options, Body]:
     signature = options.get(SIGNATURE)
     if signature is None:
         read = read_options(options, queue=queue)
-        return read, _body(read, frozen_links(read, ids), None)
+        return read, _body(read, _links(read, ids), None)
     for name in (*LINKS, "group_id", "group_index"):
         if options.get(name) is not None:
             raise EntryInvalid(f"options.{name}: what follows a task stands in the signature of this entry")
     call = call_of(signature, ids)
     given = {**call.options, **{name: value for name, value in options.items() if name != SIGNATURE}, "queue": queue}
     read = read_options(given, queue=queue)
-    embed = {**frozen_links(read, ids), **({"chain": call.chain} if call.chain else {})}
+    embed = {**_links(read, ids), **({"chain": call.chain} if call.chain else {})}
     return read, _body(read, embed, (call.args, call.kwargs))
 
 
-def frozen_links(read: Options, ids: Any) -> dict[str, Any]:
+def _links(read: Options, ids: Ids) -> dict[str, Any]:
     """What follows the task, each with an id of its own."""
     return {
         name: [frozen(each, ids) for each in found] if isinstance(found, list) else frozen(found, ids)

@@ -201,6 +201,9 @@ def test_what_was_exported_is_no_difference_whatever_is_in_it(
     client.set(
         "at", task="t", at="2031-01-01T00:00Z", options={"priority": 3, "headers": {"h": 1}}, max_runs=3, jitter="5s"
     )
+    tasks = [{"task": "a", "args": ["${HOME}", "{{ beatd.slot }}"]}, {"task": "b", "immutable": True}]
+    signature = {"subtask_type": "chain", "kwargs": {"tasks": tasks}}
+    client.set("canvas", signature=signature, every="1h", options={"stamped_headers": ["team"], "team": {"a": 1}})
     before = stored(client)
     exported = at_redis("export", "-o", form)
     assert (exported.code, exported.err) == (0, "")

@@ -179,12 +179,25 @@ def test_where_the_namespace_could_be_in_a_broken_file_it_is_told_how_to_do_with
     assert "needs no files" not in beatd("run", "--redis", NOWHERE).err
 
 
-def test_another_broker_is_refused_at_run_and_not_at_check(beatd: Beatd, schedules: Schedules) -> None:
-    schedules(f"redis: redis://localhost:1\nbroker: amqp://user:hunter2@host\n{GOOD}")
+def test_another_broker_is_shown_without_its_password(beatd: Beatd, schedules: Schedules) -> None:
+    schedules(f"redis: redis://localhost:1\nbroker: {{url: 'amqp://user:hunter2@host', heartbeat: 0}}\n{GOOD}")
     assert beatd("check").code == 0
+    told = "amqp://user:***@host (declare none, confirm_timeout 5s, heartbeat 0s)"
+    assert told in beatd("config", "show").out
+    [row] = [row for row in beatd("config", "show", "-o", "json").json if row["setting"] == "broker"]
+    assert row["value"]["urls"] == ["amqp://user:***@host"]
+    assert (row["source"], row["place"]) == ("file", "schedules.yaml:2:9")
+
+
+def test_a_broker_without_its_library_is_told_what_to_type(
+    beatd: Beatd, schedules: Schedules, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    schedules(f"redis: redis://localhost:1\nbroker: amqp://user:hunter2@host\n{GOOD}")
+    monkeypatch.setattr("importlib.util.find_spec", lambda name: None)
     done = beatd("run")
     assert done.code == 3
     assert "amqp://user:***@host (schedules.yaml:2:9)" in done.err
+    assert "pip install 'beatd[amqp]'" in done.err
     assert "hunter2" not in done.err
 
 

@@ -77,7 +77,7 @@ async def test_what_is_read_apart_is_what_is_read_here(tmp_path: Path) -> None:
     assert [problem.code for problem in problems] == ["W021"]
     assert list(apart.files) == [str(first), str(included)]
     values = {setting.name: getattr(here, setting.name) for setting in SETTINGS}
-    assert apart.settings == {**values, "http": list(values["http"])}
+    assert apart.settings == {**values, "http": list(values["http"]), "broker": "redis"}
 
 
 @pytest.mark.parametrize("name", ["entries", "star", "top_level"])

@@ -118,7 +118,17 @@ TOPS: dict[str, tuple[list[Any], list[Any]]] = {
     "version": ([1], [2, "1", True, None]),
     "timezone": (["UTC", "Europe/Paris"], ["", 1, "not a zone", None]),
     "redis": (["redis://h", "rediss://u:p@h:1/0", "unix:///x", None], ["h:1", "http://h", 1, [], {}]),
-    "broker": (["redis", "amqp://h", "sqs://", None], ["rabbit", 1, []]),
+    "broker": (
+        ["redis", "amqp://h", "sqs://", None, "amqp://a;amqp://b", ["amqps://a", "amqps://b"], {"url": "amqp://h"}]  # noqa: RUF005  # a row each
+        + [
+            {"url": ["amqp://h"], "declare": "celery", "confirm_timeout": "2s", "heartbeat": 0, "transport_options": {}}
+        ],
+        ["rabbit", "amqq://h", 1, [], {}, {"declare": "none"}, {"url": "h"}, {"url": "amqp://h", "declare": "all"}]
+        + [
+            {"url": "amqp://h", key: value}
+            for key, value in (("uri", 1), ("heartbeat", "soon"), ("confirm_timeout", 0))
+        ],
+    ),
     "namespace": (["a.b-c_1"], ["a b", "", 1, None, "x" * 65]),
     "lease": ([{}, {"ttl": "2s"}, {"ttl": 5}], [[], 5, {"ttl": "soon"}, {"tll": 1}, {"ttl": []}, None]),
     "http": (["off", False, 9464, 0, "h:1", ":1", "[::1]:80", "80"], ["h", True, -1, 70_000, [], None]),

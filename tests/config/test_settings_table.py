@@ -19,6 +19,7 @@ from beatd.config.settings import (
     mask_secret,
     size_text,
 )
+from beatd.core.broker import Broker
 from beatd.core.zone import use_zone_data, zone_data
 
 
@@ -41,7 +42,7 @@ def test_without_anything_there_are_defaults() -> None:
     found = {setting.name: getattr(settings, setting.name) for setting in SETTINGS}
     assert found == {
         "redis": None,
-        "broker": "redis",
+        "broker": None,
         "namespace": "default",
         "lease_ttl": 6.0,
         "http": Address("127.0.0.1", 9464),
@@ -126,8 +127,9 @@ VALUES: list[tuple[str, str, Any]] = [
     ("redis", "redis://h", "redis://h"),
     ("redis", "rediss://u:p@h:1/2", "rediss://u:p@h:1/2"),
     ("redis", "unix:///x", "unix:///x"),
-    ("broker", "redis", "redis"),
-    ("broker", "amqp://h", "amqp://h"),
+    ("broker", "redis", None),
+    ("broker", "amqp://h", Broker(("amqp://h",))),
+    ("broker", "amqp://h; amqp://i", Broker(("amqp://h", "amqp://i"))),
     ("namespace", "a.b_c-1", "a.b_c-1"),
     ("lease_ttl", "1500ms", 1.5),
     ("http", "off", None),

@@ -293,6 +293,16 @@ def test_what_a_call_reserves_is_there_for_no_other_until_it_is_closed(box: Outb
     assert (box.queues.count, box.queues.size) == (0, 0)
 
 
+def test_a_request_that_waits_for_room_gets_what_is_free_next(box: Outbox) -> None:
+    filled(box, "q")
+    assert box.room(of_request=True).most("q", 10) == 0
+    learn(box, box.window(0.0, most=2), CONFIRMED)
+    assert box.room().most("q", 10) == 0
+    assert box.room(of_request=True).most("q", 10) > 0
+    box.queues.wanted.clear()
+    assert box.room().most("q", 10) > 0
+
+
 def test_a_queue_that_refuses_is_told_once_and_blocked_when_it_holds_its_share(box: Outbox) -> None:
     filled(box, "missing")
     taken = box.window(0.0)

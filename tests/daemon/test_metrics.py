@@ -12,7 +12,7 @@ from beatd.core.timetable import Check
 from beatd.daemon.clock import ServerClock
 from beatd.daemon.metrics import Exporter
 from beatd.daemon.tallies import RELOADS, Tallies
-from beatd.daemon.vitals import SCRIPT_ERRORS, Vitals
+from beatd.daemon.vitals import PUBLISHES, SCRIPT_ERRORS, Vitals
 
 NOW: Final = 1_800_000_000_000
 PROMISED: Final = {
@@ -29,7 +29,13 @@ PROMISED: Final = {
     "beatd_reloads_total": ("result", RELOADS),
     "beatd_redis_round_trip_seconds": (),
 }
-MORE: Final = {"beatd_loop_lag_seconds": ()}  # docs/decisions/2026-11-21-metrics.md
+MORE: Final = {
+    "beatd_loop_lag_seconds": (),
+    "beatd_outbox_intents": (),
+    "beatd_outbox_bytes": (),
+    "beatd_publishes_total": ("result", PUBLISHES),
+    "beatd_broker_up": (),
+}  # docs/decisions/2026-11-21-metrics.md
 
 
 class House:

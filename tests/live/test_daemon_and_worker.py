@@ -9,11 +9,16 @@ import pytest
 
 from beatd.core.fire import TaskIds
 from beatd.core.schedules import SCHEDULE_KEYS, parse_schedule
+from beatd.formats._holes import Fire
 from tests.support.celery_worker import CeleryWorker
 from tests.support.daemon import Daemon
 from tests.support.servers import RedisServer
 
 ANSWER_TIMEOUT = 30
+CHAIN = {
+    "subtask_type": "chain",
+    "kwargs": {"tasks": [{"task": "tasks.add", "args": [1, 2]}, {"task": "tasks.add", "args": [10]}]},
+}
 ENTRIES: dict[str, dict[str, Any]] = {
     "interval": {"task": "tasks.add", "every": "1s", "args": [2, 3.5]},
     "cron with seconds": {"task": "tasks.greet", "cron": "*/2 * * * * *", "args": ["Zoë"]},
@@ -27,6 +32,9 @@ ENTRIES: dict[str, dict[str, Any]] = {
     "elsewhere": {"task": "tasks.add", "every": "1s", "args": [40, 2], "queue": "reports"},
     "jittered": {"task": "tasks.heartbeat", "every": "2s", "jitter": "2s"},
     "big": {"task": "tasks.add", "every": "1s", "args": [2**64, 1]},
+    "packed": {"task": "tasks.greet", "every": "1s", "args": ["x" * 300], "options": {"compression": "bzip2"}},
+    "named": {"task": "tasks.greet", "every": "1s", "args": ["{{ beatd.entry }}"]},
+    "chained": {"signature": CHAIN, "every": "1s"},
 }
 RESULTS: dict[str, Any] = {
     "interval": 5.5,
@@ -35,6 +43,9 @@ RESULTS: dict[str, Any] = {
     "urgent": 2,
     "elsewhere": 42,
     "big": 2**64 + 1,
+    "packed": f"Hello, {'x' * 300}!",
+    "named": "Hello, named!",
+    "chained": 3,
 }
 
 
@@ -89,6 +100,12 @@ def test_a_task_sees_its_slot_and_not_the_moment_at_which_jitter_sent_it(worker:
     result = worker.app.AsyncResult(TaskIds("default").of("jittered", slot)).get(timeout=ANSWER_TIMEOUT)
     text = datetime.fromtimestamp(slot / 1000, UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
     assert result == {"entry": "jittered", "slot": text}
+
+
+def test_a_chain_goes_on_under_ids_that_follow_from_its_slot(worker: CeleryWorker, started_at: int) -> None:
+    for slot in slots("chained", started_at, 3):
+        first = Fire("chained", slot, TaskIds("default").of("chained", slot))
+        assert worker.app.AsyncResult(first.id_of("1")).get(timeout=ANSWER_TIMEOUT) == 13
 
 
 def test_each_result_was_stored_once(worker: CeleryWorker, started_at: int, redis_server: RedisServer) -> None:

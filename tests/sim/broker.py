@@ -28,6 +28,18 @@ UNWRITTEN: Final = Outcome("unknown", "it was not written")
 
 
 @dataclass(frozen=True, slots=True)
+class Arrival:
+    """One message that the broker has taken."""
+
+    at: float
+    intent: str
+    queue: str
+    name: str
+    slot: int
+    task_id: str
+
+
+@dataclass(frozen=True, slots=True)
 class Written:
     """One message as it leaves a process. ``behind``: by how many seconds the trust in the lease was over then."""
 
@@ -56,8 +68,10 @@ class Broker:
         self.down = False  # nobody listens
         self.stalled = False  # it reads nothing: what is written waits on this side
         self.blocked = ""
-        self.missing: dict[str, float] = {}  # queue -> since when
+        self.missing: set[str] = set()  # queues
         self.refusing: set[str] = set()  # queues that are full, say
+        self.fingerprint = FINGERPRINT  # of transports that begin now
+        self.arrivals: list[Arrival] = []
         self.cut_off: set[Process | None] = set()
         self.transports: list[SimTransport] = []
         self.wrote: Callable[[Written], object] = lambda written: None  # what it gives is handed to `took`
@@ -101,11 +115,15 @@ class Broker:
 
     def arrive(self, written: Written, token: object) -> Outcome:
         """A message is here."""
-        queue = json.loads(written.message)["queue"]
+        content = json.loads(written.message)
+        queue = content["queue"]
         if queue in self.missing:
             return RETURNED
         if queue in self.refusing:
             return REFUSED
+        self.arrivals.append(
+            Arrival(self.loop.time(), written.intent, queue, content["name"], content["slot"], content["id"])
+        )
         self.took(written, token)
         return CONFIRMED
 
@@ -188,12 +206,12 @@ class SimTransport:
     """
 
     label = "sim://broker"
-    fingerprint = FINGERPRINT
 
     def __init__(
         self, broker: Broker, process: Process, monotonic: Callable[[], float], trusted: Callable[[], float]
     ) -> None:
         self.on_change: Callable[[], None] = lambda: None
+        self.fingerprint = broker.fingerprint
         self.process = process
         self.line: Line | None = None
         self._broker = broker

@@ -43,10 +43,10 @@ class BrokerTrouble:
         """A queue is missing: what is sent there comes back."""
         queue = self._random.choice(QUEUES)
         self._note("queue missing", queue)
-        self._broker.missing[queue] = self._world.loop.time()
+        self._broker.missing.add(queue)
         await self._wait(most, 0.3, 1.0, 4.0)
         self._note("queue declared", queue)
-        del self._broker.missing[queue]
+        self._broker.missing.discard(queue)
 
     async def refuse(self, most: float) -> None:
         """A queue is full: what is sent there is refused."""
