@@ -18,6 +18,7 @@ __all__ = [
     "NoSlot",
     "NotFound",
     "OtherOwner",
+    "OutboxFull",
     "Refused",
     "ScheduleInvalid",
     "Unreachable",

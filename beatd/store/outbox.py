@@ -12,8 +12,10 @@ from beatd.core.waiting import Waiting
 from beatd.store.bounds import SKIP_ROWS
 from beatd.store.keys import FORMAT, Keys
 from beatd.store.link import Link
+from beatd.store.refusals import StoreSpoilt
 from beatd.store.scripts import Arg, Call, call
 from beatd.store.spoilt import object_of, whole
+from beatd.store.spoilt_key import spoilt_hash
 
 MOST_AT_ONCE: Final = 100  # intents that are read or taken out in one go
 MOST_BYTES: Final = 1_000_000  # of messages in one answer, unless one alone has more
@@ -52,7 +54,16 @@ class RedisOutbox:
     spoilt: list[Spoilt] = field(default_factory=list)
 
     async def load(self, cursor: str = "0") -> tuple[str, list[Intent]]:
-        """A page of the intents in their order, and the next cursor; '0' begins and ends."""
+        """A page of the intents in their order, and the next cursor; '0' begins and ends.
+
+        Raises StoreSpoilt where another client has overwritten a key of it.
+        """
+        try:
+            return await self._load(cursor)
+        except StoreSpoilt as error:
+            raise await spoilt_hash(self.link, self.keys, "ob", "obm") or error from error
+
+    async def _load(self, cursor: str) -> tuple[str, list[Intent]]:
         flat = (await self.link.request(("HGETALL", self._heads)))[0]
         heads = dict(zip(map(_text, flat[::2]), flat[1::2], strict=True))
         if cursor == "0":

@@ -214,6 +214,9 @@ def test_the_history_says_why_what_was_decided_was_not_sent(at_redis: Beatd, kep
     dropped, paused = (row for row in at_redis("history", "a", "--skips", "-o", "json").json if "why" in row)
     assert (dropped["reason"], paused["reason"]) == ("undeliverable", "paused")
     assert dropped["why"].endswith(": no such queue")
-    assert "skipped: paused, it was decided, and taken back before it was sent" in at_redis("history", "a").out
+    assert (
+        "skipped: paused, it was decided, and taken back before the broker had confirmed it"
+        in at_redis("history", "a").out
+    )
     refusals = at_redis("status", "-o", "json").json["refusals"]
     assert [each["why"] for each in refusals] == [dropped["why"]]

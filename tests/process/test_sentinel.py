@@ -114,6 +114,20 @@ def test_one_sentinel_of_four_is_enough_where_others_are_dead_or_frozen(
     assert not daemon.events("redis_down")
 
 
+def test_sentinels_that_are_away_at_the_start_are_waited_for_and_a_wrong_name_ends_it(
+    watched: Watched, start_daemon: StartDaemon
+) -> None:
+    only = watched.sentinels[0]
+    only.stop()
+    daemon = start_daemon(watched.url_of(only.port), config=CONFIG)
+    daemon.wait_for_line("no Sentinel answers")
+    only.start()
+    wait_until(lambda: fires_at(watched.primary))
+    wrong = start_daemon(watched.url_of(only.port).replace(NAME, "other"), config=CONFIG)
+    assert wrong.wait() == 6
+    assert "knows no primary named 'other'" in wrong.log
+
+
 def test_a_primary_that_was_told_to_hand_over_is_left_at_once(watched: Watched, start_daemon: StartDaemon) -> None:
     start_daemon(watched.url, config=CONFIG, lease_ttl=None)
     wait_until(lambda: fires_at(watched.replica, 50))

@@ -188,7 +188,7 @@ class Instance:
         self.transport: SimTransport | None = None
         if world.broker is not None:
             self.transport = SimTransport(world.broker, clock.monotonic)
-            self.carrier = Carrier(self.transport, clock, events, vitals, random.Random(r.random()))
+            self.carrier = Carrier(self.transport, clock, events, vitals, random.Random(r.random()), clock.monotonic)
         self.elector = Elector(
             stores,
             timing,

@@ -48,6 +48,11 @@ class Intents:
         for key, draft in before.items():
             if key not in after:
                 self._left(script, key, draft, args, seconds)
+        if script in ("remove", "pause"):
+            edited = {raw.decode(errors="replace") for raw, rev in seen["rev"].items() if now["rev"].get(raw) != rev}
+            wrong = [key for key, draft in before.items() if (key in after) == (draft.name in edited)]
+            if wrong:
+                self._book.fail(f"P4: {script} of {edited} took back what is of others, or left its own: {wrong}")
         if set(now["ob"]) != set(now["obm"]):
             self._book.fail(f"{script} left heads {sorted(now['ob'])} and messages {sorted(now['obm'])}")
 
