@@ -46,7 +46,7 @@ def make_settling(due: Sequence[Staged], now: int, new_tag: Callable[[], str], r
                     continue
             item = make_item(entry, now, at_most, new_tag)._replace(queue_key=template.queue)
             made.items.append(item)
-            made.drafts.append(_drafts(entry, item, broker))
+            made.drafts.append(drafts_of(entry, item, broker))
             made.staged.append(entry)
             room.take(template.queue, item.messages)
             messages -= len(item.messages)
@@ -79,7 +79,8 @@ def dead_at(template: Template, slot: int, jitter: int = 0, deadline_ms: int | N
     return min((end for end in ends if end is not None), default=None)
 
 
-def _drafts(entry: Staged, item: FireItem, broker: str) -> list[Draft]:
+def drafts_of(entry: Staged, item: FireItem, broker: str) -> list[Draft]:
+    """What the outbox must know of the messages of one item."""
     name, _, _, shape, _, jitter, _ = entry.compiled
     policy, template = shape.policy, shape.template
     return [

@@ -1,7 +1,8 @@
 """The window: the stretch of the timetable that the leader has read and made ready, by moment.
 
 Truth is in Redis; what is staged here is a proposal that the fire script verifies. Bucketed by moment, because
-thousands of entries share one; what is replaced or dropped stays in its bucket and is passed over later.
+thousands of entries share one; what is replaced or dropped stays in its bucket and is passed over later, or swept
+out once there is much of it: while a broker is away nothing is taken for hours, and edits go on.
 """
 
 import heapq
@@ -13,6 +14,7 @@ from beatd.core.entry import Policy
 from beatd.core.fire import TaskIds, Template
 from beatd.core.schedules import Schedule
 
+MOST_PASSED_OVER: Final = 32  # beside twice as many as are staged
 SLICE_MS: Final = 128  # moments are also indexed by slices of this width, so that a short stretch is found at once
 
 
@@ -99,6 +101,7 @@ class Window:
         self.complete = False
         self.settled = -1
         self.size = 0
+        self._passed_over = 0  # items in buckets that were replaced or dropped
         self._staged: dict[str, Staged] = {}
         self._buckets: dict[int, _Bucket] = {}
         self._slices: dict[int, list[int]] = {}
@@ -119,6 +122,8 @@ class Window:
         item.moment = bucket.moment  # one number for all of them: replies bring one each
         bucket.items.append(item)
         bucket.live += 1
+        if self._passed_over > MOST_PASSED_OVER + 2 * len(self._staged):
+            self._sweep()
 
     def drop(self, name: str) -> None:
         """Forgets an entry, if it is staged. It stays in its bucket and is passed over later."""
@@ -126,6 +131,7 @@ class Window:
         if item is not None:
             self.size -= item.compiled.size
             self._buckets[item.moment].live -= 1
+            self._passed_over += 1
 
     def earliest(self) -> int | None:
         """The earliest staged moment, or None."""
@@ -180,10 +186,24 @@ class Window:
         items = self._buckets[moment].items
         while items and at_most > 0:
             item = items.pop()
+            self._passed_over -= 1
             if self._staged.get(item.name) is item:
                 self.drop(item.name)
                 at_most -= 1
                 yield item
+
+    def _sweep(self) -> None:
+        for bucket in list(self._buckets.values()):
+            if bucket.live < len(bucket.items):
+                bucket.items = [self._staged[name] for name in self._live(bucket)]
+        self._passed_over = 0
+        for moment in [moment for moment, bucket in self._buckets.items() if not bucket.items]:
+            self._close_bucket(moment)
+        self._moments = sorted(self._buckets)
+
+    def _live(self, bucket: _Bucket) -> dict[str, None]:
+        """Names of what is staged for a moment; an item that was staged again lies there twice."""
+        return {item.name: None for item in bucket.items if self._staged.get(item.name) is item}
 
     def _open_bucket(self, moment: int) -> _Bucket:
         bucket = self._buckets[moment] = _Bucket(moment)
@@ -192,7 +212,7 @@ class Window:
         return bucket
 
     def _close_bucket(self, moment: int) -> None:
-        del self._buckets[moment]
+        self._passed_over -= len(self._buckets.pop(moment).items)
         moments = self._slices[moment // SLICE_MS]
         moments.remove(moment)
         if not moments:

@@ -6,7 +6,7 @@ from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, rule
 
-from beatd.core.window import SLICE_MS, Staged, Window
+from beatd.core.window import MOST_PASSED_OVER, SLICE_MS, Staged, Window
 from tests.core.entries import compiled, staged
 from tests.support.examples import examples
 
@@ -29,6 +29,12 @@ class WindowBesideADictionary(RuleBasedStateMachine):
     @rule(name=st.sampled_from(NAMES), rev=st.sampled_from(["1", "2"]), moment=MOMENTS)
     def stage(self, name: str, rev: str, moment: int) -> None:
         self._stage(Staged(COMPILED[name, rev], moment, None))
+
+    @rule(moments=st.lists(MOMENTS, min_size=1, max_size=3))
+    def stage_all_over_and_over(self, moments: Sequence[int]) -> None:
+        for number in range(20):
+            self.stage_the_very_same_item_again()
+            self._stage(Staged(COMPILED[NAMES[number % 8], "1"], moments[number % len(moments)], None))
 
     @rule()
     def stage_the_very_same_item_again(self) -> None:
@@ -148,3 +154,15 @@ def test_nothing_is_left_behind_by_what_was_taken() -> None:
         window.take_due(n * 50, 1)
     assert window.earliest() is None
     assert (len(window._buckets), len(window._slices), len(window._moments)) == (0, 0, 0)
+
+
+def test_what_is_staged_anew_for_hours_while_nothing_is_taken_leaves_little_behind() -> None:
+    window = Window()
+    window.stage(staged("steady", 0))
+    for number in range(1000):
+        window.stage(staged("edited", 1 + number % 50))
+        window.stage(staged("steady", 0))
+    held = sum(len(bucket.items) for bucket in window._buckets.values())
+    assert held <= MOST_PASSED_OVER + 3 * len(window)
+    assert len(window._moments) == len(window._buckets) <= held
+    assert [item.name for item in window.take_due(100, 10)] == ["steady", "edited"]

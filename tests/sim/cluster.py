@@ -39,6 +39,7 @@ from beatd.daemon.together import run_together
 from beatd.daemon.vitals import Vitals
 from beatd.store.adapters import RedisStores
 from beatd.store.keys import Keys
+from beatd.store.scripts import Call
 from tests.sim.broker import Broker, SimTransport
 from tests.sim.entries import plain_template, random_entry
 from tests.sim.ledger import Ledger
@@ -47,16 +48,21 @@ from tests.sim.loop import Process, VirtualLoop, within
 from tests.sim.redis import Server, copied
 
 BASE_S: Final = 1_763_650_740  # a minute's beginning: 60 s on, cron has a slot
+BACK_OFF_S: Final = 4.0  # what a queue refused for so long is tried again within as long
+INTENT_LATE_S: Final = 4.0  # the longest that a message may wait once all is calm
+ALL_BROKER_FAULTS: Final = (
+    *("stop", "stop", "lose_queue", "lose_queue", "refuse", "cut", "cut", "block", "stall", "cut_off", "drop"),
+)
 LATE_S: Final = 1.25  # the longest that anything may wait once all is calm: nothing is left to a net that heals
 FOREIGN_LATE_S: Final = 4.0  # what somebody else did to the timetable is found by looking at numbers, and that takes
 KEYS: Final = Keys("sim")
+OUTBOX: Final = b"\x00outbox"  # no name of an entry
 QUIET: Final = ("roll_back", "roll_back", "lose_one", "step_a_little", "reload")
 LOUD: Final = (
     *("reload", "reload", "reload"),
     *("kill", "kill", "stop", "freeze", "freeze", "cut", "restart_redis", "stall", "step", "roll_back", "roll_back"),
     "spoil_queue",
 )
-BROKER: Final = ("stop_broker", "stop_broker", "lose_queue", "lose_queue", "cut_broker", "block_broker")
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,12 +89,15 @@ class Scenario:
     writers: int = 0  # who edit the same entries with the client's own verbs
     part_rate: float = 0.1  # of writes, which the server reads in two parts
     broker: bool = False  # messages go to another broker than this Redis
+    broker_fault_every: float = 1e9
+    broker_faults: tuple[str, ...] = ALL_BROKER_FAULTS
     serve_every: float = 1.5  # seconds between two requests that the faulty leader serves, on average
 
     @property
     def calm_after(self) -> float:
         """Seconds after the last disturbance from which on all must be well."""
-        return (1.5 if len(self.zone_data) == 1 else 4.5) * self.ttl + 4.0  # older zone data wait for newer ones
+        of_lease = (1.5 if len(self.zone_data) == 1 else 4.5) * self.ttl + 4.0  # older zone data wait for newer ones
+        return of_lease + (BACK_OFF_S if self.broker else 0.0)
 
 
 def scenario(seed: int) -> Scenario:
@@ -129,22 +138,26 @@ def scenario(seed: int) -> Scenario:
     )
     if not quiet and r.random() < 0.05:
         found = replace(found, faults=(*LOUD, *["flush"] * 3))
-    return with_broker(found, r) if seed % 5 == 3 else found
+    return with_broker(found, r) if seed % 3 == 2 else found
 
 
 def with_broker(found: Scenario, r: random.Random) -> Scenario:
-    """The same world, but its messages go to another broker, and an outbox that is soon full."""
+    """The same world, but its messages go to another broker, and through an outbox that is soon full."""
     room, outbox, settling = beatd.core.outbox_room, beatd.daemon.outbox, beatd.core.settling
-    of_queue = r.choice([2, 5, 100])
+    of_queue = r.choice([3, 10, 100])
     sizes: dict[tuple[Any, str], int] = {
         **found.sizes,
         (room, "MOST_OF_ONE_BAD_QUEUE"): of_queue,
         (room, "MOST_OF_BAD_QUEUES"): 5 * of_queue,
         (room, "MOST_INTENTS"): 10 * of_queue,
-        (outbox, "MOST_IN_WINDOW"): r.choice([1, 3, 256] if found.slowest < 0.01 else [10, 256]),
+        (outbox, "MOST_IN_WINDOW"): r.choice([3, 256] if found.slowest <= 0.01 else [8, 256]),
         (settling, "MOST_ENTRIES"): r.choice([1, 3, 100]),
     }
-    return replace(found, broker=True, faulty=False, faults=(*found.faults, *BROKER), sizes=sizes)
+    if found.message_size < 1000 and r.random() < 0.3:
+        sizes[room, "MOST_INTENT_BYTES"] = r.choice([10, 50]) * found.message_size
+    every = 2.5 if not found.quiet else 8.0
+    seconds = found.seconds if found.quiet else found.seconds + 10.0
+    return replace(found, broker=True, broker_fault_every=every, sizes=sizes, seconds=seconds)
 
 
 class SimEvents:
@@ -187,7 +200,7 @@ class Instance:
         self.carrier: Carrier | None = None
         self.transport: SimTransport | None = None
         if world.broker is not None:
-            self.transport = SimTransport(world.broker, clock.monotonic)
+            self.transport = SimTransport(world.broker, self.process, clock.monotonic, self._trusted)
             self.carrier = Carrier(self.transport, clock, events, vitals, random.Random(r.random()), clock.monotonic)
         self.elector = Elector(
             stores,
@@ -240,8 +253,8 @@ class Instance:
         """SIGKILL: it never runs again."""
         self.killed = self.process.frozen = True
         self._world.network.cut_all(self.process)
-        if self.transport is not None:
-            self.transport.cut()
+        if self._world.broker is not None:
+            self._world.broker.cut_all(self.process)
 
     async def _main(self) -> None:
         try:
@@ -250,6 +263,12 @@ class Instance:
             self._world.fail(f"{self.name} died: {error!r}", error)
         finally:
             await self.elector.resign()
+            if self.carrier is not None:
+                await self.carrier.close()
+
+    def _trusted(self) -> float:
+        """Until when the lease was trusted last, whatever has become of it since."""
+        return self.elector._trusted_until
 
     async def _until_stopped(self) -> None:
         await self._stop.wait()
@@ -290,11 +309,12 @@ class World:
         self.broker: Broker | None = None
         if settings.broker:
             self.broker = Broker(self.loop, random.Random(self.random.random()), settings.slowest)
-            self.broker.loses = settings.fault_rate
-            self.broker.took = lambda arrival: self.ledger.intents.arrived(arrival, self.loop.time())
-            self.ledger.broker, self.ledger.seconds = self.broker, self.loop.time
-            self.ledger.young_ms = round(1000 * settings.calm_after)
-            self.ledger.intents.trust_s = settings.ttl
+            self.broker.fault_rate = settings.fault_rate
+            self.broker.fault_happened = self._line_fault
+            self.ledger.watch(self.broker, settings.ttl)
+            assert self.ledger.intents is not None
+            self.ledger.intents.disturbed_at = lambda: self.calm_since
+            self.ledger.intents.bounded = not settings.faulty
         self.instances: list[Instance] = []
         self.failure: str | None = None
         self.error: BaseException | None = None
@@ -357,6 +377,12 @@ class World:
         self.disturbed()
         return instance
 
+    def execute(self, call: Call) -> None:
+        """A call of somebody who is right beside the server."""
+        words = call.command(sha=False, shebang=False)
+        raw = [word if isinstance(word, bytes) else str(word).encode() for word in words]
+        self.server.execute([b"EVAL", call.script.plain.encode(), *raw[2:]])
+
     def snapshot(self) -> "tuple[Any, Any]":
         """The dataset as it is, with its history."""
         return copied(self.server.data), self.ledger.history.copy()
@@ -364,6 +390,8 @@ class World:
     def restore(self, snapshot: "tuple[Any, Any]") -> None:
         """The dataset goes back."""
         self.server.data, self.ledger.history = copied(snapshot[0]), snapshot[1].copy()
+        if self.ledger.intents is not None:
+            self.ledger.intents.rolled_back_at = self.loop.time()
 
     async def _live(self) -> None:
         from tests.sim.trouble import all_trouble  # noqa: PLC0415  # it needs the world's own type
@@ -414,8 +442,7 @@ class World:
             calm = self.loop.time() - self.calm_since
             self._bounded()
             broken = self.network.down or self.network.stalled or not any(i.alive for i in self.instances)
-            if self.broker is not None:
-                broken = broken or self.broker.down or bool(self.broker.blocked or self.broker.missing)
+            broken = broken or (self.broker is not None and self.broker.broken)
             if calm < self.scenario.calm_after or broken:
                 self._waiting_since.clear()
                 continue
@@ -440,9 +467,12 @@ class World:
         }
         if not self.ledger.history.foreign_requests:
             waiting |= {(raw, value) for raw, value in state["req"].items() if value.startswith(b"open|")}
+        if self.ledger.intents is not None and self.broker is not None and not self.broker.hindered:
+            waiting |= {(OUTBOX, key) for key in self.ledger.intents.waiting()}
         self._waiting_since = {key: self._waiting_since.get(key, time) for key in sorted(waiting, key=repr)}
         for (name, score), since in self._waiting_since.items():
-            if time - since > (FOREIGN_LATE_S if self.scenario.foreign else LATE_S):
+            longest = FOREIGN_LATE_S if self.scenario.foreign else LATE_S
+            if time - since > (INTENT_LATE_S if name == OUTBOX else longest):
                 self.fail(f"I14: {name!r} stands at {score} at {now}, calm for {time - self.calm_since:.1f} s")
 
     def _bounded(self) -> None:
@@ -505,6 +535,10 @@ class World:
     def _fault_happened(self, kind: str, connection: Connection) -> None:
         who = connection.process.name if connection.process else "?"
         self.note("network", kind, who)
+        self.disturbed()
+
+    def _line_fault(self, kind: str, process: str) -> None:
+        self.note("broker", kind, process)
         self.disturbed()
 
     def _steady(self) -> bool:

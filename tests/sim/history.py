@@ -10,6 +10,7 @@ from typing import Any, Final
 
 from beatd.core.entry import Entry, entry_from_definition
 from beatd.errors import EntryInvalid
+from tests.sim.sent import Sent
 
 SHARED: Final = ("shared-0", "shared-1")  # entries that several people edit at once
 MOST_WALKED: Final = 3_000  # slots of one span that are looked at one by one
@@ -45,7 +46,7 @@ class History:
     requests: dict[str, Any] = field(default_factory=dict)  # id -> requests.Asked
     revisions: dict[str, set[bytes]] = field(default_factory=dict)  # of entries that several people edit at once
     foreign_requests: bool = False  # somebody changed what is stored of them past the scripts
-    decided: dict[tuple[str, str], Any] = field(default_factory=dict)  # id, task id -> intents.Decided
+    sent: Sent = field(default_factory=Sent)
 
     def copy(self) -> "History":
         lives = {name: list(of_name) for name, of_name in self.lives.items()}
@@ -64,7 +65,7 @@ class History:
             requests=dict(self.requests),
             revisions={name: set(of_name) for name, of_name in self.revisions.items()},
             foreign_requests=self.foreign_requests,
-            decided=dict(self.decided),
+            sent=self.sent.copy(),
         )
 
     def end_life(self, name: str, until: int) -> None:

@@ -8,14 +8,16 @@ from typing import Any
 
 from beatd.core.batch import make_item
 from beatd.core.entry import Entry
-from beatd.core.fire import TaskIds
+from beatd.core.fire import FireItem, TaskIds
 from beatd.core.requests import Part, Request, Serving, Wanted, read_request
+from beatd.core.settling import drafts_of
 from beatd.core.term import Term
 from beatd.core.timetable import PlanItem
 from beatd.core.window import Compiled, Shape, Staged
 from beatd.store.requests import serve_call
 from beatd.store.scripts import Call
-from beatd.store.timetable import fire_call, plan_call
+from beatd.store.timetable import fire_call, plan_call, settle_call
+from tests.sim.broker import FINGERPRINT
 from tests.sim.cluster import KEYS, World
 from tests.sim.entries import plain_template
 from tests.sim.history import compiled
@@ -43,9 +45,7 @@ class Impostor:
             await asyncio.sleep(self._random.expovariate(1 / every))
             call = make()
             if call is not None:
-                text, words = call.script.plain.encode(), call.command(sha=False, shebang=False)
-                raw = [w if isinstance(w, bytes) else str(w).encode() for w in words]
-                self._world.server.execute([b"EVAL", text, *raw[2:]])
+                self._world.execute(call)
 
     def _wrong_move(self) -> Call | None:
         world, r = self._world, self._random
@@ -123,12 +123,12 @@ class Impostor:
         if kind == "planned":
             return plan_call(KEYS, term, [PlanItem(entry.name, rev, f"-{moment}", str(moment + 1000))])
         if kind == "early":
-            return fire_call(KEYS, term, [item]) if moment > world.now_ms() else None
+            return self._fire_call(term, staged, [item]) if moment > world.now_ms() else None
         if kind == "double":
-            return fire_call(KEYS, term, [item, item])
+            return self._fire_call(term, staged, [item, item])
         if kind == "fenced":
-            return fire_call(KEYS, Term(term.epoch, "another", 0, 0, 0, ""), [item])
-        call = fire_call(KEYS, term, [item])
+            return self._fire_call(Term(term.epoch, "another", 0, 0, 0, ""), staged, [item])
+        call = self._fire_call(term, staged, [item])
         args = list(call.args)
         if kind == "backwards" and item.messages:
             args[10] = moment - r.choice([0, 1000])
@@ -140,6 +140,13 @@ class Impostor:
         else:
             return None
         return Call(call.script, call.keys, args)
+
+    def _fire_call(self, term: Term, staged: Staged, items: list[FireItem]) -> Call:
+        if self._world.broker is None:
+            return fire_call(KEYS, term, items)
+        items = [item._replace(queue_key=staged.compiled.shape.template.queue) for item in items]
+        drafts = [drafts_of(staged, item, FINGERPRINT) for item in items]
+        return settle_call(KEYS, term, items, drafts, lambda queue: True)
 
 
 def _backfills(requests: Mapping[bytes, bytes], *, ended: bool) -> list[tuple[Request, Wanted]]:

@@ -1,98 +1,208 @@
-"""What must be true of the outbox: at least once with the same id, none lost, none sent that was taken back."""
+"""What must be true of the outbox: each at least once, in order, and none that was taken back."""
 
-from dataclasses import dataclass
+import json
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Final
 
+import beatd.core.outbox_room
+from beatd.core.intent import Draft
 from beatd.store.outbox import read_head
-from tests.sim.broker import Arrival, Broker
+from tests.sim.broker import Broker, Written
 from tests.sim.history import Book, State
 from tests.sim.redis import Words
+from tests.sim.sent import Decided, Key, Sent
 
-Key = tuple[str, str]  # id and task id
-
-
-@dataclass(frozen=True, slots=True)
-class Decided:
-    """One fire that was decided for the broker."""
-
-    name: str
-    slot: int
-    once: bool
-    at: int
+Heads = Callable[[], Mapping[bytes, bytes]]
+Rows = Callable[[], dict[str, list[tuple[int, int]]]]
+WITHDRAWING: Final = ("remove", "pause")
+LOOKED_UP_S: Final = 2.0  # between what was looked up and the window that is made of it, beside the trust in the lease
+KNOWN_MISSING_S: Final = 3.0  # after so long in peace whoever leads has met a queue that is missing
 
 
 class Intents:
-    """Looks at calls of settle, serve, done, remove and pause, and at what arrives."""
+    """Looks at what scripts put into the outbox and take out, at what is written, and at what arrives.
 
-    TOOK_BACK_S: Final = 1.5  # of what was taken back, the window on its way may still arrive
+    What has arrived is a fact of the world: it stays when the dataset goes back.
+    """
 
-    def __init__(self, book: Book) -> None:
+    def __init__(self, book: Book, broker: Broker, heads: Heads, rows: Rows, trust: float) -> None:
+        self.rolled_back_at = -10.0
+        self.bounded = True  # there is no faulty leader, who knows no bounds
+        self.disturbed_at: Callable[[], float] = lambda: 0.0
         self._book = book
+        self._broker = broker
+        self._heads = heads  # of intents, as they are stored now
+        self._rows = rows  # of skips
+        self._trust = trust  # the longest that a lease is trusted without a word
         self._arrived: set[Key] = set()
-        self._taken_back: dict[Key, float] = {}
-        self.trust_s = 3.0
+        self._messages: dict[Key, set[bytes]] = {}
+        broker.wrote, broker.took = self.wrote, self.took
 
-    def new(self, seen: State, now: State) -> list[tuple[bytes, bytes]]:
-        """Messages that a script has put into the outbox, as pushed."""
-        before, after = seen["obm"], now["obm"]
-        return [(b"", message) for key, message in after.items() if before.get(key) != message]
+    @property
+    def _sent(self) -> Sent:
+        return self._book.history.sent
 
-    def changed(self, script: str, seen: State, now: State, args: Words, time: int, seconds: float) -> None:
+    # Scripts
+
+    def changed(self, script: str, seen: State, now: State, args: Words) -> None:
         """Any accepted call: what is new, and what has left and may."""
-        before, after = _read(seen), _read(now)
-        for key, draft in after.items():
-            if key not in before:
-                if script not in ("settle", "serve"):
-                    self._book.fail(f"{script} put {key} into the outbox")
-                self._book.history.decided[key] = Decided(draft.name, draft.slot, draft.at_most_once, time)
-        for key, draft in before.items():
-            if key not in after:
-                self._left(script, key, draft, args, seconds)
-        if script in ("remove", "pause"):
-            edited = {raw.decode(errors="replace") for raw, rev in seen["rev"].items() if now["rev"].get(raw) != rev}
-            wrong = [key for key, draft in before.items() if (key in after) == (draft.name in edited)]
-            if wrong:
-                self._book.fail(f"P4: {script} of {edited} took back what is of others, or left its own: {wrong}")
+        before, after = read_heads(seen["ob"]), read_heads(now["ob"])
         if set(now["ob"]) != set(now["obm"]):
             self._book.fail(f"{script} left heads {sorted(now['ob'])} and messages {sorted(now['obm'])}")
+        for key in after.keys() - before.keys():
+            self._decided(script, key, after[key], now["obm"][key[0].encode()])
+        left = [key for key in before if key not in after]
+        if left:
+            self._left(script, {key: before[key] for key in left}, args)
+        if len(after) > len(before) and self.bounded:
+            self._bounded(script, before, after, now)
+        if script in WITHDRAWING:
+            self._withdrawn(script, seen, now, _named(script, args), before, after)
 
-    def _left(self, script: str, key: Key, draft: Any, args: Words, seconds: float) -> None:
-        if script in ("remove", "pause"):
-            self._taken_back[key] = seconds
-            self._book.taken_back += 1
-        elif script != "done":
-            self._book.fail(f"I12: {key} left the outbox by {script}")
-        elif args[0] == b"D" and not draft.at_most_once and key not in self._arrived:
-            self._book.fail(f"I12: {key} left the outbox as done, and has not arrived")
+    def _decided(self, script: str, key: Key, draft: Draft, message: bytes) -> None:
+        if script not in ("settle", "serve"):
+            self._book.fail(f"{script} put {key} into the outbox")
+        content = json.loads(message)
+        found = (content["name"], content["slot"], content["id"], content["queue"])
+        if found != (draft.name, draft.slot, draft.task_id, draft.queue) or draft.broker not in self._brokers():
+            self._book.fail(f"the head of {key} says {draft}, and its message {message!r}")
+        seq, _, place = key[0].partition("-")
+        self._sent.decided[key] = Decided(draft.name, draft.slot, draft.at_most_once, (int(seq), int(place)))
+        self._messages.setdefault(key, set()).add(message)
 
-    def arrived(self, arrival: Arrival, seconds: float) -> None:
-        """A message is with the broker."""
-        key = (arrival.intent, arrival.task_id)
-        self._arrived.add(key)
-        back = self._taken_back.get(key)
-        if back is not None and seconds - back > self.trust_s + self.TOOK_BACK_S:
-            self._book.fail(f"P4: {key} of {arrival.name} arrived {seconds - back:.2f} s after it was taken back")
-        self._book.arrived += 1
+    def _left(self, script: str, left: Mapping[Key, Draft], args: Words) -> None:
+        outcome = args[0] if script == "done" else b""
+        meant = set(zip(*_pairs(args), strict=True)) if script == "done" else set()
+        rows = {} if outcome == b"D" else self._rows()
+        for key, draft in left.items():
+            if outcome != b"D" and not any(a <= draft.slot <= b for a, b in rows.get(draft.name, ())):
+                self._book.fail(f"{key} of {draft.name} left the outbox by {script} without a row")
+            if script in WITHDRAWING:
+                self._sent.gone[key] = (script, self._broker.loop.time())
+                self._book.taken_back += 1
+            elif script != "done":
+                self._book.fail(f"{key} left the outbox by {script}")
+            elif key not in meant and outcome != b"S":
+                self._book.fail(f"{key} left the outbox, and {sorted(meant)} were meant")
+            elif outcome == b"D":
+                self._done(key)
 
-    def nothing_lost(
-        self, state: State, rows: dict[str, list[tuple[int, int]]], broker: Broker, now: int, young_ms: int
+    def _done(self, key: Key) -> None:
+        if key not in self._arrived:
+            self._book.fail(f"{key} left the outbox as done, and has not arrived")
+        if key in self._sent.overtaken:
+            name, later = self._sent.decided[key].name, self._sent.overtaken[key]
+            self._book.fail(f"{name}: {key} arrived after {later}, which was decided later")
+
+    def _bounded(self, script: str, before: Mapping[Key, Draft], after: Mapping[Key, Draft], now: State) -> None:
+        room: Any = beatd.core.outbox_room
+        size = sum(map(len, now["obm"].values()))
+        if len(after) > room.MOST_INTENTS or size > room.MOST_INTENT_BYTES:
+            self._book.fail(f"{script} made the outbox {len(after)} intents, {size} bytes")
+        known = self._broker.loop.time() - self.disturbed_at() > KNOWN_MISSING_S
+        for queue in sorted(self._broker.missing):
+            counts = [sum(draft.queue == queue for draft in heads.values()) for heads in (before, after)]
+            if known and counts[1] > max(counts[0], room.MOST_OF_ONE_BAD_QUEUE):
+                self._book.fail(f"{queue} is missing and has {counts[1]} intents after {script}")
+
+    def _withdrawn(
+        self,
+        script: str,
+        seen: State,
+        now: State,
+        names: set[bytes],
+        before: Mapping[Key, Draft],
+        after: Mapping[Key, Draft],
     ) -> None:
-        """At the end: each has arrived, has a row, or is decided so late that it may be on its way."""
-        stored = _read(state)
-        for key, decided in self._book.history.decided.items():
-            if key in self._arrived or decided.once or decided.name in self._book.history.tainted:
+        edited = {name for name in names if seen["rev"].get(name) != now["rev"].get(name)}
+        for key, draft in before.items():
+            if (key in after) == (draft.name.encode() in edited):
+                what = "left" if key in after else "taken"
+                self._book.fail(f"P4: {key} of {draft.name} was {what} by {script} of {sorted(edited)}")
+
+    # The wire
+
+    def wrote(self, written: Written) -> object:
+        """A message leaves a process. Gives the history in which it does."""
+        key, sent = written.key, self._sent
+        if written.behind >= 0:
+            self._book.fail(f"I4: {key} was written {written.behind:.3f} s after the trust in the lease was over")
+        if written.message not in self._messages.get(key, ()):
+            self._book.fail(f"{written.message!r} was written for {key}, decided was {self._messages.get(key)}")
+        decided = sent.decided.get(key)
+        if key in sent.gone and decided is not None:
+            script, when = sent.gone[key]
+            late = self._broker.loop.time() - when
+            mark = (written.process, decided.name, when)
+            sent.written_late[mark] += 1
+            if late > LOOKED_UP_S + self._trust or sent.written_late[mark] > 1:
+                self._book.fail(f"P4: {key} of {decided.name} was written {late:.2f} s after {script}")
+        head = read_head(self._heads().get(written.intent.encode()))
+        steady = self._broker.loop.time() - self.rolled_back_at > LOOKED_UP_S
+        stands = head is not None and head.draft.task_id == key[1]
+        if steady and head is not None and stands and head.draft.at_most_once and not head.draft.sent:
+            self._book.fail(f"{key} is to be sent at most once, and was written without a mark")
+        return self._book.history
+
+    def took(self, written: Written, history: object) -> None:
+        """A message has arrived."""
+        key, sent = written.key, self._sent
+        self._book.arrived += 1
+        first = key not in self._arrived
+        self._arrived.add(key)
+        if history is not self._book.history or key not in sent.decided:
+            return  # of a history that is no more
+        mine = sent.decided[key]
+        sent.arrived[key] += 1
+        if mine.once and sent.arrived[key] > 1:
+            self._book.fail(f"{key} of {mine} arrived {sent.arrived[key]} times")
+        if first:
+            later = [other for other, theirs in sent.decided.items() if theirs.is_behind(mine) and sent.arrived[other]]
+            if later:
+                sent.overtaken[key] = later[0]
+
+    def _brokers(self) -> set[str]:
+        return {transport.fingerprint for transport in self._broker.transports}
+
+    # The end
+
+    def waiting(self) -> Sequence[Key]:
+        """What lies in the outbox for this broker."""
+        return [key for key, draft in read_heads(self._heads()).items() if draft.broker == self._broker.fingerprint]
+
+    def nothing_lost(self) -> None:
+        """Each has arrived, has left a row, or lies in the outbox."""
+        stored, rows = read_heads(self._heads()), self._rows()
+        for key, decided in self._sent.decided.items():
+            if key in self._arrived or key in stored or decided.name in self._book.history.tainted:
                 continue
-            if key in stored:
-                if now - decided.at > young_ms and not broker.missing and not broker.down:
-                    self._book.fail(f"{key} of {decided} lies in the outbox for {now - decided.at} ms")
-            elif not any(a <= decided.slot <= b for a, b in rows.get(decided.name, ())):
+            if not any(a <= decided.slot <= b for a, b in rows.get(decided.name, ())):
                 self._book.fail(f"lost: {key} of {decided} has neither arrived nor a row")
 
 
-def _read(state: State) -> dict[Key, Any]:
+def new_messages(seen: State, now: State) -> list[tuple[bytes, bytes]]:
+    """Messages that a script has put into the outbox, as if it had pushed them."""
+    before, after = seen["obm"], now["obm"]
+    return [(b"", message) for key, message in after.items() if before.get(key) != message]
+
+
+def read_heads(heads: Mapping[bytes, bytes]) -> dict[Key, Draft]:
+    """What can be read of T:ob."""
     found = {}
-    for raw, head in state["ob"].items():
+    for raw, head in heads.items():
         read = read_head(head)
         if read is not None:
             found[raw.decode(), read.draft.task_id] = read.draft
     return found
+
+
+def _pairs(args: Words) -> tuple[list[str], list[str]]:
+    """Ids and task ids of a call of done."""
+    n = int(args[6])
+    return [w.decode() for w in args[7 : 7 + n]], [w.decode(errors="replace") for w in args[7 + n : 7 + 2 * n]]
+
+
+def _named(script: str, args: Words) -> set[bytes]:
+    """The entries of an edit that withdraws."""
+    head = 8 if script == "pause" else 4
+    return set(args[head : head + int(args[head - 1])])

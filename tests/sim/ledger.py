@@ -15,7 +15,7 @@ from tests.sim.broker import Broker
 from tests.sim.change_log import disagreement
 from tests.sim.edits import Edits
 from tests.sim.history import SHARED, Book, Fail, History, counts_of, settled, skips_of, walk, whole
-from tests.sim.intents import Intents
+from tests.sim.intents import Intents, new_messages
 from tests.sim.lua import shared_lua
 from tests.sim.moves import Fires, Plans
 from tests.sim.redis import Data, Hash, Server, Stream, Words, ZSet, copied
@@ -64,7 +64,7 @@ class Ledger:
         self.book = Book(fail)
         self._fires, self._plans = Fires(self.book), Plans(self.book)
         self._requests = Requests(self.book, keys.namespace, self._rows)
-        self.intents = Intents(self.book)
+        self.intents: Intents | None = None
         self._edits = Edits(self.book, self._requests)
         self._server = server
         self._keys = keys
@@ -72,9 +72,6 @@ class Ledger:
         self._sample = sample
         self._texts: dict[bytes, str] = {}
         self._busy = False
-        self.broker: Broker | None = None
-        self.young_ms = 0  # at the end, what was decided within this time may still be on its way
-        self.seconds: Callable[[], float] = lambda: 0.0  # the world's time
         self.noted: Callable[[str, Words, Reply], None] = lambda script, args, reply: None
 
     @property
@@ -107,6 +104,10 @@ class Ledger:
             script = load_script(name)
             self._texts[script.plain.encode()] = self._texts[script.flagged.encode()] = name
 
+    def watch(self, broker: Broker, trust: float) -> None:
+        """Looks at what goes to a broker, too."""
+        self.intents = Intents(self.book, broker, lambda: self._get("ob"), self._rows, trust)
+
     def before(self, text: bytes) -> Before | None:
         if self._busy:
             return None
@@ -123,6 +124,8 @@ class Ledger:
             self._refused(seen, now, reply)
         else:
             self._accepted(seen, now, args, reply, pushed)
+            if self.intents is not None:
+                self.intents.changed(seen.script, seen.state, now, args)
         self._fenced(seen, args, reply)
         self._one_place(now)
         self._no_update_lost(seen, now)
@@ -156,13 +159,12 @@ class Ledger:
         self, seen: Before, now: Mapping[str, Mapping[bytes, Any]], args: Words, reply: Reply, pushed: Any
     ) -> None:
         script, state, time = seen.script, seen.state, self.now_ms()
-        self.intents.changed(script, state, now, args, time, self.seconds())
         if script in ("fire", "settle"):
-            self._fires.fire(state, now, args, reply, [*pushed, *self.intents.new(state, now)])
+            self._fires.fire(state, now, args, reply, [*pushed, *new_messages(state, now)])
             self._take(pushed)
         elif script in ("serve", "request", "tidy"):
             if not self.history.foreign_requests:
-                kept = [*pushed, *self.intents.new(state, now)]
+                kept = [*pushed, *new_messages(state, now)]
                 getattr(self._requests, script)(state, now, args, reply, kept if script == "serve" else time)
             self._take(pushed)
         elif script == "plan":
@@ -270,8 +272,8 @@ class Ledger:
     def nothing_lost(self) -> None:
         """As _no_slot_lost and _all_written_down."""
         self._no_slot_lost()
-        if self.broker is not None:
-            self.intents.nothing_lost(self.state(), self._rows(), self.broker, self.now_ms(), self.young_ms)
+        if self.intents is not None:
+            self.intents.nothing_lost()
         self._all_written_down()
 
     def _no_slot_lost(self) -> None:

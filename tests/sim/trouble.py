@@ -14,7 +14,7 @@ from beatd.store.entries import Pause, pause_call, put_call, remove_call, reset_
 from beatd.store.link import Link
 from beatd.store.requests import Asking, request_call
 from beatd.store.scripts import Call
-from tests.sim.broker import Broker
+from tests.sim.broker_trouble import BrokerTrouble
 from tests.sim.cluster import KEYS, World
 from tests.sim.entries import random_entry, renamed, with_payload
 from tests.sim.history import History
@@ -42,6 +42,8 @@ GARBAGE: Final = [
 def all_trouble(world: World) -> list[Coroutine[Any, Any, None]]:
     """The tasks of one world."""
     found: list[Coroutine[Any, Any, None]] = [Client(world).edit(), Chaos(world).run()]
+    if world.broker is not None:
+        found.append(BrokerTrouble(world, world.broker).run())
     if world.scenario.foreign:
         found.append(meddle(world))
     else:  # whose checks know of no strangers
@@ -249,8 +251,6 @@ class Chaos:
         end = world.scenario.seconds - world.scenario.calm_after - 2.0
         await self._go_on(end)
         world.network.fault_rate = 0.0
-        if world.broker is not None:
-            world.broker.loses = 0.0
         if not any(instance.alive for instance in world.instances):
             world.start_instance()
         world.settling = True
@@ -379,39 +379,6 @@ class Chaos:
         await asyncio.sleep(self._random.choice([0.3, 2.0]))
         world.note("redis", "queue mended")
         world.server.execute([b"DEL", b"batch"])
-
-    async def stop_broker(self) -> None:
-        broker = self._broker()
-        self._world.note("broker", "down")
-        broker.stop()
-        await asyncio.sleep(self._random.choice([0.05, 0.5, 3.0]))
-        self._world.note("broker", "up")
-        broker.start()
-
-    async def lose_queue(self) -> None:
-        """A queue is missing: what is sent there comes back."""
-        broker, queue = self._broker(), self._random.choice(["batch", "celery"])
-        self._world.note("broker", "queue missing", queue)
-        broker.missing.add(queue)
-        await asyncio.sleep(self._random.choice([0.3, 3.0]))
-        self._world.note("broker", "queue declared", queue)
-        broker.missing.discard(queue)
-
-    async def cut_broker(self) -> None:
-        self._world.note("broker", "connections end")
-        for transport in self._broker().transports:
-            transport.cut()
-
-    async def block_broker(self) -> None:
-        """No memory is left there, say."""
-        self._world.note("broker", "blocks")
-        self._broker().block("low on memory")
-        await asyncio.sleep(self._random.choice([0.3, 2.0]))
-        self._broker().block("")
-
-    def _broker(self) -> Broker:
-        assert self._world.broker is not None, "a fault of worlds with a broker"
-        return self._world.broker
 
     async def name_ended(self) -> None:
         """Somebody mends the wrong way: an ended request is named among the open ones of its entry."""
