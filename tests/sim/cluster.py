@@ -381,7 +381,12 @@ class World:
         """A call of somebody who is right beside the server."""
         words = call.command(sha=False, shebang=False)
         raw = [word if isinstance(word, bytes) else str(word).encode() for word in words]
+        intents = self.ledger.intents
+        if intents is not None:
+            intents.strange = True
         self.server.execute([b"EVAL", call.script.plain.encode(), *raw[2:]])
+        if intents is not None:
+            intents.strange = False
 
     def snapshot(self) -> "tuple[Any, Any]":
         """The dataset as it is, with its history."""
@@ -520,7 +525,8 @@ class World:
         kept = {} if before is None else before.definitions
         found = {name: kept[name] for name in r.sample(sorted(kept), len(kept) // 2)}
         for name in r.sample(self.file_names, self.scenario.file_entries):
-            entry = random_entry(r, name, now, next(self.versions), slow=self.scenario.quiet, file=True)
+            slow, broker = self.scenario.quiet, self.scenario.broker
+            entry = random_entry(r, name, now, next(self.versions), slow=slow, file=True, broker=broker)
             found.setdefault(name, entry.to_definition())
         self.files = EntrySet.of_definitions(found)
         self.all_files[self.files.hash] = self.files

@@ -27,6 +27,7 @@ class Intents:
 
     def __init__(self, book: Book, broker: Broker, heads: Heads, rows: Rows, trust: float) -> None:
         self.rolled_back_at = -10.0
+        self.strange = False  # whether a faulty leader is at work
         self.bounded = True  # there is no faulty leader, who knows no bounds
         self.disturbed_at: Callable[[], float] = lambda: 0.0
         self._book = book
@@ -67,7 +68,9 @@ class Intents:
         if found != (draft.name, draft.slot, draft.task_id, draft.queue) or draft.broker not in self._brokers():
             self._book.fail(f"the head of {key} says {draft}, and its message {message!r}")
         seq, _, place = key[0].partition("-")
-        self._sent.decided[key] = Decided(draft.name, draft.slot, draft.at_most_once, (int(seq), int(place)))
+        self._sent.decided[key] = Decided(
+            draft.name, draft.slot, draft.at_most_once, (int(seq), int(place)), self.strange
+        )
         self._messages.setdefault(key, set()).add(message)
 
     def _left(self, script: str, left: Mapping[Key, Draft], args: Words) -> None:

@@ -14,11 +14,13 @@ class Decided:
     slot: int
     once: bool
     order: tuple[int, int]
+    strange: bool  # by a faulty leader, so that the other one does not know of it
 
     def is_behind(self, other: "Decided") -> bool:
         """Whether it has to arrive after another one. Requests, whose numbers begin at 1001, go beside the rest."""
         beside = [decided.order[1] > 1000 for decided in (self, other)]
-        return self.name == other.name and self.order > other.order and beside[0] == beside[1]
+        comparable = beside[0] == beside[1] and not self.strange and not other.strange
+        return comparable and self.name == other.name and self.order > other.order
 
 
 @dataclass(slots=True)
