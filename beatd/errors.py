@@ -119,7 +119,7 @@ class OtherOwner(Refused):
 
 
 class OutboxFull(Refused):
-    """Too many fires wait for their broker: what is due stays in the timetable. Try again when it has taken some."""
+    """Too many fires wait for their broker: what is due stays in the timetable. Met by leaders only."""
 
     code = "outbox_full"
 

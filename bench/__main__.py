@@ -7,7 +7,20 @@ from pathlib import Path
 from typing import Final
 
 BENCHES: Final = (
-    *("kernel", "fire", "storm", "footprint", "edit", "client", "backlog", "takeover", "commands", "apply", "peers"),
+    *(
+        "kernel",
+        "fire",
+        "storm",
+        "footprint",
+        "edit",
+        "client",
+        "backlog",
+        "takeover",
+        "commands",
+        "apply",
+        "rabbit",
+        "peers",
+    ),
 )
 RESULTS: Final = Path(__file__).parent / "results"
 

@@ -66,6 +66,16 @@ def app() -> Any:
     return module.app
 
 
+def test_the_example_of_another_broker_is_good() -> None:
+    settings, problems = check_settings([ROOT / "examples" / "rabbitmq" / "schedules.yaml"], {}, {})
+    assert not problems
+    assert settings is not None
+    assert {entry.name: entry.queue for entry in settings.entries} == {
+        "digest": "mail", "report": "reports", "ping": "celery",
+    }  # fmt: skip
+    assert settings.broker is not None
+
+
 @pytest.mark.parametrize("entry", yaml.safe_load((EXAMPLE / "schedules.yaml").read_text())["schedules"].values())
 def test_every_entry_starts_a_task_of_the_application_with_args_it_takes(app: Any, entry: dict[str, Any]) -> None:
     name = entry["task"].removeprefix("tasks.")

@@ -1,5 +1,6 @@
 """What a shell's TAB is answered with. All of it is quick, and silent when Redis is away."""
 
+import itertools
 import os
 import re
 import time
@@ -177,6 +178,31 @@ class StateName(_Type):
         return [CompletionItem(f"{before}{comma}{state}") for state in ASKED_STATES if state.startswith(last)]
 
 
+class FieldName(_Type):
+    """A field of an entry that has a default."""
+
+    name = "field"
+
+    def shell_complete(self, ctx: click.Context, param: click.Parameter, incomplete: str) -> list[CompletionItem[Any]]:
+        """Those that begin so, but for those that were given."""
+        from beatd.core.entry import ENTRY_KEYS
+        from beatd.core.schedules.schedule import KINDS
+
+        given = set(_texts(ctx.params.get(param.name or "")))
+        fields = sorted(ENTRY_KEYS - {"owner", "signature", "task", *KINDS} - given)
+        return [CompletionItem(name) for name in fields if name.startswith(incomplete)]
+
+
+class OwnerName(_Type):
+    """Who owns an entry."""
+
+    name = "owner"
+
+    def shell_complete(self, ctx: click.Context, param: click.Parameter, incomplete: str) -> list[CompletionItem[Any]]:
+        """The owners that there always are, and how that of an applied set begins."""
+        return [CompletionItem(owner) for owner in ("api", "apply:*", "file") if owner.startswith(incomplete)]
+
+
 class ZoneName(_Type):
     """A time zone."""
 
@@ -197,6 +223,10 @@ def teach(command: click.Command) -> click.Command:
             param.type = EntryName()
         elif param.name == "states":
             param.type = StateName()
+        elif param.name == "unset":
+            param.type = FieldName()
+        elif param.name == "owners":
+            param.type = OwnerName()
         elif param.name == "timezone":
             param.type = ZoneName()
         elif param.name in ("config", "files"):
@@ -207,34 +237,37 @@ def teach(command: click.Command) -> click.Command:
 def entry_names(ctx: click.Context, begun: str) -> list[str]:
     """Sorted; what goes wrong leaves none."""
     try:
-        return sorted(_found(ctx.params, begun))
+        return sorted(_found(ctx.params, begun, paused=ctx.info_name == "resume"))
     except Exception:  # noqa: BLE001  # a TAB must never print a trace
         return []
 
 
-def _found(params: dict[str, Any], begun: str) -> Iterator[str]:
+def _found(params: dict[str, Any], begun: str, *, paused: bool) -> Iterator[str]:
     from beatd.cli.main import Common
     from beatd.store.blocking import BlockingLink
 
     until = time.monotonic() + PATIENCE_S
     url, namespace = Common(params.get("config") or (), params.get("redis"), params.get("namespace")).place()
     with BlockingLink(url, namespace, TIMEOUT_S) as link:
-        for count, name in enumerate(_scan(link, begun, until)):
-            if count == MOST_NAMES:
-                return
-            yield name
+        found = _paused(link, begun, until) if paused else (name for name, _ in _scan(link, "rev", begun, until))
+        yield from itertools.islice(found, MOST_NAMES)
 
 
-def _scan(link: "BlockingLink", begun: str, until: float) -> Iterator[str]:
+def _paused(link: "BlockingLink", begun: str, until: float) -> Iterator[str]:
+    """Those paused for good, which are out of the timetable, and those paused for a while."""
+    yield from (name for name, why in _scan(link, "out", begun, until) if b'"paused"' in why)
+    yield from (name for name, _ in _scan(link, "hold", begun, until))
+
+
+def _scan(link: "BlockingLink", kept: str, begun: str, until: float) -> Iterator[tuple[str, bytes]]:
     pattern = _SPECIAL.sub(r"\\\1", begun) + "*"
     cursor = b"0"
     while True:
-        words = ("HSCAN", link.keys.key("rev"), cursor, "MATCH", pattern, "COUNT", SCANNED)
-        [(cursor, flat)] = link.request(words)
-        for raw in flat[::2]:
+        [(cursor, flat)] = link.request(("HSCAN", link.keys.key(kept), cursor, "MATCH", pattern, "COUNT", SCANNED))
+        for raw, value in zip(flat[::2], flat[1::2], strict=True):
             name = raw.decode(errors="replace")
             if name.isprintable():
-                yield name
+                yield name, value
         if cursor == b"0" or time.monotonic() > until:
             return
 

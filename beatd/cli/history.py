@@ -68,7 +68,7 @@ class Wanted:
     "-n", "count", type=click.IntRange(0, MOST), help=f"The last so many; 0: all [{USUAL}; with --since all]."
 )
 @click.option("-f", "--follow", is_flag=True, help="Go on with what comes, until Ctrl-C.")
-@output_options("table", "json", "ndjson")
+@output_options("table", "json", "ndjson", "csv")
 def history(
     common: Common,
     name: str | None,
@@ -96,7 +96,9 @@ def history(
     when a line was written; without an offset they are wall time in BEATD_TZ, or UTC.
     """
     if follow and (until is not None or output == "json"):
-        raise click.UsageError("--follow has no end: without --until, and with -o table or ndjson")
+        raise click.UsageError("--follow has no end: without --until, and with -o table, ndjson or csv")
+    if changes and output == "csv":
+        raise click.UsageError("--changes has rows within rows: with -o table, json or ndjson")
     if name is not None and entry not in (None, name):
         raise click.UsageError(f"one entry at a time: found {name!r} and --entry {entry!r}")
     _refuse_contradictions(reasons, fires=fires, skips=skips, changes=changes)
@@ -117,7 +119,7 @@ def history(
             asked = Asked(wanted.name, wanted.since, wanted.until, count)
             show_changes(client, asked, output, follow=follow)
             return
-        printer = Printer(output, client.keys.namespace, zone, shown_zone, named=wanted.name is None)
+        printer = Printer(output, client.keys.namespace, zone, shown_zone, named=wanted.name is None, more=follow)
         _show(client, wanted, count, printer, now, follow=follow)
 
 

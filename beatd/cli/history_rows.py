@@ -6,6 +6,7 @@ from typing import Any, Final
 
 import click
 
+from beatd.cli.row_formats import csv_cell, csv_line
 from beatd.cli.show import instant, lateness, plain, printable
 from beatd.core.fire import TaskIds
 from beatd.core.history import Hindsight, Line, lateness_ms, task_id
@@ -14,17 +15,26 @@ from beatd.core.preview import local_text
 from beatd.core.zone import Zone
 
 WIDEST: Final = 200  # as a name may be
+CSV: Final = (
+    *("slot", "local", "name", "what", "reason", "cause", "count", "at_least", "last", "foretold", "lateness_ms"),
+    *("task_id", "at", "epoch", "text", "why"),
+)
+_USUAL: Final = {"SLOT": 24, "NAME": 16, "WHAT": 10, "LATE": 7, "TASK ID": 36}  # of what may come later
 
 
 class Printer:
     """Prints lines as they come: columns that only grow, or JSON."""
 
-    def __init__(self, output: str, namespace: str, zone: Zone, shown_zone: str | None, *, named: bool) -> None:
+    def __init__(
+        self, output: str, namespace: str, zone: Zone, shown_zone: str | None, *, named: bool, more: bool = False
+    ) -> None:
+        """``named``: lines of several entries. ``more``: others will come, for which columns keep some room."""
         self._output = output
         self._ids = TaskIds(namespace)
         self._zone = zone
         self._local = shown_zone if shown_zone and not zone.is_utc else None
         self._named = named
+        self._room = _USUAL if more else {}
         self._widths: list[int] = []
         self._begun = False
 
@@ -36,6 +46,8 @@ class Printer:
             self._print_table(rows)
         elif self._output == "ndjson":
             click.echo("\n".join(_json(row) for row in rows))
+        elif self._output == "csv":
+            self._print_csv(rows)
         else:
             self._print_json(rows)
         self._begun = self._begun or bool(rows)
@@ -44,6 +56,8 @@ class Printer:
         """After the last of them."""
         if self._output == "json":
             click.echo("\n]" if self._begun else "[]")
+        elif self._output == "csv" and not self._begun:
+            self._print_csv([])
 
     def row(self, line: Line, jitter: int, seen: Hindsight) -> dict[str, Any]:
         """A line as JSON."""
@@ -64,12 +78,18 @@ class Printer:
             "at": instant(line.at),
             "epoch": line.epoch,
             **({"text": line.text} if line.text is not None else {}),
+            **({"why": line.why} if line.why is not None else {}),
         }
 
     def _print_json(self, rows: list[dict[str, Any]]) -> None:
         """One list, an object a line, with nothing after the last one yet."""
         for number, row in enumerate(rows):
             click.echo(f"{',' if self._begun or number else '['}\n  {_json(row)}", nl=False)
+
+    def _print_csv(self, rows: list[dict[str, Any]]) -> None:
+        head = [] if self._begun else [csv_line(CSV)]
+        cells = [csv_line([csv_cell(row.get(column)) for column in CSV]) for row in rows]
+        click.echo("".join([*head, *cells]), nl=False)
 
     def _print_table(self, rows: list[dict[str, Any]]) -> None:
         click.echo("\n".join(self.table(rows)))
@@ -81,7 +101,8 @@ class Printer:
         cells = [[_cut(cell) for cell in self._cells(row)] for row in rows]
         before = self._widths
         self._widths = [
-            max(*(len(row[i]) for row in [heads, *cells]), before[i] if before else 0) for i in range(len(heads))
+            max(*(len(row[i]) for row in [heads, *cells]), before[i] if before else self._room.get(head, 0))
+            for i, head in enumerate(heads)
         ]
         shown = cells if self._begun else [heads, *cells]
         return ["  ".join(cell.ljust(w) for cell, w in zip(row, self._widths, strict=True)).rstrip() for row in shown]
@@ -92,7 +113,8 @@ class Printer:
         count = "-" if row["count"] is None else f"{row['count']:,}{'+' if row['at_least'] else ''}"
         said = "to skip" if row["foretold"] else row["what"]
         skipped = row["what"] != "fired"
-        what = printable(f"{said}: {row.get('text') or row['reason']}") if skipped else _fired(row["cause"])
+        why = f", {row['why']}" if row.get("why") else ""
+        what = printable(f"{said}: {row.get('text') or row['reason']}{why}") if skipped else _fired(row["cause"])
         late = row["lateness_ms"]
         named = [_printable(row["name"] or "-")] if self._named else []
         local = [str(row["local"] or "-")] if self._local else []

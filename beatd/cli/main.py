@@ -43,6 +43,7 @@ COMMANDS: Final = {
     "export": "beatd.cli.apply:export",
     "next": "beatd.cli.next:next_slots",
     "explain": "beatd.cli.explain:explain",
+    "outbox": "beatd.cli.outbox:outbox",
     "history": "beatd.cli.history:history",
     "status": "beatd.cli.status:status",
     "doctor": "beatd.cli.doctor:doctor",

@@ -54,18 +54,19 @@ def _names(rows: Iterator[Row], columns: list[str]) -> Iterator[str]:
 
 
 def _csv(rows: Iterator[Row], columns: list[str]) -> Iterator[str]:
-    yield _csv_line(columns)
+    yield csv_line(columns)
     for row in rows:
-        yield _csv_line([_csv_cell(row[column]) for column in columns])
+        yield csv_line([csv_cell(row[column]) for column in columns])
 
 
-def _csv_line(cells: Iterable[str]) -> str:
+def csv_line(cells: Iterable[str]) -> str:
+    """Cells as a line of CSV, with its end."""
     line = io.StringIO()
     csv.writer(line, lineterminator="\n").writerow(cells)
     return plain(line.getvalue())
 
 
-def _csv_cell(value: Any) -> str:
+def csv_cell(value: Any) -> str:
     """A list of texts with blanks between, anything else that is no text or number as JSON, nothing for none."""
     if isinstance(value, list):
         return " ".join(map(str, value))

@@ -39,6 +39,13 @@ def lateness(ms: int) -> str:
     return ("-" if ms < 0 else "") + distance(abs(ms)).removeprefix("in ")
 
 
+def size(count: int) -> str:
+    """So many bytes, in the unit that tells most: `512 B`, `34 kB`, `1.3 MB`."""
+    if count < 1_000:
+        return f"{count} B"
+    return f"{count / 1_000:.0f} kB" if count < 999_500 else f"{count / 1_000_000:.1f} MB"
+
+
 def on_terminal(stream: TextIO | None) -> bool:
     """Whether a stream leads to a person; None: whoever started us has closed it."""
     return stream is not None and stream.isatty()

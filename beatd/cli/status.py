@@ -6,7 +6,7 @@ from typing import Any, Final
 import click
 
 from beatd.cli.main import Common, common_options, output_option, print_json
-from beatd.cli.show import distance, lateness, printable, styled
+from beatd.cli.show import distance, instant, lateness, printable, size, styled
 from beatd.cli.stored import open_client
 from beatd.core.census import STATES
 from beatd.core.overview import OF_INSTANCE, OLD_COUNT_MS, Overview, judged
@@ -15,6 +15,7 @@ OTHERS: Final = {
     "newer": "later: they count as soon as it leads; give all instances the same files",
     "older": "earlier: what is stored goes on, also when it leads",
 }
+MOST_QUEUES: Final = 5
 COLOURS: Final = {"degraded:": "red", "no leader:": "red", "warning:": "yellow"}
 REFUSING: Final = "but leads and does not apply them: its log tells why (many entries less: SIGHUP or --allow-shrink)"
 
@@ -59,6 +60,8 @@ def lines(found: Mapping[str, Any], o: Overview) -> Iterator[tuple[str, str]]:
     else:
         yield "lateness", "nothing was fired yet"
     yield "lag", "none" if not o.lag_ms else f"the oldest entry that is due waits for {lateness(o.lag_ms)}"
+    if o.outbox.messages:
+        yield "outbox", _outbox(o)
     for each in found["refusals"]:
         yield "last refusal", f"{each['at'] or '-'} {_refused(each)}"
     for line in about_files(found["files"], found["leader"]):
@@ -67,6 +70,17 @@ def lines(found: Mapping[str, Any], o: Overview) -> Iterator[tuple[str, str]]:
         yield "warning:", text
     for number, text in enumerate(found["degraded"]):
         yield ("no leader:" if found["leader"] is None and not number else "degraded:"), text
+
+
+def _outbox(o: Overview) -> str:
+    """`12 messages (34 kB) wait for the broker, the oldest of 2026-11-20T10:00:00Z: celery 10, mail 2`."""
+    box = o.outbox
+    oldest = "" if box.oldest is None else f", the oldest of {instant(box.oldest)}"
+    queues = [f"{queue} {count:,}" for queue, count in box.queues.items()]
+    more = "" if len(queues) <= MOST_QUEUES else f" and {len(queues) - MOST_QUEUES} more queues"
+    what = "message waits" if box.messages == 1 else "messages wait"
+    named = ", ".join(queues[:MOST_QUEUES])
+    return f"{box.messages:,} {what} ({size(box.size)}) for the broker{oldest}: {named}{more}"
 
 
 def _refused(each: Mapping[str, Any]) -> str:

@@ -18,6 +18,7 @@ SUMMARIES: Final = {
     "export": "Print stored entries as a file that `apply` takes, by name.",
     "next": "Show when a schedule, or an entry, will run.",
     "explain": "Explain a schedule: field by field, how often it runs, what shifts of the clock do to it.",
+    "outbox": "Show what waits for another broker than the Redis of the entries, the oldest first.",
     "history": "Show what was fired and what was skipped, with the reason; the newest last.",
     "status": "Show the leader, its standbys, the entries by state, and whether all is well.",
     "doctor": "Look at configuration, Redis, leader, queues and this host: what is wrong, and what to do.",

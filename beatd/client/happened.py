@@ -27,7 +27,8 @@ class HistoryLine:
     slots; or `unreadable`, with `text` saying what was found. at: when it was decided. slot: of a skip the first of its
     range, `last` the last one; of a fire both are its slot. reason: why it was skipped. cause: `schedule`, `trigger` or
     `backfill`, of a fire alone. count: how many slots lie in the range, None where nobody has counted; at_least: there
-    may be more. foretold: some of its slots are still ahead. task_id: of the message of a fire.
+    may be more. foretold: some of its slots are still ahead. task_id: of the message of a fire. why: more than the
+    reason says, of what was decided for another broker and not sent.
     """
 
     what: Literal["fired", "skipped", "lifted", "unreadable"]
@@ -42,6 +43,7 @@ class HistoryLine:
     foretold: bool = False
     task_id: str | None = None
     text: str | None = None
+    why: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -93,6 +95,7 @@ def history_line_of(line: Line, ids: TaskIds, seen: Hindsight) -> HistoryLine:
         foretold=seen.ahead(line),
         task_id=task_id(line, ids),
         text=line.text,
+        why=line.why,
     )
 
 

@@ -48,6 +48,7 @@ CODES: Final[dict[str, str]] = {
     "E054": "an entry's schedule",
     "E055": "Celery's spelling",
     "E056": "an option of the message",
+    "E057": "the pattern of a route",
     # Warnings: text that YAML 1.1 reads otherwise.
     "W001": "a number with a leading zero",
     "W002": "digits with an underscore",

@@ -11,6 +11,7 @@ from beatd.config.nodes import Node, Scalar, Sequence, down
 from beatd.config.option_dates import date_options
 from beatd.config.plain import NOT_GIVEN, Broken, Plain
 from beatd.config.problems import Problems
+from beatd.config.routes import NO_ROUTES, Routes
 from beatd.core.celery_spellings import SpellingInvalid, from_crontab, from_schedule, relative_hint
 from beatd.core.entry import Entry, check_name, checked_definition, entry_from_stored
 from beatd.errors import BeatdError, EntryInvalid
@@ -59,7 +60,7 @@ class EntryReader:
         self._spelled(keys)
         return keys
 
-    def entry(self, key: Scalar, node: Node, defaults: Keys, zone: str) -> Read | None:
+    def entry(self, key: Scalar, node: Node, defaults: Keys, zone: str, routes: Routes = NO_ROUTES) -> Read | None:
         """An entry, or None with every reason told."""
         try:
             check_name(key.text)
@@ -69,7 +70,7 @@ class EntryReader:
         own = self.keys(node, key.text)
         if own is None:
             return None
-        merged = own.over(defaults)
+        merged = own.over(routes.over(defaults, own))
         if zone != "UTC":
             merged.values.setdefault("timezone", zone)
         if merged.broken:
@@ -93,13 +94,13 @@ class EntryReader:
             self._tell_unknown(keys, unknown.key)
         self._diagnosis.of_entry(key, keys, None if keys.unknown else error)
 
-    def check_defaults(self, defaults: Keys) -> None:
-        """Takes out of the defaults what is wrong with them: told once, and not for every entry."""
+    def check_defaults(self, defaults: Keys, what: str = "defaults") -> None:
+        """Takes out of defaults, or of a route, what is wrong with them: told once, and not for every entry."""
         for unknown in defaults.unknown.values():
             self._tell_unknown(defaults, unknown.key)
         for name in list(defaults.values):
             before = self._problems.heard
-            self._diagnosis.alone("defaults", name, defaults.values, defaults)
+            self._diagnosis.alone(what, name, defaults.values, defaults)
             if self._problems.heard > before:
                 del defaults.values[name]
 

@@ -26,7 +26,7 @@ from beatd.config.nodes import Mapping as MappingNode
 from beatd.config.nodes import Node, Scalar
 from beatd.config.nodes import Sequence as SequenceNode
 from beatd.config.option_dates import date_options
-from beatd.config.parse import NOTHING_MEANT, parse
+from beatd.config.parse import parse
 from beatd.config.problems import MOST_KEPT, Problem, Problems, errors_of
 from beatd.config.source import NEWLINE, Source
 from beatd.config.yaml_tree import Refused
@@ -246,7 +246,9 @@ def _line_node(source: Source, number: int, problems: Problems) -> Node | None:
 
 
 def _empty(source: Source) -> Problem:
-    return source.problem(0, 0, "E006", "the file is empty", NOTHING_MEANT)
+    """An empty set can't be told from a file that was cut off; the other forms have words for it."""
+    hint = "if no entries are meant, apply a file with [] (JSON) or schedules: {} (YAML); or was its writing cut short?"
+    return source.problem(0, 0, "E006", "the file is empty", hint)
 
 
 class _Lines:

@@ -5,6 +5,7 @@ entries) or the setting's reader (settings.py); tests hold both to the same answ
 """
 
 import difflib
+import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any, Final
@@ -249,11 +250,24 @@ HTTP: Final = _either(
 REDIS: Final = _either({"type": "string", "pattern": r"^(rediss?(\+sentinel)?|unix)://."}, nullable=True)
 # Those of Celery and kombu; what is not among them is nearly always a slip.
 SCHEMES: Final = (
-    *("amqp", "amqps", "pyamqp", "redis", "rediss", "sentinel", "sqs", "filesystem", "memory", "sqla", "sqlalchemy"),
-    *("mongodb", "kafka", "confluentkafka", "qpid", "zookeeper", "consul", "etcd", "pyro", "gcpubsub"),
+    *("amqp", "amqps", "pyamqp", "redis", "rediss", "redis+socket", "rediss+socket", "sentinel", "sqs", "filesystem"),
+    *(
+        "memory",
+        "sqla",
+        "sqlalchemy",
+        "mongodb",
+        "kafka",
+        "confluentkafka",
+        "qpid",
+        "zookeeper",
+        "consul",
+        "etcd",
+        "pyro",
+        "gcpubsub",
+    ),
     *("azurestoragequeues", "azureservicebus"),
 )
-_URL: Final = {"type": "string", "pattern": rf"^\s*({'|'.join(SCHEMES)})://"}
+_URL: Final = {"type": "string", "pattern": rf"^\s*({'|'.join(map(re.escape, SCHEMES))})://"}
 URLS: Final = _either(_URL, {"type": "array", "items": _URL, "minItems": 1})
 BROKER_KEYS: Final = (
     Key("url", URLS, "amqp://user:password@host/vhost; several nodes of one broker as a list, or with ; between."),
@@ -273,6 +287,14 @@ BROKER: Final = _either(
     nullable=True,
 )
 NAMESPACE: Final = _text(pattern=r"^[A-Za-z0-9._-]{1,64}$")
+ROUTE: Final = tuple(key for key in OPTIONS if key.name in {"queue", "exchange", "routing_key", "priority"})
+ROUTES: Final = Kind(
+    {
+        "type": "object",
+        "propertyNames": {"minLength": 1, "maxLength": 255},
+        "additionalProperties": {"anyOf": [*LINE.schema["anyOf"], _object(ROUTE).schema]},
+    }
+)
 FILES: Final = Kind({"type": "array", "items": {"type": "string", "minLength": 1}})
 TOP: Final = (
     Key("version", Kind({"const": 1}), "The version of this file's form: 1."),
@@ -285,6 +307,7 @@ TOP: Final = (
     Key("log", _object(LOG), "The log."),
     Key("history", _object(HISTORY), "What is kept of fires and skips."),
     Key("defaults", ref("defaults"), "For entries that don't say otherwise."),
+    Key("routes", ROUTES, "Task name, glob or re:REGEX -> queue, for entries that name none themselves."),
     Key("include", FILES, "More files, relative to this one; schedules.d/*.yaml takes all of a folder, sorted."),
     Key("schedules", ref("schedules"), "The entries, by name."),
 )

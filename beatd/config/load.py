@@ -22,6 +22,7 @@ from beatd.config.parse import NOTHING_MEANT, parse, parse_settings
 from beatd.config.plain import NOT_GIVEN, Broken, Plain
 from beatd.config.problems import Problem, Problems
 from beatd.config.remarks import Remarks
+from beatd.config.routes import NO_ROUTES, Routes, read_routes
 from beatd.config.source import (
     LARGEST_FILE,
     STDIN,
@@ -105,6 +106,7 @@ class Inherited:
     zone: str = "UTC"
     defaults: Keys = field(default_factory=Keys)
     chain: tuple[Path, ...] = ()
+    routes: Routes = NO_ROUTES
 
 
 NOTHING_INHERITED: Final = Inherited()
@@ -185,7 +187,7 @@ class Loader:
             self.problems.add(root.problem("E006", "nothing is in it", NOTHING_MEANT))
         if isinstance(root, MappingNode):
             chain = (*inherited.chain, _real(source.path))
-            self._top(source, root, Inherited(inherited.zone, inherited.defaults, chain))
+            self._top(source, root, Inherited(inherited.zone, inherited.defaults, chain, inherited.routes))
         elif root is not None and not isinstance(root, Unusable):
             hint = "begin with schedules: and put the entries below it, indented"
             self.problems.add(root.problem("E007", "a mapping with the key `schedules` is accepted here", hint))
@@ -220,9 +222,12 @@ class Loader:
             if found is not None:
                 self._reader.check_defaults(found)
                 defaults = found.over(defaults)
-        entries = list(self._entries(root, defaults, zone)) if self._with_entries else []
+        routes = inherited.routes
+        if "routes" in root.items and self._with_entries:
+            routes = read_routes(root.items["routes"][1], self._plain, self.problems, self._check_route, routes)
+        entries = list(self._entries(root, defaults, zone, routes)) if self._with_entries else []
         self.files.append(ConfigFile(source.path, source.name, settings, entries))
-        self._includes(root, Inherited(zone, defaults, inherited.chain), source.path)
+        self._includes(root, Inherited(zone, defaults, inherited.chain, routes), source.path)
 
     def _settings(self, root: MappingNode) -> Iterator[tuple[str, Said]]:
         for name, (key, node) in root.items.items():
@@ -295,7 +300,10 @@ class Loader:
                 self.problems.add(node.problem("E044", error.message, error.hint))
         return inherited
 
-    def _entries(self, root: MappingNode, defaults: Keys, zone: str) -> Iterator[Entry]:
+    def _check_route(self, what: str, keys: Keys) -> None:
+        self._reader.check_defaults(keys, what)
+
+    def _entries(self, root: MappingNode, defaults: Keys, zone: str, routes: Routes) -> Iterator[Entry]:
         if "schedules" not in root.items:
             return
         node = root.items["schedules"][1]
@@ -303,13 +311,13 @@ class Loader:
             self._no_mapping(node, "schedules", "the entries below it, indented; {} for none")
             return
         for key, value in node.items.values():
-            entry = self.entry(key, value, defaults, zone)
+            entry = self.entry(key, value, defaults, zone, routes)
             if entry is not None:
                 yield entry
 
-    def entry(self, key: Scalar, value: Node, defaults: Keys, zone: str) -> Entry | None:
+    def entry(self, key: Scalar, value: Node, defaults: Keys, zone: str, routes: Routes = NO_ROUTES) -> Entry | None:
         """One entry, or None with every reason told."""
-        found = self._reader.entry(key, value, defaults, zone)
+        found = self._reader.entry(key, value, defaults, zone, routes)
         if found is None:
             self._told_twice(key)
             return None

@@ -10,7 +10,7 @@ LAG_S: Final = 60.0
 STALE_S: Final = 5.0  # the leader looks at its timetable once a second
 
 
-class Finding(NamedTuple):
+class Sign(NamedTuple):
     """One thing looked at. ``detail`` says what was found, and when it is not well, what would be."""
 
     ok: bool
@@ -19,14 +19,14 @@ class Finding(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class Verdict:
-    """``findings`` by what was looked at; well when all of them are."""
+    """``signs`` by what was looked at; well when all of them are."""
 
-    findings: Mapping[str, Finding]
+    signs: Mapping[str, Sign]
 
     @property
     def ok(self) -> bool:
         """Whether all is well."""
-        return all(finding.ok for finding in self.findings.values())
+        return all(sign.ok for sign in self.signs.values())
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,15 +68,15 @@ def alive(missed: int) -> Verdict:
 
 def ready(seen: Seen) -> Verdict:
     """It leads without lag, or would lead if the leader went."""
-    return Verdict(dict(_findings(seen)))
+    return Verdict(dict(_signs(seen)))
 
 
-def _findings(seen: Seen) -> Iterator[tuple[str, Finding]]:
+def _signs(seen: Seen) -> Iterator[tuple[str, Sign]]:
     yield "loop", _loop(seen.missed)
-    yield "running", Finding(not seen.stopping, "it is stopping" if seen.stopping else "it is not asked to stop")
-    yield "config", Finding(seen.config_error is None, seen.config_error or "the configuration is valid")
+    yield "running", Sign(not seen.stopping, "it is stopping" if seen.stopping else "it is not asked to stop")
+    yield "config", Sign(seen.config_error is None, seen.config_error or "the configuration is valid")
     yield "redis", _redis(seen.answered_ago, seen.trouble)
-    yield "format", Finding(not seen.newer_format, (seen.newer_format and seen.hindrance) or "not newer than ours")
+    yield "format", Sign(not seen.newer_format, (seen.newer_format and seen.hindrance) or "not newer than ours")
     yield "zone_data", _zone_data(seen.zone_data, seen.stored_zone_data)
     if seen.leads:
         yield "timetable", _timetable(seen)
@@ -86,41 +86,41 @@ def _findings(seen: Seen) -> Iterator[tuple[str, Finding]]:
         yield "lease", _lease(seen)
 
 
-def _loop(missed: int) -> Finding:
-    return Finding(missed <= MOST_MISSED, "it turns" if missed == 0 else f"no beat for {missed} samples of a second")
+def _loop(missed: int) -> Sign:
+    return Sign(missed <= MOST_MISSED, "it turns" if missed == 0 else f"no beat for {missed} samples of a second")
 
 
-def _redis(answered_ago: float | None, trouble: str | None) -> Finding:
+def _redis(answered_ago: float | None, trouble: str | None) -> Sign:
     more = f": {trouble}" if trouble else ""
     if answered_ago is None:
-        return Finding(ok=False, detail=f"it has not answered yet{more}")
+        return Sign(ok=False, detail=f"it has not answered yet{more}")
     ok = answered_ago <= ANSWER_S
-    return Finding(ok, f"it answered {answered_ago:.1f} s ago{'' if ok else more}")
+    return Sign(ok, f"it answered {answered_ago:.1f} s ago{'' if ok else more}")
 
 
-def _zone_data(own: str, stored: str) -> Finding:
+def _zone_data(own: str, stored: str) -> Sign:
     if own and stored > own:
-        return Finding(ok=False, detail=f"{own} here, the timetable was planned with {stored}: upgrade tzdata here")
-    return Finding(ok=True, detail=own or "of no known version")
+        return Sign(ok=False, detail=f"{own} here, the timetable was planned with {stored}: upgrade tzdata here")
+    return Sign(ok=True, detail=own or "of no known version")
 
 
-def _timetable(seen: Seen) -> Finding:
+def _timetable(seen: Seen) -> Sign:
     if seen.checked_ago is None or seen.checked_ago > STALE_S:
         since = "yet" if seen.checked_ago is None else f"for {seen.checked_ago:.0f} s"
-        return Finding(ok=False, detail=f"it was not looked at {since}{f': {seen.trouble}' if seen.trouble else ''}")
+        return Sign(ok=False, detail=f"it was not looked at {since}{f': {seen.trouble}' if seen.trouble else ''}")
     if seen.failing_for > STALE_S:
-        return Finding(ok=False, detail=f"nothing could be fired for {seen.failing_for:.0f} s: {seen.trouble}")
-    return Finding(seen.lag <= LAG_S, f"it is {seen.lag:.1f} s behind")
+        return Sign(ok=False, detail=f"nothing could be fired for {seen.failing_for:.0f} s: {seen.trouble}")
+    return Sign(seen.lag <= LAG_S, f"it is {seen.lag:.1f} s behind")
 
 
-def _broker(label: str, down_for: float, trouble: str) -> Finding:
+def _broker(label: str, down_for: float, trouble: str) -> Sign:
     """Short outages are what the timetable is for: what is due waits there."""
     if not down_for:
-        return Finding(ok=True, detail=f"{label} takes messages")
-    return Finding(down_for <= LAG_S, f"no messages for {down_for:.0f} s: {trouble or label}")
+        return Sign(ok=True, detail=f"{label} takes messages")
+    return Sign(down_for <= LAG_S, f"no messages for {down_for:.0f} s: {trouble or label}")
 
 
-def _lease(seen: Seen) -> Finding:
+def _lease(seen: Seen) -> Sign:
     if seen.hindrance is not None:
-        return Finding(ok=False, detail=seen.hindrance)
-    return Finding(seen.has_bid, "a candidate" if seen.has_bid else "nothing is known of it yet")
+        return Sign(ok=False, detail=seen.hindrance)
+    return Sign(seen.has_bid, "a candidate" if seen.has_bid else "nothing is known of it yet")

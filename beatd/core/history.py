@@ -23,7 +23,8 @@ class Line:
 
     at: when it was decided. slot: of a skip the first of its range, ``last`` the last one. count: how many slots lie in
     the range, 0 where nobody has counted. text: of an unreadable row what was found. cause: `trigger` or `backfill` of
-    what was fired beside the timetable, None of the rest; id: the task id of a trigger.
+    what was fired beside the timetable, None of the rest; id: the task id of a trigger. why: more than the reason says,
+    of what was decided for another broker and not sent.
     """
 
     what: What
@@ -37,6 +38,7 @@ class Line:
     text: str | None = None
     cause: str | None = None
     id: str | None = None
+    why: str | None = None
 
     @property
     def at_least(self) -> bool:
@@ -101,7 +103,9 @@ def lines_of(what: Literal["fired", "skipped"], at: int, fields: Mapping[bytes, 
     unpack = _fires if what == "fired" else _skips
     pieces = _text(packed).split(RECORD_SEPARATOR)
     lines = [line for piece in pieces for line in unpack(piece, at, epoch)]
-    cause, task_id = _text(fields.get(b"cause", b"")) or None, _text(fields.get(b"id", b"")) or None
+    cause, task_id, why = (_text(fields.get(key, b"")) or None for key in (b"cause", b"id", b"why"))
+    if why is not None:
+        return [replace(line, why=why) for line in lines]
     return lines if cause is None else [replace(line, cause=cause, id=task_id) for line in lines]
 
 

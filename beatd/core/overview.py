@@ -8,6 +8,7 @@ from beatd.core.census import STATES
 from beatd.core.history import percentile
 from beatd.core.instant import FIRST_MS, LAST_MS, instant_text
 from beatd.core.registration import Applied, is_alive
+from beatd.core.waiting import Outboxed
 
 LATE_MS: Final = 60_000
 USUAL_TTL_MS: Final = 6_000
@@ -50,7 +51,8 @@ class Overview:
 
     instances: what each says of itself. oldest_due: the oldest moment that was not acted on. unplanned: how many
     entries wait to be planned. late_ms: how late the last fires were, ascending; ``late_since``: when the oldest of
-    them was. refusals: the newest first. spoilt: keys of beatd that hold something else, a sentence each.
+    them was. refusals: the newest first. spoilt: keys of beatd that hold something else, a sentence each. outbox: what
+    waits for another broker.
     """
 
     now: int
@@ -64,6 +66,7 @@ class Overview:
     late_since: int | None = None
     refusals: Sequence[Refusal] = ()
     spoilt: Sequence[str] = ()
+    outbox: Outboxed = field(default_factory=Outboxed)
 
     @property
     def ttl(self) -> int:
@@ -120,6 +123,13 @@ def judged(o: Overview) -> dict[str, Any]:
             "p99": percentile(o.late_ms, 99),
             "fires": len(o.late_ms),
             "since": _instant(o.late_since),
+        },
+        "outbox": {
+            "messages": o.outbox.messages,
+            "bytes": o.outbox.size,
+            "oldest": _instant(o.outbox.oldest),
+            "queues": dict(o.outbox.queues),
+            "left_over": o.outbox.left_over,
         },
         "last_refusal": _refusal(o.refusals[0]) if o.refusals else None,
         "refusals": [_refusal(each) for each in o.refusals],
@@ -218,12 +228,23 @@ def _warnings(o: Overview) -> Iterator[str]:
         slow = number(record.get("lag_ms"), 0)
         if slow > SLOW_LOOP_MS:
             yield f"{name} was {slow / 1000:.1f} s late in its own loop in the last minute: its host is overloaded"
+    if o.outbox.left_over:
+        yield (
+            f"{_messages(o.outbox.left_over)} decided for another broker than the leader's, and sent nowhere: point "
+            "beatd at that broker again, or give them up (beatd outbox drop --left-over)"
+        )
+    if o.outbox.unreadable:
+        yield f"another client has written to the outbox: {o.outbox.unreadable:,} of it can't be read"
     for name in o.silent:
         yield f"{name} was not heard of for longer than a lease's time to live"
 
 
 def _entries(count: int) -> str:
     return f"{count:,} {'entry is' if count == 1 else 'entries are'}"
+
+
+def _messages(count: int) -> str:
+    return f"{count:,} {'message was' if count == 1 else 'messages were'}"
 
 
 def _instance(o: Overview, name: str, record: Mapping[str, Any]) -> dict[str, Any]:

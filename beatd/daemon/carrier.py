@@ -2,7 +2,8 @@
 
 import asyncio
 import random
-from collections.abc import Sequence
+import time
+from collections.abc import Callable, Sequence
 from typing import Final
 
 from beatd.core.intent import CONFIRMED, Intent, Outcome
@@ -27,7 +28,13 @@ class Carrier:
     """
 
     def __init__(
-        self, transport: Transport, clock: Clock, events: EventSink, vitals: Vitals, random_source: random.Random
+        self,
+        transport: Transport,
+        clock: Clock,
+        events: EventSink,
+        vitals: Vitals,
+        random_source: random.Random,
+        transport_clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self.changed = asyncio.Event()
         self.connections = 0
@@ -35,8 +42,9 @@ class Carrier:
         self.progress_at = clock.monotonic()  # when a connection was made, or a message confirmed, last
         self._transport = transport
         self._clock = clock
+        self._transport_clock = transport_clock
         self._vitals = vitals
-        vitals.broker = transport.label
+        vitals.broker, vitals.broker_fingerprint = transport.label, transport.fingerprint
         self._trouble = Trouble(events, random_source, clock.monotonic, words=WORDS, backoff=BACKOFF_S)
         self._look = asyncio.Event()
         self._publishing: set[asyncio.Task[Sequence[Outcome]]] = set()
@@ -90,11 +98,16 @@ class Carrier:
             await wait_for_event(self._look, LOOK_S)
 
     async def publish(self, intents: Sequence[Intent], until: float) -> Sequence[Outcome]:
-        """What became of each; ``until`` as of Transport."""
+        """What became of each; nothing is written after ``until``, an instant of our monotonic clock."""
         task = asyncio.create_task(self._published(intents, until))
         self._publishing.add(task)
         task.add_done_callback(self._publishing.discard)
         return await asyncio.shield(task)
+
+    def stuck_s(self) -> float:
+        """For how many seconds it takes nothing though something is held for it, or it can't be told; 0 else."""
+        held, since = self._vitals.outbox[0] > 0, self._clock.monotonic() - self.progress_at
+        return max(self._vitals.broker_down_s(), since if held else 0.0)
 
     def holds(self, intents: int, size: int) -> None:
         """So much is held for the broker, for those who look."""
@@ -110,6 +123,7 @@ class Carrier:
         await self._transport.close()
 
     async def _published(self, intents: Sequence[Intent], until: float) -> Sequence[Outcome]:
+        until += self._transport_clock() - self._clock.monotonic()  # ours goes on while the machine is suspended
         outcomes = await self._transport.publish([(intent.id, intent.message) for intent in intents], until)
         self._vitals.publishes.update(outcome.kind for outcome in outcomes)
         through = [intent for intent, outcome in zip(intents, outcomes, strict=True) if outcome == CONFIRMED]

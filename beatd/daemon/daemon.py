@@ -20,6 +20,7 @@ from beatd.config.settings import SETTINGS, Settings
 from beatd.core.entry_set import EntrySet
 from beatd.core.term import LeaseTiming
 from beatd.core.zone import data_version
+from beatd.daemon.carrier import Carrier
 from beatd.daemon.clock import ServerClock
 from beatd.daemon.definitions import Definitions
 from beatd.daemon.elector import Elector
@@ -58,8 +59,10 @@ from beatd.store.link import Link
 from beatd.store.rights import Rights
 from beatd.store.survey import survey
 from beatd.store.timetable import HistoryBounds
+from beatd.transports import open_transport
 
 TEND_S: Final = 0.5
+CLOSE_S: Final = 1.0
 CALM_S: Final = 0.05
 STATUS_S: Final = 1.0
 MOST_FILES: Final = 10  # told in each row of the change log
@@ -120,6 +123,7 @@ class Parts:
     vitals: Vitals
     pulse: Pulse
     pages: Pages
+    carrier: Carrier | None
 
 
 async def run_daemon(start: Start, lag: LoopLag) -> int:
@@ -146,7 +150,7 @@ async def run_daemon(start: Start, lag: LoopLag) -> int:
         finally:
             start.systemd.stopping()
             parts.vitals.stop()
-            await parts.elector.resign()  # also when a defect ends us: a standby should not have to wait for the TTL
+            await _left(parts)  # also when a defect ends us: a standby should not have to wait for the TTL
     parts.log.flush()
     return _told_end(parts, ended)
 
@@ -159,6 +163,7 @@ def _assemble(start: Start, instance: Instance, lag: LoopLag) -> Parts:
     events = Sinks(log, tallies, vitals)
     lag.tell = lambda seconds: events.emit("loop_lagged", lag_ms=round(seconds * 1000))
     links, stores = _stores(start, instance, timing, events, vitals)
+    carrier = _carrier(start, clock, events, vitals)
     loaded = None if start.entries is None else LoadedFiles(start.entries, clock.monotonic(), start.allow_shrink)
     own = OwnFiles(loaded, instance.name, clock, events)
     files = [str(file.path.absolute()) for file in settings.files]
@@ -201,6 +206,7 @@ def _assemble(start: Start, instance: Instance, lag: LoopLag) -> Parts:
         new_tag=_tags(),
         random_source=random.Random(),  # noqa: S311  # as above
         patience=timing.patience,
+        carrier=carrier,
     )
     return Parts(
         log,
@@ -213,7 +219,25 @@ def _assemble(start: Start, instance: Instance, lag: LoopLag) -> Parts:
         vitals,
         pulse,
         pages(vitals, tallies, own, pulse, lag, start.hide),
+        carrier,
     )
+
+
+def _carrier(start: Start, clock: ServerClock, events: EventSink, vitals: Vitals) -> Carrier | None:
+    """What takes messages to another broker; None where they go to our Redis. Raises ConfigInvalid."""
+    broker = start.settings.broker_beside(start.url)
+    if broker is None:
+        return None
+    return Carrier(open_transport(broker), clock, events, vitals, random.Random())  # noqa: S311  # as above
+
+
+async def _left(parts: Parts) -> None:
+    """Hands the lease over, and then ends the connection to another broker."""
+    await parts.elector.resign()
+    if parts.carrier is not None:
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(CLOSE_S):
+                await parts.carrier.close()
 
 
 def _stores(
@@ -223,7 +247,8 @@ def _stores(
     settings, keys, who = start.settings, Keys(start.settings.namespace), audit("beatd run", user_name(), instance.host)
     files = [str(file.path.absolute())[-LONGEST_PATH:] for file in settings.files[:MOST_FILES]]
     address = RedisAddress(start.url, timing.timeout, start.url_file)
-    rights = Rights(keys, start.queues, user_of(start.url))
+    queues = start.queues if settings.broker_beside(start.url) is None else ()
+    rights = Rights(keys, queues, user_of(start.url))
     greeting = Greeting(events, place=f"Redis at {address}", strict=start.strict)
 
     async def meet(link: Link) -> None:
@@ -327,11 +352,14 @@ async def _tend(keeper: Keeper | None, events: EventSink) -> None:
 
 
 async def _until_calm(parts: Parts, timing: LeaseTiming) -> None:
-    """Until all is fired that is due; at most two TTL without the lease, or without a session that works."""
-    leader, clock = parts.leader, parts.clock
+    """Until all is fired that is due; at most two TTL without the lease, without a session that works, or without
+    anything that another broker takes.
+    """
+    leader, clock, vitals = parts.leader, parts.clock, parts.vitals
     give_up = clock.monotonic() + 2 * timing.ttl
     while not await wait_for_event(leader.calm, CALM_S):
-        if parts.elector.term is not None and parts.vitals.failing_s() < 2 * timing.ttl:
+        stuck = parts.carrier is not None and parts.carrier.stuck_s() > 2 * timing.ttl
+        if parts.elector.term is not None and vitals.failing_s() < 2 * timing.ttl and not stuck:
             give_up = clock.monotonic() + 2 * timing.ttl
         elif clock.monotonic() > give_up:
             return

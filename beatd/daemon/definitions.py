@@ -37,6 +37,7 @@ _ENTRY: Final = 320  # with its places in window and cache
 _SCHEDULE: Final = 600
 _RENAMED: Final = 70  # a schedule that differs by the entry's name, without its rule
 _SHAPE: Final = 1_000
+_CANVAS: Final = 4  # for each byte of a definition with a signature: what is made of one is objects
 _MARSHAL: Final = 2  # the version without references and interned texts: equal values give equal bytes
 _DECODE: Final = json.JSONDecoder().decode
 
@@ -166,6 +167,8 @@ class Definitions:
             return found, False
         template = self._compile_template(entry.task, entry.queue, entry.sent_options)
         size = _SHAPE + len(key) + template.longest(template.own("", (), {}))
+        if entry.signature is not None:
+            size += _CANVAS * len(key)
         shape = Shape(entry.policy, template, self._ids, size)
         self._shapes.put(key, shape)
         return shape, True

@@ -170,7 +170,8 @@ class FileEntries:
     async def _difference(self, port: FilePort, files: LoadedFiles) -> Difference:
         wanted, stored = files.entries.hashes, await port.stored()
         new = [name for name in wanted if name not in stored]
-        changes = difference(wanted, stored, frozenset(await port.existing(new)))
+        held = await port.existing(new)
+        changes = difference(wanted, stored, frozenset(held))
         self._held = frozenset(changes.conflicts)
         self._own.held = tuple(changes.conflicts)
         for name in changes.conflicts:
@@ -178,7 +179,7 @@ class FileEntries:
                 f"held {name}",
                 entry=name,
                 error=f"owner_conflict: {name!r} was set by hand or applied, and the file's is not in effect",
-                hint=f"beatd rm {shlex.quote(name)} gives the name to the file; or take it out of the file",
+                hint=_way_out(name, held[name][0]),
             )
         if shrinks_too_much(len(stored), len(changes.removes)) and not files.may_shrink:
             raise Refused(
@@ -233,6 +234,19 @@ class FileEntries:
         if news not in self._told:
             self._told.add(news)
             self._events.emit("config_refused", **fields)
+
+
+def _way_out(name: str, definition: bytes | None) -> str:
+    """How a file gets the name of an entry that is another's: an applied one would come back with the next apply."""
+    try:
+        owner = "" if definition is None else entry_from_definition(name, definition).owner
+    except EntryInvalid:
+        owner = ""
+    label = owner.removeprefix("apply:")
+    if label == owner:
+        return f"beatd rm {shlex.quote(name)} gives the name to the file; or take it out of the file"
+    again = f"beatd apply --owner {shlex.quote(label)} --prune"
+    return f"take it out of what is applied and repeat {again}; or take it out of the file"
 
 
 def _readable(name: str, definition: bytes | None) -> Entry | None:

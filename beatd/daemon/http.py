@@ -8,6 +8,7 @@ import asyncio
 import contextlib
 import ipaddress
 import logging
+import re
 import socket
 import threading
 from collections.abc import Callable, Iterator, Mapping
@@ -22,6 +23,7 @@ BACKLOG: Final = 64
 STOP_S: Final = 1.0
 TEXT: Final = "text/plain; charset=utf-8"
 LOG: Final = logging.getLogger("beatd")
+_ABSOLUTE: Final = re.compile(r"https?://[^/?#\s]+", re.IGNORECASE)
 
 
 class Page(NamedTuple):
@@ -125,6 +127,9 @@ class _Server:
     def _answer(self, line: str) -> tuple[str, Page]:
         method, _, rest = line.partition(" ")
         target, _, version = rest.partition(" ")
+        if whole := _ABSOLUTE.match(target):  # as proxies ask; every server has to take it (RFC 9112, 3.2.2)
+            target = target[whole.end() :] or "/"
+            target = target if target.startswith("/") else f"/{target}"
         if not version.startswith("HTTP/1.") or not target.startswith("/"):
             return method, _said(HTTPStatus.BAD_REQUEST)
         make = self._pages.get(target.partition("?")[0])

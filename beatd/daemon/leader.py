@@ -120,6 +120,10 @@ class Leader:
         if self._outbox is not None:
             self._outbox.counted(check.intents)
         fired = check.oldest is None or check.oldest > session.term.now
+        self._vitals.open_requests = session.open_requests
+        # What was asked for is served too, but for what is stuck: somebody has to look at that first.
+        served = session.requests_served and not session.asked.is_set()
+        fired = fired and (served or not check.asked)
         if self._files_were_settled and not check.unplanned:
             self._recovery = session.recovery = None  # what the files had is planned; what they get now is new
         if fired and not check.unplanned and self._files_were_settled and self._all_sent():

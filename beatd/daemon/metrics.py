@@ -23,6 +23,8 @@ HELP: Final = {
     "beatd_lag_seconds": "Age of the oldest moment that is due and not fired; 0 where there is none, and on a standby.",
     "beatd_due_backlog": "Entries that are due and not fired, as counted once a second; 0 on a standby.",
     "beatd_entries": "Entries by state; the leader's only.",
+    "beatd_requests_open": "Triggers and backfills that are not served in full; 0 on a standby.",
+    "beatd_requests": "Triggers and backfills that ended, by how.",
     "beatd_leader": "1 on the leader, 0 on a standby.",
     "beatd_epoch": "Epoch of the lease, as this instance saw it last; it grows with each change of leader.",
     "beatd_lease_losses": "How often this instance lost the lease, instead of giving it back.",
@@ -62,6 +64,8 @@ class Exporter(Collector):
         yield _gauge("beatd_lag_seconds", vitals.lag())
         yield _gauge("beatd_due_backlog", vitals.backlog())
         yield _gauges("beatd_entries", "state", vitals.entries() or {})
+        yield _gauge("beatd_requests_open", vitals.open_requests)
+        yield _counters("beatd_requests", "result", tallies.requests)
         yield _gauge("beatd_leader", float(vitals.leads))
         yield _gauge("beatd_epoch", vitals.epoch)
         yield _counter("beatd_lease_losses", tallies.lease_losses)

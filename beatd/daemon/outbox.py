@@ -20,7 +20,7 @@ from beatd.daemon.carrier import Carrier
 from beatd.daemon.ports import OutboxPort
 from beatd.daemon.session import Session
 from beatd.daemon.together import wait_for_event
-from beatd.errors import OutboxFull
+from beatd.errors import OutboxFull, Refused
 
 MOST_WINDOWS: Final = 2  # one is being published while the next is looked up, or the last taken out
 DRAIN_S: Final = 1.0  # so long a session that ends waits for what is being published
@@ -290,6 +290,8 @@ async def report_left_over(session: Session, open_port: Callable[[], Awaitable[O
             if cursor == "0":
                 break
         tell_left_over(session, brokers)
+    except Refused as error:  # another client has overwritten what nothing here needs
+        session.events.emit("backlog", reason="outbox", error=error.message, hint=error.hint)
     finally:
         await port.close()
     await asyncio.Event().wait()

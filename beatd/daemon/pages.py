@@ -37,7 +37,7 @@ def _shown(verdict: Verdict, vitals: Vitals, hide: Callable[[str], str]) -> dict
         "ok": verdict.ok,
         "role": vitals.role,
         "epoch": vitals.epoch or None,
-        "checks": {what: {"ok": ok, "detail": hide(detail)} for what, (ok, detail) in verdict.findings.items()},
+        "checks": {what: {"ok": ok, "detail": hide(detail)} for what, (ok, detail) in verdict.signs.items()},
     }
 
 

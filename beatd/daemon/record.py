@@ -57,7 +57,10 @@ def instance_record(
 
 
 def broker_record(term: Term | None, vitals: Vitals) -> dict[str, object] | None:
-    """Of a leader whose messages go to another broker: where to, and for how many seconds it has taken none."""
+    """Of a leader whose messages go to another broker: where to, which one that is, for how many seconds it has taken
+    none, and how many wait for it.
+    """
     if term is None or vitals.broker is None:
         return None
-    return {"url": vitals.broker, "down_s": round(vitals.broker_down_s()), "held": vitals.outbox[0]}
+    told = {"url": vitals.broker, "fingerprint": vitals.broker_fingerprint}
+    return {**told, "down_s": round(vitals.broker_down_s()), "held": vitals.outbox[0]}

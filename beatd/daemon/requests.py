@@ -62,6 +62,7 @@ class Requests:
         self._open_port = open_port
         self._new_tag = new_tag
         self._not_before: dict[str, float] = {}  # by id, monotonic
+        self._stuck: set[str] = set()  # of these, what was refused instead of served in part
         self._told: set[str] = set()
 
     async def run(self) -> None:
@@ -77,6 +78,7 @@ class Requests:
     async def _serve_all(self, port: RequestPort) -> None:
         """Round after round, until for a while nothing is open."""
         while True:
+            self._s.requests_served = False
             self._s.asked.clear()  # before anything is read: what is asked for from now on is told
             try:
                 wait = await self._round(port)
@@ -102,6 +104,8 @@ class Requests:
                         waits[row.id] = wait
             if cursor == "0":
                 self._not_before = {key: at for key, at in self._not_before.items() if key in waits}
+                self._stuck &= waits.keys()
+                self._s.open_requests, self._s.requests_served = len(waits), len(self._stuck) == len(waits)
                 return min(waits.values(), default=None)
 
     async def _serve(self, port: RequestPort, row: Found, standings: Mapping[str, Standing | None]) -> float | None:
@@ -118,7 +122,7 @@ class Requests:
         try:
             serving = self._make(row.name, request, standings[row.name], room)
             if serving is None:
-                return self._rest(row.id, REST_S if room is None else AGAIN_S)
+                return self._rest(row.id, REST_S if room is None else AGAIN_S, stuck=room is None)
             if isinstance(serving, str):
                 return self._learn_blocked(request, row.name, serving)
             return self._learn(request, serving, await self._send(port, serving, room))
@@ -211,7 +215,7 @@ class Requests:
         if request.id not in self._told:
             self._told.add(request.id)
             self._s.events.emit("entry_skipped", entry=name, reason="blocked", queue=queue)
-        return self._rest(request.id, REST_S)
+        return self._rest(request.id, REST_S, stuck=True)
 
     def _learn(self, request: Request, serving: Serving, code: int) -> float | None:
         part = serving.part
@@ -230,7 +234,8 @@ class Requests:
             self._s.events.emit("request_refused", **told, error=part.why)
         return None
 
-    def _rest(self, request_id: str, seconds: float) -> float:
+    def _rest(self, request_id: str, seconds: float, *, stuck: bool = False) -> float:
+        (self._stuck.add if stuck else self._stuck.discard)(request_id)
         self._not_before[request_id] = self._s.clock.monotonic() + seconds
         return seconds
 

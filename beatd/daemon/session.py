@@ -40,6 +40,8 @@ class Session:
     ticker_wakes: asyncio.Event = field(default_factory=asyncio.Event)
     walk_wanted: asyncio.Event = field(default_factory=asyncio.Event)  # the numbers of the places disagree
     asked: asyncio.Event = field(default_factory=asyncio.Event)  # there may be open requests
+    open_requests: int = 0  # as counted by the last round
+    requests_served: bool = False  # in the last round, but for those that a queue or an entry stands in the way of
     sizes: Sizes = field(default_factory=Sizes)  # as counted last
     trust_slots: bool = False  # the timetable was planned with newer zone data than ours
     recovery: Recovery | None = None  # the dataset was lost: where entries of files go on

@@ -10,6 +10,7 @@ from beatd.core.histogram import Histogram
 
 LATENESS: Final = (5, 10, 25, 50, 100, 250, 500, 1_000, 2_500, 5_000, 10_000, 30_000, 60_000, 300_000, 3_600_000)  # ms
 RELOADS: Final = ("applied", "refused")
+REQUESTS: Final = {"request_served": "served", "request_refused": "refused"}
 _EXPECTED: Final = itemgetter(FireItem._fields.index("expected"))
 _NEWS: Final = {"config_reloaded": "applied", "config_refused": "refused"}
 
@@ -22,12 +23,15 @@ class Tallies:
         self.lateness = Histogram(LATENESS)  # ms after slot + jitter, by the clock of Redis
         self.skips: Counter[str] = Counter(dict.fromkeys(REASONS, 0))
         self.reloads: Counter[str] = Counter(dict.fromkeys(RELOADS, 0))
+        self.requests: Counter[str] = Counter(dict.fromkeys(REQUESTS.values(), 0))
         self.lease_losses = 0
 
     def emit(self, event: str, **fields: object) -> None:
         """Counts an event, if it is one that is counted."""
         if event == "lease_lost":
             self.lease_losses += 1
+        elif event in REQUESTS:
+            self.requests[REQUESTS[event]] += 1
         elif event in _NEWS:
             self.reloads[_NEWS[event]] += 1
         elif event == "entry_skipped" and (reason := str(fields.get("reason"))) in self.skips:

@@ -37,6 +37,7 @@ class Vitals:
         self.script_errors: Counter[str] = Counter(dict.fromkeys(SCRIPT_ERRORS, 0))
         self.check: Check | None = None  # the leader's last look at the timetable
         self.tally: Tally | None = None  # its last count of entries outside the timetable
+        self.open_requests = 0  # triggers and backfills, as the leader counted them last
         self.edit_skips: Counter[str] = Counter()  # ranges that edits skipped, by reason
         self.stored_zone_data = ""
         self.trouble: BeatdError | None = None  # met with Redis, and not over
@@ -45,6 +46,7 @@ class Vitals:
         self.unfit: str | None = None  # why it gave the lease back, and sits out
         self.last_refusal: tuple[int, str] | None = None  # when, and what was said
         self.broker: str | None = None  # its label, where messages go to another broker than our Redis
+        self.broker_fingerprint = ""  # which one that is
         self.broker_down_since: float | None = None  # while it takes no messages, and this instance wants to send some
         self.broker_trouble = ""  # why it takes none
         self.publishes: Counter[str] = Counter(dict.fromkeys(PUBLISHES, 0))  # messages handed to it, by result
@@ -98,6 +100,7 @@ class Vitals:
         """Takes from an event what it tells of this process."""
         if event in ("leader_acquired", "leader_released", "lease_lost"):
             self.check = self._checked_at = self.tally = None
+            self.open_requests = 0
             self.worked()
             self.outbox = (0, 0)
             self.leads = event == "leader_acquired"

@@ -187,7 +187,8 @@ def _content(args: Sequence[Any], kwargs: Mapping[str, Any]) -> str | None:
     body = _plain_body(args, kwargs)
     if b"beatd." in body and _has_holes(args, kwargs):  # a word is found faster than two brackets
         return None
-    shown = f'{ENCODER.encode(_shown_args(args))}, "kwargsrepr": {ENCODER.encode(saferepr(kwargs))}'
+    shown_args = saferepr(list(args)) if args else "()"
+    shown = f'{ENCODER.encode(shown_args)}, "kwargsrepr": {ENCODER.encode(saferepr(kwargs))}'
     taken = -len(body) % 3
     return f"{base64.b64encode(body + _END[:taken]).decode()}\n{taken}\n{shown}"
 

@@ -12,6 +12,7 @@ from typing import Any, Final, NamedTuple
 
 from beatd.core.signature import CANVAS, Signature, header_of, read_signature, unrolled
 from beatd.errors import EntryInvalid
+from beatd.formats._celery_values import TIMES
 from beatd.formats._holes import Id
 
 # Written by whoever starts a signature: in a stored one they are left over from another start.
@@ -209,10 +210,13 @@ def _check_group(found: Signature) -> None:
 
 
 def _options(found: Signature, ids: Ids) -> dict[str, Any]:
-    kept = {key: value for key, value in found.options.items() if key not in _IDENTITY}
+    """The options of a task that a worker sends: durations as the seconds that Celery knows."""
+    kept = {key: value for key, value in found.options.items() if key not in _IDENTITY and value is not None}
     for key in _LINKS:
         if key in kept:
             kept[key] = [frozen(link, ids) for link in _listed(kept[key])]
+    for key in kept.keys() & TIMES.keys():
+        kept[key] = TIMES[key](f"{found.task}: options.{key}", kept[key])
     return kept
 
 

@@ -1,30 +1,14 @@
 """The options of ``apply_async`` that have a meaning in a message, read and checked."""
 
 import difflib
-import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from datetime import UTC, datetime, timedelta
-from importlib.util import find_spec
-from typing import Any, Final, NamedTuple, cast
+from typing import Any, Final
 
-from beatd.core.duration import parse_duration
-from beatd.core.signature import check_signature
-from beatd.errors import EntryInvalid, ScheduleInvalid
-from beatd.formats._celery_body import COMPRESSIONS, JSON, SERIALIZERS, Compression, Serializer
-from beatd.formats._instants import isoformat
-
-MAX_PRIORITY: Final = 9
-DELIVERY_MODES: Final[Mapping[object, int]] = {1: 1, 2: 2, "transient": 1, "persistent": 2}
-
-# Written by the message itself: from the user they would contradict an option or the identity of the fire.
-OWN_HEADERS: Final = frozenset(
-    {
-        *("lang", "task", "id", "shadow", "eta", "expires", "group", "group_index", "retries", "timelimit", "root_id"),
-        *("parent_id", "argsrepr", "kwargsrepr", "origin", "ignore_result", "replaced_task_nesting"),
-        *("stamped_headers", "stamps", "beatd_slot", "compression"),
-    }
-)
+from beatd.errors import EntryInvalid
+from beatd.formats import _celery_values as values
+from beatd.formats._celery_body import JSON, Compression, Serializer
+from beatd.formats._celery_values import Instant, refused
 
 # What else apply_async takes, why a stored entry can't have it, and what to do instead.
 _LIVE: Final = "a live object can't be stored"
@@ -48,54 +32,6 @@ NOT_TAKEN: Final[Mapping[str, tuple[str, str]]] = {
     **dict.fromkeys(("connection", "producer", "publisher"), (_LIVE, "broker in schedules.yaml says where to send")),
     "result_cls": (_LIVE, "take it out: nobody waits for the result here"),
 }
-_PICKLE: Final = (
-    "options.serializer: pickle is not accepted: who reads it runs code that the message brings, so that workers "
-    "refuse it by default"
-)
-_SERIALIZER_HINTS: Final[Mapping[str, str]] = {
-    "auth": "a signed message needs the sender's key, which beatd has not; json, yaml or msgpack are accepted",
-    "x-yaml": "did you mean yaml?",
-}
-_COMPRESSION_HINTS: Final = dict.fromkeys(
-    ("brotli", "zstd", "zstandard", "application/x-brotli", "application/zstd"),
-    "it needs a library on each host that leads; zlib, bzip2 and lzma come with Python",
-)
-
-_DATE = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2}.*", re.DOTALL)
-_DATE_WITH_OFFSET = re.compile(
-    r"[0-9]{4}-[0-9]{2}-[0-9]{2}[T ][0-9]{2}:[0-9]{2}(:[0-9]{2}(\.[0-9]{1,6})?)?(Z|[+-][0-9]{2}:[0-9]{2})"
-)
-_EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
-_MS: Final = timedelta(milliseconds=1)
-
-
-class AfterSlot(NamedTuple):
-    """An instant a fixed distance after the slot."""
-
-    after_slot_ms: int
-
-    def at(self, slot_ms: int) -> int:
-        return slot_ms + self.after_slot_ms
-
-    def text(self, slot_ms: int) -> str:
-        return isoformat(slot_ms + self.after_slot_ms)
-
-
-class FixedDate(NamedTuple):
-    """A date, sent in the very spelling in which it was written, as Celery does."""
-
-    at_ms: int
-    written: str
-    after_slot_ms: None = None
-
-    def at(self, _slot_ms: int) -> int:
-        return self.at_ms
-
-    def text(self, _slot_ms: int) -> str:
-        return self.written
-
-
-Instant = AfterSlot | FixedDate
 
 
 @dataclass(frozen=True, slots=True)
@@ -183,7 +119,7 @@ def _stamps(given: Mapping[str, Any]) -> dict[str, Any]:
     """Each stamp by its name: an option of its own, which stamped_headers lists."""
     names, where = given["stamped_headers"], "options.stamped_headers"
     if not isinstance(names, list) or not all(isinstance(name, str) for name in names):
-        raise _refused(where, names, "a list of texts is accepted, each the name of an option beside it")
+        raise refused(where, names, "a list of texts is accepted, each the name of an option beside it")
     for name in names:
         if name in _READERS or name in NOT_TAKEN:
             raise EntryInvalid(f"{where}: {name} is an option of its own; a stamp has another name")
@@ -203,170 +139,6 @@ def _unknown(name: str) -> EntryInvalid:
     return EntryInvalid(f"options.{name} is not known; accepted are {_ACCEPTED}", hint=hint)
 
 
-def _priority(where: str, value: object) -> int:
-    if isinstance(value, bool) or not isinstance(value, int) or not 0 <= value <= MAX_PRIORITY:
-        raise _refused(where, value, f"a whole number from 0 (on Redis the most urgent) to {MAX_PRIORITY} is accepted")
-    return value
-
-
-def _instant(where: str, value: object) -> Instant:
-    if isinstance(value, str) and _DATE.fullmatch(value):
-        return _date(where, value)
-    try:
-        return AfterSlot(parse_duration(value))
-    except ScheduleInvalid as error:
-        raise EntryInvalid(f"{where}: {error.message}, or a date with an offset", hint=error.hint) from error
-
-
-def _date(where: str, text: str) -> FixedDate:
-    accepted = "a date such as 2026-12-01T09:00:00+01:00 is accepted, with an offset or Z"
-    if not _DATE_WITH_OFFSET.fullmatch(text):
-        raise _refused(where, text, accepted)
-    try:
-        return FixedDate((datetime.fromisoformat(text) - _EPOCH) // _MS, text)
-    except ValueError as error:
-        raise EntryInvalid(f"{where}: found {text!r} ({error}); {accepted}") from error
-
-
-def _expires(where: str, value: object) -> Instant:
-    instant = _instant(where, value)
-    if instant.after_slot_ms == 0:
-        raise _refused(where, value, "a duration above 0 is accepted: a worker would discard every run")
-    return instant
-
-
-def _countdown(where: str, value: object) -> AfterSlot:
-    instant = _instant(where, value)
-    if not isinstance(instant, AfterSlot):
-        raise _refused(where, value, "a duration is accepted; a date goes into eta")
-    return instant
-
-
-def _time_limit(where: str, value: object) -> float:
-    """Seconds: numbers as they were written, as Celery sends them; texts as durations."""
-    try:
-        ms = parse_duration(value)
-    except ScheduleInvalid as error:
-        raise EntryInvalid(f"{where}: {error.message}", hint=error.hint) from error
-    if not ms:
-        raise _refused(where, value, "a duration above 0 is accepted")
-    if isinstance(value, int | float):
-        return value
-    return ms // 1_000 if ms % 1_000 == 0 else ms / 1_000
-
-
-def _headers(where: str, value: object) -> Mapping[str, Any]:
-    if not isinstance(value, Mapping) or not all(isinstance(name, str) for name in value):
-        raise _refused(where, value, "an object is accepted")
-    own = sorted(OWN_HEADERS & value.keys())
-    if own:
-        raise EntryInvalid(f"{where}.{own[0]}: this header is written by the message itself", hint="use another name")
-    return cast(Mapping[str, Any], value)
-
-
-def _text(where: str, value: object) -> str:
-    if not isinstance(value, str):
-        raise _refused(where, value, "a text is accepted")
-    return value
-
-
-def _boolean(where: str, value: object) -> bool:
-    if not isinstance(value, bool):
-        raise _refused(where, value, "true or false is accepted")
-    return value
-
-
-def _delivery_mode(where: str, value: object) -> int:
-    if isinstance(value, bool) or not isinstance(value, int | str) or value not in DELIVERY_MODES:
-        raise _refused(where, value, "1, 2, transient or persistent is accepted")
-    return DELIVERY_MODES[value]
-
-
-def _retry_policy(where: str, value: object) -> int | None:
-    """How often it is sent again; the pauses between are the outbox's own."""
-    if not isinstance(value, Mapping):
-        raise _refused(where, value, "an object is accepted, such as {max_retries: 3}")
-    for name, given in value.items():
-        if name not in _RETRY_KEYS:
-            raise EntryInvalid(f"{where}.{name} is not accepted; accepted are {', '.join(_RETRY_KEYS)}")
-        if name != "max_retries" and (isinstance(given, bool) or not isinstance(given, int | float | None)):
-            raise _refused(f"{where}.{name}", given, "a number of seconds is accepted")
-    most = value.get("max_retries")
-    if most is not None and (isinstance(most, bool) or not isinstance(most, int) or most < 0):
-        raise _refused(f"{where}.max_retries", most, "a whole number of 0 or more is accepted, or null for no end")
-    return most
-
-
-def _serializer(where: str, value: object) -> Serializer:
-    if value == "pickle":
-        raise EntryInvalid(_PICKLE, hint="json, yaml or msgpack are accepted")
-    found = SERIALIZERS.get(value) if isinstance(value, str) else None
-    if found is None:
-        accepted = f"{', '.join(SERIALIZERS)} are accepted"
-        hint = _SERIALIZER_HINTS.get(value) if isinstance(value, str) else None
-        raise EntryInvalid(f"{where}: found {value!r}; {accepted}", hint=hint)
-    if value == "msgpack" and find_spec("msgpack") is None:
-        raise EntryInvalid(f"{where}: msgpack is not installed here", hint="pip install 'beatd[msgpack]'")
-    return found
-
-
-def _compression(where: str, value: object) -> Compression:
-    found = COMPRESSIONS.get(value) if isinstance(value, str) else None
-    if found is None:
-        accepted = "zlib (or gzip), bzip2 and lzma are accepted"
-        hint = _COMPRESSION_HINTS.get(value) if isinstance(value, str) else None
-        raise EntryInvalid(f"{where}: found {value!r}; {accepted}", hint=hint)
-    return found
-
-
-def _links(where: str, value: object) -> list[Any]:
-    """One signature or several."""
-    links = value if isinstance(value, list) else [value]
-    for index, link in enumerate(links):
-        check_signature(f"{where}[{index}]" if isinstance(value, list) else where, link)
-    return links
-
-
-def _chain(where: str, value: object) -> list[Any]:
-    if not isinstance(value, list):
-        raise _refused(where, value, "a list of signatures is accepted, the one that is next as the last")
-    return _links(where, value)
-
-
-def _chord(where: str, value: object) -> Any:
-    check_signature(where, value)
-    return value
-
-
-def _count(where: str, value: object) -> int:
-    if isinstance(value, bool) or not isinstance(value, int) or value < 0:
-        raise _refused(where, value, "a whole number of 0 or more is accepted")
-    return value
-
-
-def _expiration(where: str, value: object) -> int:
-    """Milliseconds that a broker keeps the message."""
-    try:
-        return parse_duration(value)
-    except ScheduleInvalid as error:
-        raise EntryInvalid(f"{where}: {error.message}", hint=error.hint) from error
-
-
-def _exchange_type(where: str, value: object) -> str:
-    if value not in EXCHANGE_TYPES:
-        raise _refused(where, value, f"{', '.join(EXCHANGE_TYPES)} are accepted")
-    return str(value)
-
-
-def _checked_stamps(_where: str, value: object) -> Sequence[str]:
-    """Read with the stamps that it lists."""
-    return cast(Sequence[str], value)
-
-
-def _refused(where: str, value: object, accepted: str) -> EntryInvalid:
-    return EntryInvalid(f"{where}: found {value!r}; {accepted}")
-
-
 # Option names, and what they are called in the body.
 LINKS: Final[Mapping[str, str]] = {
     "link": "callbacks",
@@ -374,41 +146,39 @@ LINKS: Final[Mapping[str, str]] = {
     "chain": "chain",
     "chord": "chord",
 }
-EXCHANGE_TYPES: Final = ("direct", "topic", "fanout", "headers")
-_RETRY_KEYS: Final = ("max_retries", "interval_start", "interval_step", "interval_max")
 PROPERTIES: Final = ("app_id", "user_id", "type", "cluster_id")
 _READERS: Final[Mapping[str, Callable[[str, object], Any]]] = {
-    "priority": _priority,
-    "expires": _expires,
-    "countdown": _countdown,
-    "eta": _instant,
-    "headers": _headers,
-    "serializer": _serializer,
-    "compression": _compression,
-    "ignore_result": _boolean,
-    "time_limit": _time_limit,
-    "soft_time_limit": _time_limit,
-    "link": _links,
-    "link_error": _links,
-    "chain": _chain,
-    "chord": _chord,
-    "group_id": _text,
-    "group_index": _count,
-    "shadow": _text,
-    "reply_to": _text,
-    "delivery_mode": _delivery_mode,
-    "expiration": _expiration,
-    "retry": _boolean,
-    "retry_policy": _retry_policy,
-    "retries": _count,
-    "replaced_task_nesting": _count,
-    "argsrepr": _text,
-    "kwargsrepr": _text,
-    "stamped_headers": _checked_stamps,
-    "queue": _text,
-    "exchange": _text,
-    "exchange_type": _exchange_type,
-    "routing_key": _text,
-    **dict.fromkeys(PROPERTIES, _text),
+    "priority": values.priority,
+    "expires": values.expires,
+    "countdown": values.countdown,
+    "eta": values.instant,
+    "headers": values.headers,
+    "serializer": values.serializer,
+    "compression": values.compression,
+    "ignore_result": values.boolean,
+    "time_limit": values.time_limit,
+    "soft_time_limit": values.time_limit,
+    "link": values.links,
+    "link_error": values.links,
+    "chain": values.chain,
+    "chord": values.chord,
+    "group_id": values.text,
+    "group_index": values.count,
+    "shadow": values.text,
+    "reply_to": values.text,
+    "delivery_mode": values.delivery_mode,
+    "expiration": values.expiration,
+    "retry": values.boolean,
+    "retry_policy": values.retry_policy,
+    "retries": values.count,
+    "replaced_task_nesting": values.count,
+    "argsrepr": values.text,
+    "kwargsrepr": values.text,
+    "stamped_headers": values.checked_stamps,
+    "queue": values.text,
+    "exchange": values.text,
+    "exchange_type": values.exchange_type,
+    "routing_key": values.text,
+    **dict.fromkeys(PROPERTIES, values.text),
 }
 _ACCEPTED: Final = ", ".join(_READERS)

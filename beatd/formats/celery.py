@@ -16,7 +16,8 @@ from beatd.core.entry import SIGNATURE
 from beatd.errors import EntryInvalid
 from beatd.formats._celery_body import COMPRESSIONS, ENCODER, ENDS, JSON, NO_EMBED, Body, json_text, readable
 from beatd.formats._celery_canvas import Ids, call_of, fresh_ids, frozen
-from beatd.formats._celery_options import LINKS, PROPERTIES, FixedDate, Instant, Options, read_options
+from beatd.formats._celery_options import LINKS, PROPERTIES, Options, read_options
+from beatd.formats._celery_values import FixedDate, Instant
 from beatd.formats._holes import Fire, with_holes
 from beatd.formats._instants import rfc3339
 
@@ -147,6 +148,9 @@ def _read(options: Mapping[str, Any], queue: str) -> tuple[Options, Body]:
             raise EntryInvalid(f"options.{name}: what follows a task stands in the signature of this entry")
     call = call_of(signature, ids)
     given = {**call.options, **{name: value for name, value in options.items() if name != SIGNATURE}, "queue": queue}
+    theirs, ours = call.options.get("headers"), options.get("headers")
+    if isinstance(theirs, Mapping) and isinstance(ours, Mapping):  # a request's cause is a header, too
+        given["headers"] = {**theirs, **ours}
     read = read_options(given, queue=queue)
     embed = {**_links(read, ids), **({"chain": call.chain} if call.chain else {})}
     return read, _body(read, embed, (call.args, call.kwargs))

@@ -12,7 +12,7 @@ import errno
 import math
 import os
 import stat
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any, Final, NamedTuple
 
@@ -43,6 +43,8 @@ _ASYNC: Final[Mapping[str, type[Any]]] = {
     "rediss": async_connection.SSLConnection,
     "unix": async_connection.UnixDomainSocketConnection,
 }
+# Left out there and loaded by us: not every redis-py takes the password of a key for asyncio.
+_OF_CLIENT: Final = ("ssl_certfile", "ssl_keyfile", "ssl_password")
 _BLOCKING: Final[Mapping[str, type[Any]]] = {
     "redis": redis.Connection,
     "rediss": redis.SSLConnection,
@@ -144,7 +146,7 @@ def open_async_client(address: RedisAddress) -> "redis.asyncio.Redis":
     """The same for asyncio; good for the event loop in which it is first used."""
     pool = redis.asyncio.ConnectionPool(
         connection_class=_anew_async(_ASYNC[address.parsed.kind], address),
-        **_settings(address),
+        **_settings(address, without=_OF_CLIENT),
         retry=AsyncRetry(NoBackoff(), 0),
         socket_timeout=address.timeout,
         socket_connect_timeout=address.timeout,
@@ -162,7 +164,7 @@ def new_connection(address: RedisAddress) -> Connection:
     """
     # Said outright: from redis-py 8 on, a connection without a word about it gives up after 5 idle seconds.
     timeouts = {"socket_timeout": None, "socket_connect_timeout": None}
-    settings = {**_settings(address), "retry": AsyncRetry(NoBackoff(), 0), **timeouts}
+    settings = {**_settings(address, without=_OF_CLIENT), "retry": AsyncRetry(NoBackoff(), 0), **timeouts}
     connection: Connection = _ASYNC[address.parsed.kind](**settings)
     return connection
 
@@ -222,14 +224,23 @@ def aim(connection: Any, address: RedisAddress) -> Answer | None:
     if parsed.kind == "rediss":
         check_tls_files(parsed.tls)
         if isinstance(connection, async_connection.SSLConnection):
-            connection.ssl_context.get()  # reads the authorities of the host, which takes its time
+            _load_tls(connection.ssl_context, parsed.tls)
     return primary
 
 
-def _settings(address: RedisAddress) -> dict[str, Any]:
+def _load_tls(held: async_connection.RedisSSLContext, settings: Mapping[str, Any]) -> None:
+    """Makes the context anew, with the authorities of the host, which takes its time, and the client's certificate."""
+    held.context = None
+    context = held.get()
+    if "ssl_certfile" in settings:
+        context.load_cert_chain(settings["ssl_certfile"], settings.get("ssl_keyfile"), settings.get("ssl_password", ""))
+
+
+def _settings(address: RedisAddress, without: Sequence[str] = ()) -> dict[str, Any]:
     login = address.parsed.login
     said = {"username": login.user, "password": login.password}
-    return {**address.parsed.settings, **{name: value for name, value in said.items() if value}, "protocol": 2}
+    given = {name: value for name, value in address.parsed.settings.items() if name not in without}
+    return {**given, **{name: value for name, value in said.items() if value}, "protocol": 2}
 
 
 def _sentinels(parsed: RedisUrl, timeout: float) -> Sentinels:

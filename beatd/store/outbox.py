@@ -8,11 +8,14 @@ from typing import Final, NamedTuple, TypeVar
 from beatd.core.fire import UNIT_SEPARATOR
 from beatd.core.intent import Draft, Intent
 from beatd.core.term import Term
+from beatd.core.waiting import Waiting
 from beatd.store.bounds import SKIP_ROWS
 from beatd.store.keys import FORMAT, Keys
 from beatd.store.link import Link
+from beatd.store.refusals import StoreSpoilt
 from beatd.store.scripts import Arg, Call, call
-from beatd.store.spoilt import whole
+from beatd.store.spoilt import object_of, whole
+from beatd.store.spoilt_key import spoilt_hash
 
 MOST_AT_ONCE: Final = 100  # intents that are read or taken out in one go
 MOST_BYTES: Final = 1_000_000  # of messages in one answer, unless one alone has more
@@ -51,7 +54,16 @@ class RedisOutbox:
     spoilt: list[Spoilt] = field(default_factory=list)
 
     async def load(self, cursor: str = "0") -> tuple[str, list[Intent]]:
-        """A page of the intents in their order, and the next cursor; '0' begins and ends."""
+        """A page of the intents in their order, and the next cursor; '0' begins and ends.
+
+        Raises StoreSpoilt where another client has overwritten a key of it.
+        """
+        try:
+            return await self._load(cursor)
+        except StoreSpoilt as error:
+            raise await spoilt_hash(self.link, self.keys, "ob", "obm") or error from error
+
+    async def _load(self, cursor: str) -> tuple[str, list[Intent]]:
         flat = (await self.link.request(("HGETALL", self._heads)))[0]
         heads = dict(zip(map(_text, flat[::2]), flat[1::2], strict=True))
         if cursor == "0":
@@ -164,6 +176,29 @@ def read_head(head: bytes | None) -> Head | None:
         return None
     at_most_once, sent = once != b"0", once == b"2"
     return Head(Draft(name, slot, task_id, queue, dead_at, attempts, at_most_once, broker, cause, sent), size)
+
+
+def waiting_of(flat: Sequence[bytes]) -> tuple[list[Waiting], int]:
+    """What T:ob holds, read whole, in order; and how many of its heads nobody can read."""
+    found = []
+    for raw, head in zip(flat[::2], flat[1::2], strict=True):
+        order, read = _order(text := _text(raw)), read_head(head)
+        if order is not None and read is not None:
+            found.append((order, Waiting(text, *read)))
+    return [row for _, row in sorted(found)], len(flat) // 2 - len(found)
+
+
+def broker_of(lease: Mapping[bytes, bytes], instances: Mapping[bytes, bytes], now: int) -> str | None:
+    """The short hash of the leader's broker, '' where that is our Redis; None where no leader says so."""
+    till = whole(lease.get(b"until")) or 0
+    record = object_of(instances.get(lease.get(b"host", b"")))
+    if not lease.get(b"owner") or till <= now or record.get("role") != "leader" or "broker" not in record:
+        return None
+    broker = record["broker"]
+    if broker is None:
+        return ""
+    found = broker.get("fingerprint") if isinstance(broker, dict) else None
+    return found if isinstance(found, str) else None
 
 
 def done_call(keys: Keys, pairs: Sequence[tuple[str, str]]) -> Call:

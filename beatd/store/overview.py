@@ -12,10 +12,12 @@ from typing import Any, Final, TypeVar
 
 from beatd.core.census import STATES, LeftOut, Pausing, Sizes, Tally
 from beatd.core.overview import OF_INSTANCE, Counts, Overview, Refusal
+from beatd.core.waiting import Outboxed, summed_up
 from beatd.store.blocking import BlockingLink
 from beatd.store.history import History
 from beatd.store.key_types import spoilt_keys
 from beatd.store.lease import applied_command, applied_of
+from beatd.store.outbox import broker_of, waiting_of
 from beatd.store.refusals import StoreSpoilt
 from beatd.store.spoilt import instant, object_of, score
 
@@ -55,6 +57,7 @@ def read_overview(link: BlockingLink) -> Overview:
         late_since=since,
         refusals=sorted(chain(invalid, *refusals), key=lambda each: -(each.at or 0))[:REFUSALS],
         spoilt=list(spoilt_keys(link).values()),
+        outbox=_outlived(partial(_outboxed, link, fleet.now), Outboxed()),
     )
 
 
@@ -87,6 +90,13 @@ def _due(link: BlockingLink, now: int) -> tuple[int | None, int]:
         ("ZRANGEBYSCORE", due, 0, now, "WITHSCORES", "LIMIT", 0, 1), ("ZCOUNT", due, -now, "(0")
     )
     return (score(oldest[1]) if oldest else None), int(unplanned)
+
+
+def _outboxed(link: BlockingLink, now: int) -> Outboxed:
+    """What waits for another broker."""
+    heads, lease, instances = link.request(*[("HGETALL", link.keys.key(kind)) for kind in ("ob", "lease", "inst")])
+    rows, unreadable = waiting_of(heads)
+    return summed_up(rows, broker_of(dict(_pairs(lease)), dict(_pairs(instances)), now), unreadable)
 
 
 def _counted(link: BlockingLink, now: int, leader: Mapping[str, Any]) -> tuple[Counts, list[Refusal]]:
@@ -162,7 +172,7 @@ def _skipped(link: BlockingLink) -> list[Refusal]:
     for line in islice(history.backwards(0, history.tips()), SKIPS):
         why = REFUSED.get(line.reason or "")
         if why is not None and line.name is not None and line.name not in found:
-            found[line.name] = Refusal(line.at, line.name, str(line.reason), why)
+            found[line.name] = Refusal(line.at, line.name, str(line.reason), line.why or why)
             if len(found) == REFUSALS:
                 break
     return list(found.values())

@@ -51,7 +51,7 @@ def check_request(askings: Sequence[Asking], codes: bytes) -> list[bool]:
             raise NotFound(f"there is no entry {name!r}", hint="beatd ls shows the names")
         if code == "3":
             raise Refused(
-                f"{name!r} has {MOST_OPEN} open requests already, or 100000 are kept of all entries",
+                f"{name!r} has {MOST_OPEN} open requests already, or 100000 (64 MB of texts) are kept of all entries",
                 hint="a pause of the entry withdraws its open ones; a leader forgets ended triggers after ten minutes",
             )
         if code == "5":

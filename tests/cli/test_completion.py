@@ -58,16 +58,25 @@ def test_commands_options_and_values_are_completed(complete: Complete) -> None:
     assert complete("beatd ls -o nd") == ["ndjson"]
     assert complete("beatd set x --tz europe/pari") == ["Europe/Paris"]
     assert complete("beatd check --st") == ["--strict"]
+    assert complete("beatd ls --owner a") == ["api", "apply:*"]
+    assert complete("beatd set x --unset max") == ["max_runs"]
+    assert complete("beatd set x --unset grace --unset gr") == []
     assert complete("beatd ls -c ") == ["file,"]
     assert complete("beatd config ") == ["show"]
     assert complete("beatd completion ") == list(SHELLS)
 
 
-@pytest.mark.parametrize(
-    "command", ["show", "rm", "pause", "resume", "reset", "history", "next", "ls", "set", "trigger"]
-)
+@pytest.mark.parametrize("command", ["show", "rm", "pause", "reset", "history", "next", "ls", "set", "trigger"])
 def test_entry_names_are_completed_where_one_is_asked_for(complete: Complete, entries: None, command: str) -> None:
     assert complete(f"beatd {command} mail:") == ["mail:digest", "mail:sweep"]
+
+
+def test_what_is_not_paused_is_not_offered_to_be_resumed(complete: Complete, entries: None, store: Store) -> None:
+    assert complete("beatd resume mail:") == []
+    store.pause("mail:sweep")
+    store.pause("my report", until=store.now() + 600_000)
+    assert complete("beatd resume mail:") == ["mail:sweep"]
+    assert complete("beatd resume m") == ["mail:sweep", "my report"]
 
 
 def test_names_that_were_given_are_not_offered_again(complete: Complete, entries: None) -> None:

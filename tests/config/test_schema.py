@@ -138,6 +138,10 @@ TOPS: dict[str, tuple[list[Any], list[Any]]] = {
         [{}, {"queue": "q", "options": {"priority": 3}}],
         [[], {"queu": "q"}, {"grace": "soon"}, {"options": 1}],
     ),
+    "routes": (
+        [{}, {"app.*": "q"}, {"app.a": {"queue": "q", "priority": 3}}, {"re:app[.](a|b)": {"priority": 0}}],
+        [[], 5, {"a": ""}, {"a": 5}, {"a": []}, {"a": {"queu": "q"}}, {"a": {"priority": 10}}, {"a": None}],
+    ),
     "include": ([[], ["none*.yaml"]], ["x", [1], [""], {}]),
     "schedules": ([{}], [[], 5, {"a": 5}, {"a": {}}, {"a": {"task": "t"}}, {" a": {"task": "t", "every": 5}}]),
     "x-mine": ([1, None, {"a": []}], []),
@@ -224,7 +228,17 @@ def test_the_table_has_the_keys_of_the_core_of_the_format_and_of_the_settings() 
     nested = {
         f"{name}.{key.name}" for name, keys in (("lease", LEASE), ("log", LOG), ("history", HISTORY)) for key in keys
     }
-    top = by_name(TOP).keys() - {"version", "timezone", "defaults", "include", "schedules", "lease", "log", "history"}
+    top = by_name(TOP).keys() - {
+        "version",
+        "timezone",
+        "defaults",
+        "routes",
+        "include",
+        "schedules",
+        "lease",
+        "log",
+        "history",
+    }
     assert {setting.key for setting in SETTINGS if setting.key} == nested | top
 
 

@@ -154,9 +154,12 @@ async def test_more_strange_ids_than_a_page_holds_hide_nothing(store: Store, out
     assert len(store.intents()) == 2
 
 
-async def test_a_key_of_another_type_is_no_outbox(store: Store, outbox: RedisOutbox) -> None:
-    store.do("SET", store.key("ob"), "x")
-    with pytest.raises(StoreSpoilt):
+@pytest.mark.parametrize("kind", ["ob", "obm"])
+async def test_a_key_of_another_type_is_named(store: Store, outbox: RedisOutbox, kind: str) -> None:
+    keep(store, *some(1))
+    store.do("DEL", store.key(kind))
+    store.do("SET", store.key(kind), "x")
+    with pytest.raises(StoreSpoilt, match=f"{store.key(kind)} holds a string"):
         await outbox.load()
 
 
@@ -196,3 +199,21 @@ async def test_a_former_leader_gives_up_nothing(store: Store, term: Term, outbox
     store.release(term)
     with store.unchanged(), pytest.raises(LeaseLost):
         await outbox.fail(term, [(intents[0], "no")])
+
+
+async def test_the_leader_hears_each_second_how_many_wait(store: Store, term: Term, outbox: RedisOutbox) -> None:
+    timetable = RedisTimetable(outbox.link, store.keys)
+    assert (await timetable.check(0, 0)).intents == 0
+    keep(store, *some(3))
+    assert (await timetable.check(0, 0)).intents == 3
+
+
+@pytest.mark.parametrize("kind", ["ob", "obm"])
+async def test_a_spoilt_outbox_does_not_stop_a_leader_that_pushes_to_redis(
+    store: Store, term: Term, outbox: RedisOutbox, kind: str
+) -> None:
+    store.do("SET", store.key(kind), "x")
+    store.plant("a", 1_000)
+    timetable = RedisTimetable(outbox.link, store.keys)
+    assert (await timetable.check(0, 0)).intents == 0
+    assert list((await timetable.fire(term, [fire_item()])).codes) == [0]

@@ -6,14 +6,14 @@ from itertools import pairwise
 import pytest
 
 from beatd.core.edit import ANY
-from beatd.core.requests import Wanted, read_wanted
+from beatd.core.requests import Tidying, Wanted, read_wanted
 from beatd.core.term import Term
 from beatd.store.entries import Pause, pause_call, put_call, remove_call
-from beatd.store.requests import Asking, request_call
+from beatd.store.requests import Asking, request_call, tidy_call
 from beatd.store.scripts import Call, call
 from tests.support.store import NO_NUMBERS, REV, WHO, Store, asking, put_item, serving, with_args
 
-KINDS = ("lease", "rev", "req", "asked", "log")
+KINDS = ("lease", "rev", "req", "asked", "log", "meta")
 LOG_ROWS, REQUESTS, ID, NAME, CURSOR, TEXT = 2, 3, 4, 5, 6, 8
 
 
@@ -34,9 +34,25 @@ def test_a_request_is_open_and_named_under_its_entry(store: Store) -> None:
     text = Wanted("trigger", "a", note="why").to_text()
     assert after.pop(store.key("req"))["q1"] == f"open|0|0|{now}||{text}"
     assert after.pop(store.key("asked")) == {"a": "q1\x1fq2"}
+    assert after.pop(store.key("meta")) == {"req_bytes": str(len(text) + len(asking("q2").wanted.to_text()))}
     row = after.pop(store.key("log"))[0][1]
     assert row == {"op": "request", "name": "a", "rev": REV, "was": REV, "id": "q1", "asks": text, "who": WHO}
     assert after == before
+
+
+def test_all_texts_together_are_bounded_and_what_is_forgotten_makes_room(store: Store, term: Term) -> None:
+    store.plant("a", 5_000)
+    assert store.ask(asking()) == "0"
+    length = int(store.hash("meta")["req_bytes"])
+    store.do("HSET", store.key("meta"), "req_bytes", 67_108_864)
+    with store.unchanged():
+        assert store.ask(asking("q2")) == "3"
+    assert store.serve(term, serving(slots=(), outcome="done")) == 0
+    ended = store.hash("req")["q1"]
+    assert store.run(tidy_call(store.keys, term, [Tidying("q1", "a", ended.encode(), "F")]))[0] == "0"
+    assert int(store.hash("meta")["req_bytes"]) == 67_108_864 - length
+    assert store.ask(asking("q2")) == "0"  # none is kept any more: whatever was counted begins anew
+    assert int(store.hash("meta")["req_bytes"]) == length
 
 
 def test_a_backfill_begins_before_its_range(store: Store) -> None:

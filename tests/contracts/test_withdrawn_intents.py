@@ -7,7 +7,7 @@ from beatd.core.term import Term
 from tests.support.store import Store, fire_item, put_item
 
 HOUR = 3_600_000
-TAKEN_BACK = "it was decided, and taken back before it was sent"
+TAKEN_BACK = "it was decided, and taken back before the broker had confirmed it"
 
 
 @pytest.fixture

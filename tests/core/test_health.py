@@ -34,8 +34,8 @@ def test_what_is_amiss_is_told_on_a_leader_and_on_a_standby(
     seen: Seen, what: str, amiss: dict[str, Any], told: str
 ) -> None:
     verdict = ready(replace(seen, **amiss))
-    assert [name for name, finding in verdict.findings.items() if not finding.ok] == [what]
-    assert told in verdict.findings[what].detail
+    assert [name for name, sign in verdict.signs.items() if not sign.ok] == [what]
+    assert told in verdict.signs[what].detail
 
 
 @pytest.mark.parametrize("own, stored", [("2026b", "2026a"), ("2026b", ""), ("", "2026a")])
@@ -50,9 +50,9 @@ def test_zone_data_that_are_newer_or_can_not_be_compared_are_fine(own: str, stor
     ({"failing_for": 5.5, "trouble": "no memory"}, "nothing could be fired for 6 s: no memory"),
 ])  # fmt: skip
 def test_a_leader_that_is_behind_or_does_not_look_is_not_ready(amiss: dict[str, Any], told: str) -> None:
-    finding = ready(replace(LEADER, **amiss)).findings["timetable"]
-    assert not finding.ok
-    assert told in finding.detail
+    sign = ready(replace(LEADER, **amiss)).signs["timetable"]
+    assert not sign.ok
+    assert told in sign.detail
     assert ready(replace(STANDBY, **amiss)).ok
 
 
@@ -68,9 +68,9 @@ def test_a_leader_that_is_a_minute_behind_or_met_a_short_trouble_is_still_ready(
 def test_a_candidate_that_could_not_lead_is_not_ready(amiss: dict[str, Any], told: str) -> None:
     verdict = ready(replace(STANDBY, **amiss))
     assert not verdict.ok
-    assert told in verdict.findings["lease"].detail
+    assert told in verdict.signs["lease"].detail
 
 
 def test_a_newer_format_is_told_as_such() -> None:
     text = "the stored format is 2, this instance speaks 1"
-    assert ready(replace(STANDBY, hindrance=text, newer_format=True)).findings["format"] == (False, text)
+    assert ready(replace(STANDBY, hindrance=text, newer_format=True)).signs["format"] == (False, text)

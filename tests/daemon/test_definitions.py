@@ -240,6 +240,12 @@ def test_a_request_sends_the_signature_of_its_entry() -> None:
     assert message["headers"]["expires"] is not None
 
 
+def test_a_request_keeps_the_headers_of_a_signature() -> None:
+    signature = {"task": "app.run", "options": {"headers": {"team": "growth"}}}
+    headers = asked({"signature": signature}, Wanted("trigger", "e"))["headers"]
+    assert (headers["team"], headers["beatd_cause"]) == ("growth", "trigger")
+
+
 def test_a_backfill_does_not_expire_by_what_a_signature_says() -> None:
     assert asked({"signature": SIGNED}, Wanted("backfill", "e"))["headers"]["expires"] is None
     assert asked({"task": "t", "options": {"expires": 60}}, Wanted("backfill", "e"))["headers"]["expires"] is None

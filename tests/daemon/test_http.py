@@ -96,10 +96,17 @@ def test_an_answer_is_heard_by_who_still_sends(port: int) -> None:
 
 @pytest.mark.parametrize("text", [
     b"GET /good\r\n\r\n", b"GET good HTTP/1.1\r\n\r\n", b"\r\n\r\n", b"\x00\xff\x16\x03 / \r\n\r\n",
-    b"GET http://h/good HTTP/1.1\r\n\r\n", b"PRI * HTTP/2.0\r\n\r\n",
+    b"GET ftp://h/good HTTP/1.1\r\n\r\n", b"GET http:///good HTTP/1.1\r\n\r\n", b"PRI * HTTP/2.0\r\n\r\n",
 ])  # fmt: skip
 def test_what_is_no_request_is_told_so(port: int, text: bytes) -> None:
     assert say(port, text).startswith(b"HTTP/1.1 400 Bad Request\r\n")
+
+
+@pytest.mark.parametrize("target, status", [
+    ("http://h/good", 200), ("HTTP://h:9464/good?x=http://y", 200), ("http://h", 404), ("http://h?x", 404),
+])  # fmt: skip
+def test_a_target_may_be_a_whole_url_as_proxies_write_it(port: int, target: str, status: int) -> None:
+    assert say(port, f"GET {target} HTTP/1.1\r\n\r\n".encode()).startswith(f"HTTP/1.1 {status} ".encode())
 
 
 def test_a_request_is_only_so_long(port: int) -> None:

@@ -35,6 +35,8 @@ MORE: Final = {
     "beatd_outbox_bytes": (),
     "beatd_publishes_total": ("result", PUBLISHES),
     "beatd_broker_up": (),
+    "beatd_requests_open": (),
+    "beatd_requests_total": (),
 }  # docs/decisions/2026-11-21-metrics.md
 
 

@@ -31,7 +31,7 @@ class House:
 
     def amiss(self) -> list[str]:
         seen = self.vitals.seen(missed=0, config_error=None)
-        return [what for what, finding in ready(seen).findings.items() if not finding.ok]
+        return [what for what, finding in ready(seen).signs.items() if not finding.ok]
 
 
 @pytest.fixture
@@ -114,7 +114,7 @@ def test_a_leader_whose_every_fire_is_refused_is_not_ready_until_a_session_has_w
         house.check(oldest=NOW)
         assert house.amiss() == ["timetable"]
         house.pass_time(0.5)
-    finding = ready(house.vitals.seen(missed=0, config_error=None)).findings["timetable"]
+    finding = ready(house.vitals.seen(missed=0, config_error=None)).signs["timetable"]
     assert finding.detail == "nothing could be fired for 10 s: at its maxmemory limit"
     house.check(oldest=None)
     house.vitals.worked()

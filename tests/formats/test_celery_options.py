@@ -121,7 +121,7 @@ def test_pickle_is_refused_with_what_is_accepted() -> None:
 
 
 def test_msgpack_that_is_not_installed_is_asked_for(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("beatd.formats._celery_options.find_spec", lambda name: None)
+    monkeypatch.setattr("beatd.formats._celery_values.find_spec", lambda name: None)
 
     with pytest.raises(EntryInvalid, match="msgpack is not installed here") as refused:
         messages_with({"serializer": "msgpack"})

@@ -75,3 +75,10 @@ def test_a_part_of_a_format_is_not_a_format(folder: Path) -> None:
     (folder / "_part.py").write_text("")
 
     assert find_formats().keys() == {"celery"}
+
+
+def test_no_template_of_an_entry_is_made_without_its_signature() -> None:
+    """``Entry.options`` alone would send a task without its arguments, and no error."""
+    package = Path(beatd.formats.__file__).parents[1]
+    found = [path for path in package.rglob("*.py") if "entry.queue, entry.options" in path.read_text()]
+    assert not found

@@ -9,6 +9,7 @@ import redis
 from celery import Celery, chain, chord, group, signature
 
 from beatd.core.entry import Entry, entry_from_spec
+from beatd.errors import EntryInvalid
 from beatd.formats.celery import readable
 from tests.support.messages import messages_of
 
@@ -54,9 +55,8 @@ def theirs(canvas: Any, client: redis.Redis, **options: Any) -> dict[str, Any]:
     """The one message that apply_async of a canvas sends."""
     server = client.connection_pool.connection_kwargs
     url = f"redis://{server['host']}:{server['port']}/{server['db']}"
-    with Celery("golden", broker=url, backend=url, set_as_current=False) as app:
+    with Celery("golden", broker=url, backend="cache+memory://", set_as_current=False) as app:
         signature(json.loads(json.dumps(canvas)), app=app).apply_async(**options)
-        app.backend.result_consumer.stop()
     (key,) = client.scan_iter(_type="list")
     (message,) = client.lrange(key, 0, -1)
     found: dict[str, Any] = json.loads(message)
@@ -189,3 +189,41 @@ def test_a_delay_of_a_chord_is_one_of_its_header() -> None:
 
     assert kwargs["header_delay"] == {"countdown": 5}
     assert "countdown" not in kwargs
+
+
+def options_of_second(**options: Any) -> dict[str, Any]:
+    """The options of a task that a worker sends."""
+    canvas = {"subtask_type": "chain", "kwargs": {"tasks": [{"task": "a"}, {"task": "b", "options": options}]}}
+    (step,) = readable(ours(entry_of(canvas)))[2]["chain"]
+    return {name: value for name, value in step["options"].items() if name not in MADE_UP}
+
+
+def test_durations_of_tasks_that_workers_send_are_seconds() -> None:
+    given = {"expires": "1h", "countdown": "1m30s", "time_limit": "500ms", "soft_time_limit": 5, "queue": "q"}
+    expected = {"expires": 3_600, "countdown": 90, "time_limit": 0.5, "soft_time_limit": 5, "queue": "q"}
+    assert options_of_second(**given) == expected
+
+    dates = {"expires": "2099-01-01T00:00:00+01:00", "eta": "2098-12-31T23:00:00Z"}
+    assert options_of_second(**dates) == dates
+    assert options_of_second(countdown=0, expires=None) == {"countdown": 0}
+
+
+@pytest.mark.parametrize(
+    "options, why",
+    [
+        ({"expires": "soon"}, "b: options.expires: 'soon' is not a duration"),
+        (
+            {"eta": "1h"},
+            "b: options.eta: found '1h'; a date with an offset is accepted; a duration goes into countdown",
+        ),
+        ({"countdown": "2099-01-01T00:00Z"}, "b: options.countdown: found '2099-01-01T00:00Z'; a duration is accepted"),
+        ({"time_limit": 0}, "b: options.time_limit: found 0; a duration above 0 is accepted"),
+    ],
+)
+def test_times_that_a_worker_could_not_read_are_refused_when_they_are_written(
+    options: dict[str, Any], why: str
+) -> None:
+    with pytest.raises(EntryInvalid) as refused:
+        options_of_second(**options)
+
+    assert refused.value.message.startswith(why)

@@ -54,16 +54,22 @@ def test_systemd_would_say_it(tmp_path: Path) -> None:
     assert "perhaps" in analyze("verify", "--man=no", str(unit)).stderr
 
 
-def test_what_the_page_adds_to_it_is_accepted_too(tmp_path: Path) -> None:
-    (added,) = [
-        block.text for block in blocks_of(ROOT / "docs" / "operations.md") if block.text.startswith("[Service]")
-    ]
+PAGE = ROOT / "docs" / "operations.md"
+ADDED = [block.text for block in blocks_of(PAGE) if block.text.startswith("[Service]")]
+
+
+@pytest.mark.parametrize(
+    "added, keys",
+    list(zip(ADDED, [{"LoadCredential", "Environment"}, {"LoadCredential", "UnsetEnvironment"}], strict=True)),
+    ids=["another broker", "no Redis"],
+)
+def test_what_the_page_adds_to_it_is_accepted_too(tmp_path: Path, added: str, keys: set[str]) -> None:
     unit = installed(UNITS / "beatd.service", tmp_path)
     drop_in = tmp_path / "beatd.service.d" / "override.conf"
     drop_in.parent.mkdir()
     drop_in.write_text(added)
     assert analyze("verify", "--man=no", str(unit)).stderr == ""
-    assert {line.partition("=")[0] for line in added.splitlines()[1:]} == {"LoadCredential", "UnsetEnvironment"}
+    assert {line.partition("=")[0] for line in added.splitlines()[1:]} == keys
     drop_in.write_text("[Service]\nLoadCredentials=\n")
     assert "LoadCredentials" in analyze("verify", "--man=no", str(unit)).stderr
 

@@ -1,5 +1,7 @@
 """`beatd run --once`, `--dry-run` and `--strict`: the daemon for a moment, for show, and on safe servers only."""
 
+from datetime import timedelta
+
 import pytest
 import redis
 
@@ -30,6 +32,21 @@ def test_once_applies_the_files_fires_what_is_due_and_ends_with_0_though_others_
     assert client.hget(f"{T}:lease", "owner") == b""
     assert len(daemon.events("leader_released")) == 1
     assert daemon.wait_for("stopped").fields["reason"] == "all that was due is fired"
+
+
+def test_once_serves_what_was_asked_for_but_waits_for_nobody_to_mend_a_queue(
+    server: RedisServer, client: redis.Redis, store: Client, start_daemon: StartDaemon
+) -> None:
+    put(store, {"asked": HOURLY, "stuck": {**HOURLY, "queue": "spoilt"}})
+    client.set("spoilt", "no list")
+    store.trigger("asked")
+    store.trigger("stuck")
+    store.backfill("asked", timedelta(hours=10), timedelta(0))
+    daemon = start_daemon(server.url, arguments=("--once",))
+    assert daemon.wait(20) == 0
+    assert client.llen("celery") == 11
+    assert len(daemon.events("request_served")) == 2
+    assert daemon.wait_for("entry_skipped", entry="stuck").fields["reason"] == "blocked"
 
 
 def test_once_ends_with_1_while_another_one_leads(server: RedisServer, start_daemon: StartDaemon) -> None:

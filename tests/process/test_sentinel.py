@@ -2,10 +2,12 @@
 
 import time
 from collections.abc import Callable, Iterator
+from contextlib import suppress
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import pytest
+import redis
 
 from tests.support.ledger import verdict_on
 from tests.support.scenes import StartDaemon, beatd, fast_entries, now_ms, wait_until
@@ -25,15 +27,20 @@ def watched(tmp_path: Path) -> Iterator[Watched]:
 
 
 def fires_at(server: RedisServer, more_than: int = 0) -> bool:
-    with server.client() as client:
-        return bool(client.llen("celery") > more_than)
+    return length(server) > more_than
+
+
+def length(server: RedisServer) -> int:
+    """Of the queue; -1 while Sentinel cuts connections."""
+    with suppress(redis.ConnectionError), server.client() as client:
+        return cast("int", client.llen("celery"))
+    return -1
 
 
 def wait_for_fires_after_promotion(watched: Watched, began: float) -> float:
     """Seconds from an instant until the replica, promoted by then, has got a message."""
     wait_until(lambda: watched.is_promoted(watched.replica))
-    with watched.replica.client() as client:
-        had = client.llen("celery")
+    had = length(watched.replica)
     wait_until(lambda: fires_at(watched.replica, had))
     return time.monotonic() - began
 
@@ -105,6 +112,20 @@ def test_one_sentinel_of_four_is_enough_where_others_are_dead_or_frozen(
     assert done.returncode == 0, done.stdout + done.stderr
     assert time.monotonic() - began < 3
     assert not daemon.events("redis_down")
+
+
+def test_sentinels_that_are_away_at_the_start_are_waited_for_and_a_wrong_name_ends_it(
+    watched: Watched, start_daemon: StartDaemon
+) -> None:
+    only = watched.sentinels[0]
+    only.stop()
+    daemon = start_daemon(watched.url_of(only.port), config=CONFIG)
+    daemon.wait_for_line("no Sentinel answers")
+    only.start()
+    wait_until(lambda: fires_at(watched.primary))
+    wrong = start_daemon(watched.url_of(only.port).replace(NAME, "other"), config=CONFIG)
+    assert wrong.wait() == 6
+    assert "knows no primary named 'other'" in wrong.log
 
 
 def test_a_primary_that_was_told_to_hand_over_is_left_at_once(watched: Watched, start_daemon: StartDaemon) -> None:

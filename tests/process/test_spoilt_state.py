@@ -109,7 +109,7 @@ def test_a_score_written_by_hand_is_planned_anew(
 
 FIELDS = [("jit", "x"), ("jit", "nan"), ("jit", "9" * 30), ("left", "x"), ("left", "-1"), ("left", "9" * 5_000),
           ("last", "x"), ("last", "9" * 5_000 + "|1||"), ("last", "|||"), ("out", "x"), ("rev", "\xff"), ("rev", ""),
-          ("file", "x"), ("inst", "x"), ("hold", "x"), ("gone", "x")]  # fmt: skip
+          ("file", "x"), ("inst", "x"), ("hold", "x"), ("gone", "x"), ("ob", "x"), ("obm", "x")]  # fmt: skip
 
 
 def test_no_spoilt_field_stops_the_others(
@@ -127,6 +127,20 @@ def test_no_spoilt_field_stops_the_others(
     assert not stuck(client)
     assert {"healthy", "spoilt 0"} <= {row.name for row in store.rows()}
     judged(read_overview(store.link))
+
+
+@pytest.mark.parametrize("kind", ["ob", "obm"])
+def test_a_spoilt_outbox_stops_nobody_whose_messages_go_to_redis(
+    server: RedisServer, client: redis.Redis, start_daemon: StartDaemon, open_ledger: OpenLedger, kind: str
+) -> None:
+    ledger = open_ledger(server)
+    client.set(f"{T}:{kind}", "x")
+    daemon = start_daemon(server.url, config={"schedules": {"healthy": FAST}})
+    ledger.settle({"healthy": FAST}, now_ms(client) + 2_000)
+    ledger.check({"healthy": FAST}, now_ms(client))
+    assert daemon.running
+    status = beatd("status", "--redis", server.url)
+    assert (status.returncode, f"{T}:{kind} holds a string" in status.stdout) == (1, True)
 
 
 def test_spoilt_numbers_of_the_lease_stop_neither_the_leader_nor_status(

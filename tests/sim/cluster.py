@@ -89,6 +89,7 @@ class Scenario:
     writers: int = 0  # who edit the same entries with the client's own verbs
     part_rate: float = 0.1  # of writes, which the server reads in two parts
     broker: bool = False  # messages go to another broker than this Redis
+    broker_slowest: float | None = None  # of a way to the broker; None: as to the Redis
     broker_fault_every: float = 1e9
     broker_faults: tuple[str, ...] = ALL_BROKER_FAULTS
     serve_every: float = 1.5  # seconds between two requests that the faulty leader serves, on average
@@ -201,7 +202,7 @@ class Instance:
         self.transport: SimTransport | None = None
         if world.broker is not None:
             self.transport = SimTransport(world.broker, self.process, clock.monotonic, self._trusted)
-            self.carrier = Carrier(self.transport, clock, events, vitals, random.Random(r.random()))
+            self.carrier = Carrier(self.transport, clock, events, vitals, random.Random(r.random()), clock.monotonic)
         self.elector = Elector(
             stores,
             timing,
@@ -308,7 +309,8 @@ class World:
         self.server.observer = self.ledger
         self.broker: Broker | None = None
         if settings.broker:
-            self.broker = Broker(self.loop, random.Random(self.random.random()), settings.slowest)
+            slowest = settings.slowest if settings.broker_slowest is None else settings.broker_slowest
+            self.broker = Broker(self.loop, random.Random(self.random.random()), slowest)
             self.broker.fault_rate = settings.fault_rate
             self.broker.fault_happened = self._line_fault
             self.ledger.watch(self.broker, settings.ttl)

@@ -1,6 +1,7 @@
 """Rules of the protocol, each taken away once: the simulation must notice. What it can't notice it doesn't test."""
 
 import inspect
+import random
 import textwrap
 from collections.abc import Callable
 from dataclasses import dataclass, replace
@@ -18,7 +19,7 @@ from beatd.daemon.planner import Planner
 from beatd.daemon.session import Session
 from beatd.daemon.ticker import Ticker
 from beatd.store.scripts import Script
-from tests.sim.cluster import Scenario, World, scenario
+from tests.sim.cluster import Scenario, World, scenario, with_broker
 from tests.sim.writers import Writer
 
 MOST_SEEDS = 500
@@ -133,6 +134,11 @@ def _cut_off(world: Scenario) -> Scenario:
 
 def _clocks(world: Scenario) -> Scenario:
     return replace(world, quiet=False, instances=2, faults=("step_back_an_hour", "kill"), foreign=False)
+
+
+def _to_a_broker(world: Scenario) -> Scenario:
+    """Messages go to another broker that is away now and then, and people edit much."""
+    return replace(with_broker(world, random.Random(1)), edit_every=0.3, quiet=False, foreign=False)
 
 
 def _clocks_step(world: Scenario) -> Scenario:
@@ -313,6 +319,21 @@ QUICK = [
         "an edit that may have been done is not sent again",
         python(Writer, "_answer", "if not question.again:", "if False:"),
         _cut_off,
+    ),
+    Mutation(
+        "a removal takes back what is decided and not sent",
+        lua("remove", "withdraw_intents(intents[name], 'removed', now, LOG_ROWS, name)", ""),
+        _to_a_broker,
+    ),
+    Mutation(
+        "a pause takes back what is decided and not sent",
+        lua("pause", "withdraw_intents(intents[name], 'paused', now, SKIP_ROWS, name)", ""),
+        _to_a_broker,
+    ),
+    Mutation(
+        "settle compares the revision",
+        lua("settle", "if not moment or revs[i] ~= ARGV[REV + i] then", "if not moment then"),
+        _to_a_broker,
     ),
     Mutation("a renamed entry goes on under its pause", lua("put", "  if old then\n", "  if false then\n")),
     Mutation("a put tells in its row the pause that stands", lua("put", "pause_text(out, hold, now),", "'',")),

@@ -43,6 +43,7 @@ PURE = frozenset(
         *(
             "operator",
             "pkgutil",
+            "fnmatch",
             "re",
             "string",
             "struct",

@@ -9,7 +9,7 @@ from beatd.formats.celery import compile_template
 SLOT = 1_800_000_000_000
 
 
-def envelope(queue: str, number: int = 0, *, text: str = "", exchange: str | None = None, **headers: Any) -> bytes:
+def envelope(queue: str, number: int = 0, *, text: Any = "", exchange: Any = None, **headers: Any) -> bytes:
     """The message of one fire to a queue, with a task id that its number gives; ``text`` makes it larger."""
     template = compile_template("app.tasks.send_digest", queue, {"headers": headers}, origin="gen1@host")
     own = template.own("send-digest", ["daily", text], {"dry_run": False})

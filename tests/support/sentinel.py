@@ -1,6 +1,7 @@
 """A primary with a replica, watched by real Sentinels: what a failover needs, on free loopback ports."""
 
 from collections.abc import Mapping
+from contextlib import suppress
 from pathlib import Path
 from typing import Any, Final, cast
 
@@ -117,8 +118,9 @@ class Watched:
 
     def is_promoted(self, server: RedisServer) -> bool:
         """Whether a server is the primary by its own word."""
-        with server.client() as client:
+        with suppress(redis.ConnectionError), server.client() as client:  # Sentinel cuts connections on the way
             return bool(client.info("replication")["role"] == "master")
+        return False
 
     def close(self) -> None:
         for server in [*self.sentinels, *self.servers]:

@@ -86,5 +86,5 @@ local function withdraw_intents(intents, reason, at, skip_rows, name)
   end
   drop_intents(ids)
   add_row(K_skip, skip_rows, 'at', ms(at), 'skips', name .. US .. table.concat(skips, ';'),
-    'why', 'it was decided, and taken back before it was sent')
+    'why', 'it was decided, and taken back before the broker had confirmed it')
 end

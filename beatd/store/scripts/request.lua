@@ -1,4 +1,4 @@
--- keys: lease rev req asked log
+-- keys: lease rev req asked log meta
 -- uses: edit requests
 -- Asks for messages of entries beside their timetable: now (a trigger), or of past slots (a backfill). The leader serves
 -- them (serve.lua), also those of a paused entry; a pause or a removal after this withdraws them. All or nothing.
@@ -8,9 +8,9 @@
 --         id (of at most 36 letters, digits, dashes), name of the entry, cursor (a backfill: the instant behind which it begins, ms; a trigger: 0),
 --         the value in T:req that this goes on from ('' for a new one), text (a JSON object; docs/protocol.md).
 -- Reply {one digit a request, TIME}. 0 done, 1 there is one of this id (and it is not the given value), 2 there is no
---       such entry (then nothing at all was written), 3 the entry has 100 open ones, or 100,000 are kept (likewise),
---       5 malformed (likewise).
-local MOST_OPEN, MOST_KEPT, MOST_TEXT, MOST_TOLD = 100, 100000, 131072, 4096
+--       such entry (then nothing at all was written), 3 the entry has 100 open ones, or 100,000 or 64 MB of texts are
+--       kept (likewise), 5 malformed (likewise).
+local MOST_OPEN, MOST_KEPT, MOST_BYTES, MOST_TEXT, MOST_TOLD = 100, 100000, 67108864, 131072, 4096
 local FORMAT, WHO, LOG_ROWS, N = ARGV[1], ARGV[2], whole(ARGV[3]), whole(ARGV[4])
 if not N or N < 1 or N > 500 or #ARGV ~= 4 + 5 * N or not LOG_ROWS then
   return refuse('MALFORMED', 'request takes a number of rows and 1 to 500 requests')
@@ -25,6 +25,8 @@ local revs = redis.call('HMGET', K_rev, unpack(ARGV, NAME + 1, NAME + N))
 local stored = redis.call('HMGET', K_req, unpack(ARGV, ID + 1, ID + N))
 local asked = redis.call('HMGET', K_asked, unpack(ARGV, NAME + 1, NAME + N))
 local kept = redis.call('HLEN', K_req)
+local counted = request_bytes()
+local bytes = kept > 0 and counted or 0
 local now, codes, refused, count = now_ms(), {}, false, {}
 
 -- Whether an ended request may go on from where it stood.
@@ -36,6 +38,8 @@ end
 for i = 1, N do
   local name, id, code = ARGV[NAME + i], ARGV[ID + i], 0
   count[name] = count[name] or #listed(asked[i])
+  local before = read_request(stored[i])
+  local growth = #ARGV[TEXT + i] - (before and #before.text or 0)
   if id == '' or #id > 36 or find(id, '[^%w-]') or not whole(ARGV[CURSOR + i]) or #ARGV[TEXT + i] > MOST_TEXT
     or not is_object(ARGV[TEXT + i]) then
     code = 5
@@ -43,10 +47,12 @@ for i = 1, N do
     code = 1
   elseif not revs[i] then
     code = 2
-  elseif count[name] >= MOST_OPEN or (not stored[i] and kept >= MOST_KEPT) then
+  elseif count[name] >= MOST_OPEN or (not stored[i] and kept >= MOST_KEPT)
+    or (growth > 0 and bytes + growth > MOST_BYTES) then
     code = 3
   else
     count[name] = count[name] + 1
+    bytes = math.max(0, bytes + growth)
     if not stored[i] then kept = kept + 1 end
   end
   codes[i], refused = code, refused or code > 1
@@ -67,4 +73,5 @@ end
 for i = 1, N do
   if codes[i] == 0 then ask(i) end
 end
+if bytes ~= counted then redis.call('HSET', K_meta, 'req_bytes', ms(bytes)) end
 return { table.concat(codes), ms(now) }

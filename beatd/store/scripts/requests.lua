@@ -16,6 +16,11 @@ local function write_request(id, r)
   redis.call('HSET', K_req, id, table.concat({ r.state, r.cursor, r.pushed, r.at, r.why, r.text }, '|'))
 end
 
+-- How many bytes the texts of all requests have, as counted when they come (request) and go (tidy).
+local function request_bytes()
+  return whole(redis.call('HGET', K_meta, 'req_bytes') or '0') or 0
+end
+
 -- The ids that an entry's value in T:asked names, in the order in which they were asked for.
 local function listed(value)
   local ids = {}

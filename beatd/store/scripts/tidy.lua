@@ -1,4 +1,4 @@
--- keys: lease req asked
+-- keys: lease req asked meta
 -- uses: requests
 -- Forgets requests whose time is over, and mends what no script of ours leaves behind.
 --
@@ -24,12 +24,15 @@ local function judge(i)
   return (redis.call('HGET', K_req, ARGV[ID + i]) or '') == ARGV[VALUE + i] and 0 or 1
 end
 
-local codes = {}
+local codes, freed = {}, 0
 for i = 1, N do
   local id, name, code = ARGV[ID + i], ARGV[NAME + i], judge(i)
   if code == 0 then
     local others = redis.call('HGET', K_asked, name)
-    if ARGV[WHAT + i] == 'F' then redis.call('HDEL', K_req, id) end
+    if ARGV[WHAT + i] == 'F' and redis.call('HDEL', K_req, id) == 1 then
+      local r = read_request(ARGV[VALUE + i])
+      freed = freed + (r and #r.text or 0)
+    end
     if is_listed(others, id) then
       if ARGV[WHAT + i] ~= 'L' then take_off(name, others, id) end
     elseif ARGV[WHAT + i] == 'L' then
@@ -38,4 +41,5 @@ for i = 1, N do
   end
   codes[i] = code
 end
+if freed > 0 then redis.call('HSET', K_meta, 'req_bytes', ms(math.max(0, request_bytes() - freed))) end
 return { table.concat(codes), ms(now_ms()) }
