@@ -89,7 +89,9 @@ class Scenario:
     writers: int = 0  # who edit the same entries with the client's own verbs
     part_rate: float = 0.1  # of writes, which the server reads in two parts
     broker: bool = False  # messages go to another broker than this Redis
-    broker_slowest: float | None = None  # of a way to the broker; None: as to the Redis
+    broker_slowest: float | None = (
+        None  # of a way to the broker, so that some entries overtax it; None: as to the Redis
+    )
     broker_fault_every: float = 1e9
     broker_faults: tuple[str, ...] = ALL_BROKER_FAULTS
     serve_every: float = 1.5  # seconds between two requests that the faulty leader serves, on average
@@ -450,6 +452,7 @@ class World:
             self._bounded()
             broken = self.network.down or self.network.stalled or not any(i.alive for i in self.instances)
             broken = broken or (self.broker is not None and self.broker.broken)
+            broken = broken or self.scenario.broker_slowest is not None
             if calm < self.scenario.calm_after or broken:
                 self._waiting_since.clear()
                 continue
@@ -472,9 +475,10 @@ class World:
             if name in state["rev"]  # others are no entries: nobody can plan them
             if score < 0 or now - score > 500
         }
-        if not self.ledger.history.foreign_requests:
+        hindered = self.broker is not None and self.broker.hindered
+        if not self.ledger.history.foreign_requests and not hindered:
             waiting |= {(raw, value) for raw, value in state["req"].items() if value.startswith(b"open|")}
-        if self.ledger.intents is not None and self.broker is not None and not self.broker.hindered:
+        if self.ledger.intents is not None and not hindered:
             waiting |= {(OUTBOX, key) for key in self.ledger.intents.waiting()}
         self._waiting_since = {key: self._waiting_since.get(key, time) for key in sorted(waiting, key=repr)}
         for (name, score), since in self._waiting_since.items():
