@@ -89,9 +89,7 @@ class Scenario:
     writers: int = 0  # who edit the same entries with the client's own verbs
     part_rate: float = 0.1  # of writes, which the server reads in two parts
     broker: bool = False  # messages go to another broker than this Redis
-    broker_slowest: float | None = (
-        None  # of a way to the broker, so that some entries overtax it; None: as to the Redis
-    )
+    broker_slowest: float | None = None  # of a way to the broker; with one, some entries ask too much of it
     broker_fault_every: float = 1e9
     broker_faults: tuple[str, ...] = ALL_BROKER_FAULTS
     serve_every: float = 1.5  # seconds between two requests that the faulty leader serves, on average
