@@ -9,7 +9,7 @@ from beatd.core.outbox import Outbox
 from beatd.core.outbox_room import Queues
 from beatd.daemon.outbox import OutboxService
 from tests.sim.cluster import Scenario, World, scenario
-from tests.sim.test_mutations import Apply, Mutation, lua, python
+from tests.sim.test_mutations import Apply, Mutation, lua, python, several
 
 MOST_WORLDS = 150
 BROKERS = range(2, 3 * MOST_WORLDS, 3)  # the seeds of such worlds
