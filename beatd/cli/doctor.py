@@ -2,8 +2,8 @@
 
 import socket
 import time
-from collections.abc import Callable, Iterable, Iterator, Sequence
-from dataclasses import asdict, dataclass
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import asdict, dataclass, field, replace
 from typing import TYPE_CHECKING, Final
 
 import click
@@ -55,12 +55,14 @@ class _Visit:
 
     common: Common
     reachable: bool = True
+    queue_keys: list[str] = field(default_factory=list)
 
     def findings(self) -> Iterator[Finding]:
         """What is found, as it is found."""
         from beatd.cli.doctor_host import configuration, endpoint, folder, parser, units
 
         settings, queue_keys, finding = configuration(self.common)
+        self.queue_keys.extend(queue_keys)
         yield finding
         yield parser()
         yield from units()
@@ -69,14 +71,31 @@ class _Visit:
             return
         yield folder(settings)
         daemons_here = None
-        for found in self._of_redis(settings, queue_keys):
+        for found in self._of_redis(settings):
             if isinstance(found, Finding):
                 yield found
             else:
                 daemons_here = sum(each.get("host") == socket.gethostname() for each in found.living.values())
+        yield from self._of_broker(settings)
         yield endpoint(settings, daemons_here)
 
-    def _of_redis(self, settings: "Settings", queue_keys: Sequence[str]) -> "Iterator[Finding | Overview]":
+    def _of_broker(self, settings: "Settings") -> Iterator[Finding]:
+        """Of a broker that is not our Redis: nothing else needs it to be there."""
+        from beatd.core.doctor.brokers import broker_findings
+        from beatd.core.doctor.queues import PRIORITY_MARK
+        from beatd.transports import examine_broker
+
+        if settings.broker is None or (settings.redis and settings.broker_beside(settings.redis) is None):
+            return
+        queues = list(dict.fromkeys(key.partition(PRIORITY_MARK)[0] for key in self.queue_keys))
+        try:
+            facts = examine_broker(replace(settings.broker, confirm_timeout=BUDGET_S), queues)
+        except BeatdError as error:
+            yield _failed("broker", error)
+        else:
+            yield from broker_findings(facts, settings.broker.declare)
+
+    def _of_redis(self, settings: "Settings") -> "Iterator[Finding | Overview]":
         from beatd.client.blocking import Client
 
         try:
@@ -87,7 +106,8 @@ class _Visit:
             return
         with Client(url, settings.namespace) as client:
             over = time.monotonic() + BUDGET_S
-            for check, section in _sections(client, queue_keys):
+            here = settings.broker_beside(url) is None
+            for check, section in _sections(client, self.queue_keys, here=here):
                 if time.monotonic() > over:
                     yield warn(check, f"{NOT_ASKED}: Redis is slow, and the time is over", "see latency; run it again")
                     continue
@@ -103,8 +123,11 @@ class _Visit:
 _Section = Callable[[], "Iterable[Finding | Overview]"]
 
 
-def _sections(client: "Client", queue_keys: Sequence[str]) -> Iterator[tuple[str, _Section]]:
-    """What is asked of Redis, in steps; the first one finds out whether it answers at all."""
+def _sections(client: "Client", queue_keys: list[str], *, here: bool) -> Iterator[tuple[str, _Section]]:
+    """What is asked of Redis, in steps; the first one finds out whether it answers at all.
+
+    here: the queues are in this Redis. ``queue_keys`` learns those of stored entries.
+    """
     from beatd.cli.doctor_host import unknown_fields
     from beatd.core.doctor.fleet import (
         ZoneVersions,
@@ -145,7 +168,7 @@ def _sections(client: "Client", queue_keys: Sequence[str]) -> Iterator[tuple[str
 
     def queues() -> Iterator[Finding]:
         begun = time.monotonic()
-        looks = QueueLooks(client.link, [*queue_keys, *_queues_of(client)])
+        looks = QueueLooks(client.link, queue_keys)
         yield publish_finding(try_queue(client.link))
         time.sleep(max(0.0, begun + APART_S - time.monotonic()))
         yield from queue_findings(looks.again(), client.now_ms())
@@ -157,9 +180,11 @@ def _sections(client: "Client", queue_keys: Sequence[str]) -> Iterator[tuple[str
     def entries() -> Iterator[Finding]:
         yield from entry_findings(examine_sizes(client.link))
         yield from field_findings(unknown_fields(some_definitions(client.link)))
+        queue_keys.extend(_queues_of(client))
 
     yield "entries", entries
-    yield "queues", queues
+    if here:
+        yield "queues", queues
 
 
 def _queues_of(client: "Client") -> list[str]:

@@ -96,8 +96,10 @@ def _database(url: str) -> tuple[str, int | None, str] | None:
     """Host, port and number of a Redis database; None for everything else."""
     if not url.startswith(("redis://", "rediss://")):
         return None
-    place = place_of(url)
-    asked = parse_qs(urlsplit(url).query)
+    try:
+        place, asked = place_of(url), parse_qs(urlsplit(url).query)
+    except (ConfigInvalid, ValueError):  # whoever connects to it will tell
+        return None
     db = next((asked[name][0] for name in ("db", "virtual_host") if name in asked), place.path)
     host = "127.0.0.1" if place.host in _HERE or not place.host else place.host
     return host, place.port or DEFAULT_PORTS[family_of(place.scheme)], db.strip("/") or "0"

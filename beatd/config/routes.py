@@ -4,7 +4,7 @@ An entry's own keys win over its route, and that wins over ``defaults``. A route
 first, then the patterns in the order in which they are written.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Final, NamedTuple
 
@@ -14,7 +14,7 @@ from beatd.config.nodes import Mapping as MappingNode
 from beatd.config.nodes import Node, Scalar, Unusable
 from beatd.config.plain import NOT_GIVEN, Broken, Plain
 from beatd.config.problems import Problems
-from beatd.core.signature import task_of
+from beatd.core.signature import first_of, task_of
 from beatd.core.task_pattern import Matches, is_exact, task_pattern
 from beatd.errors import EntryInvalid
 
@@ -76,11 +76,17 @@ def _task(keys: Keys) -> str | None:
 
 
 def _has_address(keys: Keys) -> bool:
-    options = _options(keys)
-    signature = keys.values.get("signature")
-    inner = signature.get("options") if isinstance(signature, dict) else None
-    named = [options, inner] if isinstance(inner, dict) else [options]
+    named = [_options(keys), _first_options(keys.values.get("signature"))]
     return "queue" in keys.values or any(name in each for name in _WHERE for each in named)
+
+
+def _first_options(signature: Any) -> Mapping[str, Any]:
+    """The options of the task that the message of a signature names; none of a group or a chord."""
+    try:
+        first = first_of(signature) if signature is not None else None
+    except EntryInvalid:  # told when the entry is read
+        return {}
+    return {} if first is None or first.kind else first.options
 
 
 def _without_address(keys: Keys) -> Keys:

@@ -47,7 +47,7 @@ def read_signature(where: str, value: object, depth: int = 0) -> Signature:
         accepted = ", ".join((*CANVAS, *PLAIN_TYPES))
         raise EntryInvalid(f"{where}.subtask_type: found {shown(kind)}; accepted are {accepted}, or null for a task")
     canvas = str(kind) if kind in CANVAS else ""
-    return Signature(
+    found = Signature(
         canvas,
         _task(where, value, canvas),
         list(_typed(where, value, "args", list, [])),
@@ -56,6 +56,8 @@ def read_signature(where: str, value: object, depth: int = 0) -> Signature:
         kind,
         _typed(where, value, "immutable", bool, False),
     )
+    _check_parts(where, found)
+    return found
 
 
 def check_signature(where: str, value: object, depth: int = 0) -> None:
@@ -65,19 +67,22 @@ def check_signature(where: str, value: object, depth: int = 0) -> None:
 
 
 def task_of(value: object) -> str:
-    """The task that the message of a checked signature names: a group and a chord are one, which a worker expands."""
+    """The task that the message of a signature names: a group and a chord are one, which a worker expands.
+
+    Raises EntryInvalid as far as it has to look.
+    """
     first = first_of(value)
     return CANVAS.get(first.kind, first.task)
 
 
 def queue_of(value: object) -> Any:
-    """The queue that a checked signature names for its message; None where it names none."""
+    """The queue that a signature names for its message; None where it names none. Raises EntryInvalid as task_of."""
     first = first_of(value)
     return None if first.kind else first.options.get("queue")
 
 
 def first_of(value: object) -> Signature:
-    """What runs first of a checked signature: itself, or of a chain its first step.
+    """What runs first of a signature: itself, or of a chain its first step. Raises EntryInvalid as far as it looks.
 
     A group that further steps of a chain wait for is a chord; a group of one is that one.
     """
@@ -123,21 +128,36 @@ def _inner(where: str, found: Signature) -> Iterator[tuple[str, Any]]:
         for index, link in enumerate(links if isinstance(links, list) else [] if links is None else [links]):
             yield f"{where}.options.{name}[{index}]", link
     if found.kind in ("chain", "group"):
-        yield from _listed(f"{where}.kwargs.tasks", found.kwargs.get("tasks"))
+        yield from _listed(f"{where}.kwargs.tasks", found.kwargs["tasks"])
     elif found.kind == "chord":
-        header = found.kwargs.get("header")
+        header = found.kwargs["header"]
         if isinstance(header, Mapping):
             yield f"{where}.kwargs.header", header
         else:
             yield from _listed(f"{where}.kwargs.header", header)
-        yield f"{where}.kwargs.body", found.kwargs.get("body")
+        yield f"{where}.kwargs.body", found.kwargs["body"]
 
 
-def _listed(where: str, value: object) -> Iterator[tuple[str, Any]]:
+def _check_parts(where: str, found: Signature) -> None:
+    if found.kind in ("chain", "group"):
+        _check_list(f"{where}.kwargs.tasks", found.kwargs.get("tasks"))
+    elif found.kind == "chord":
+        header, body = found.kwargs.get("header"), found.kwargs.get("body")
+        if not isinstance(header, Mapping):
+            _check_list(f"{where}.kwargs.header", header)
+        _typed(f"{where}.kwargs", found.kwargs, "kwargs", dict, {})
+        if not isinstance(body, Mapping):
+            raise EntryInvalid(f"{where}.kwargs.body: found {kind_of(body)}; a signature is accepted, {_EXAMPLE}")
+
+
+def _check_list(where: str, value: object) -> None:
     if not isinstance(value, list):
         raise EntryInvalid(f"{where}: found {kind_of(value)}; a list of signatures is accepted")
     if not value:
         raise EntryInvalid(f"{where}: an empty list; one signature or more is accepted")
+
+
+def _listed(where: str, value: list[Any]) -> Iterator[tuple[str, Any]]:
     for index, each in enumerate(value):
         yield f"{where}[{index}]", each
 

@@ -179,7 +179,7 @@ class FileEntries:
                 f"held {name}",
                 entry=name,
                 error=f"owner_conflict: {name!r} was set by hand or applied, and the file's is not in effect",
-                hint=_way_out(name, held[name][0]),
+                hint=way_out(name, held[name][0]),
             )
         if shrinks_too_much(len(stored), len(changes.removes)) and not files.may_shrink:
             raise Refused(
@@ -236,7 +236,7 @@ class FileEntries:
             self._events.emit("config_refused", **fields)
 
 
-def _way_out(name: str, definition: bytes | None) -> str:
+def way_out(name: str, definition: bytes | None) -> str:
     """How a file gets the name of an entry that is another's: an applied one would come back with the next apply."""
     try:
         owner = "" if definition is None else entry_from_definition(name, definition).owner

@@ -18,7 +18,7 @@ class Format(Protocol):
     KIND: str
 
     def compile_template(self, task: str, queue: str, options: Mapping[str, Any], *, origin: str) -> Template:
-        """The template of all entries with this task, queue and options; ``origin`` names the sending process.
+        """The template of all entries with this task, queue and ``Entry.sent_options``; ``origin`` names the sender.
 
         Raises EntryInvalid naming the option that this format can't say.
         """

@@ -1,7 +1,8 @@
 """Transports: how messages get to a broker that is not our Redis. One file a kind of broker, found by walking here.
 
 A transport is a module with ``SCHEMES`` (of the URLs it is for; ``"*"`` for all that no other one names) and an
-``open_broker``. Files whose name starts with an underscore are parts of a transport and not transports themselves.
+``open_broker``; it may have an ``examine`` for `doctor`. Files whose name starts with an underscore are parts of a
+transport and not transports themselves.
 """
 
 import importlib
@@ -10,6 +11,7 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Final, Protocol, cast
 
 from beatd.core.broker import Broker
+from beatd.core.doctor.brokers import BrokerFacts
 from beatd.core.intent import Outcome
 from beatd.errors import ConfigInvalid
 
@@ -59,6 +61,14 @@ def open_transport(broker: Broker) -> Transport:
     if kind is None:
         raise ConfigInvalid(f"broker: {broker.label}: no transport for {broker.scheme}://")
     return kind.open_broker(broker)
+
+
+def examine_broker(broker: Broker, queues: Sequence[str]) -> BrokerFacts:
+    """What `doctor` can see of a broker; it takes up to a confirm timeout a URL. Raises ConfigInvalid."""
+    found = find_transports()
+    kind = found.get(broker.scheme) or found.get("*")
+    examine = getattr(kind, "examine", None)
+    return cast(BrokerFacts, examine(broker, queues)) if examine else BrokerFacts(broker.label)
 
 
 def find_transports() -> Mapping[str, Kind]:

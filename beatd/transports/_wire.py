@@ -16,6 +16,7 @@ Frame = tuple[int, int, bytes]  # kind, channel, payload
 
 READ: Final = 1 << 16
 HEAD: Final = 7
+LEAST: Final = 0.001
 END: Final = 0xCE
 
 
@@ -35,7 +36,8 @@ class Connection(amqp.Connection):  # type: ignore[misc]  # py-amqp has no types
             left = self.deadline - time.monotonic()
             if left <= 0:
                 raise TimeoutError("no answer in time")
-            self.transport.sock.settimeout(min(left, timeout or left))
+            # 0, of a look before publishing, would make the socket a non-blocking one.
+            self.transport.sock.settimeout(left if timeout is None else min(left, max(timeout, LEAST)))
             self._read()
         return self._hand_on(self._unread.popleft())
 

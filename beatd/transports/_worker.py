@@ -90,6 +90,18 @@ class Worker:
         return beside is not None and beside.fileno() in ready
 
 
+async def at_most(future: "asyncio.Future[Result]", seconds: float) -> bool:
+    """Waits, but not longer; whether it has ended. What a thread is stuck in (a name server) can't be interrupted."""
+    future.add_done_callback(_looked_at)
+    await asyncio.wait([future], timeout=max(0.0, seconds))
+    return future.done()
+
+
+def _looked_at(future: "asyncio.Future[Result]") -> None:
+    if not future.cancelled():
+        future.exception()  # it may end when nobody waits any more
+
+
 def settle(future: "asyncio.Future[Result]", result: Result) -> None:
     """Gives a future its result, if anybody still waits for it."""
     if not future.done():

@@ -20,15 +20,17 @@ from amqp.exceptions import AMQPError
 from beatd.core.broker import Broker
 from beatd.core.intent import CONFIRMED, Outcome
 from beatd.errors import Unreachable
+from beatd.transports import _examine
 from beatd.transports._declare import Queues
 from beatd.transports._envelope import Envelope, open_envelope
 from beatd.transports._frames import Writer
 from beatd.transports._ledger import Ledger, Sent, Window
 from beatd.transports._login import connection_options, read_logins, understand
 from beatd.transports._wire import Connection, Frame
-from beatd.transports._worker import Worker, settle
+from beatd.transports._worker import Worker, at_most, settle
 
 SCHEMES: Final = ("amqp", "amqps", "pyamqp")
+examine: Final = _examine.examine
 
 METHOD: Final = 1
 HEARTBEAT: Final = 8
@@ -84,7 +86,10 @@ class AmqpTransport:
         """Connects once, to the next URL of the list."""
         if self._closed:
             raise Unreachable(f"the broker at {self.label}: this transport was closed")
-        await self._worker.call(self._connect)
+        attempt = self._worker.call(self._connect)
+        if not await at_most(attempt, 2 * self._broker.confirm_timeout):
+            raise Unreachable(f"the broker at {self.label} gave no answer in time", hint="does its host name resolve?")
+        await attempt
 
     async def publish(self, messages: Sequence[tuple[str, bytes]], until: float) -> Sequence[Outcome]:
         """Hands over a window."""
@@ -99,7 +104,7 @@ class AmqpTransport:
         """Ends the connection and the thread."""
         if not self._closed:
             self._closed = True
-            await self._worker.call(self._close)
+            await at_most(self._worker.call(self._close), 2 * CLOSING_S)
 
     # What the thread does between two pieces of work
 

@@ -4,7 +4,6 @@ There are no confirms here: a message is confirmed when kombu has handed it over
 that have to exist either; ``declare: celery`` writes down the binding that Celery's own producers would.
 """
 
-import asyncio
 import time
 from collections.abc import Callable, Sequence
 from contextlib import suppress
@@ -18,11 +17,12 @@ from kombu.entity import Exchange, Queue
 from kombu.exceptions import InconsistencyError
 
 from beatd.core.broker import Broker
+from beatd.core.doctor.brokers import BrokerFacts
 from beatd.core.intent import CONFIRMED, Outcome
 from beatd.core.masking import mask_text, mask_url
 from beatd.errors import AccessDenied, BeatdError, ConfigInvalid, Unreachable
 from beatd.transports._envelope import Envelope, open_envelope
-from beatd.transports._worker import Worker
+from beatd.transports._worker import Worker, at_most
 
 SCHEMES: Final = ("*",)
 LISTED_TOGETHER: Final = "sentinel"  # its URLs are the places to ask, and not one broker each
@@ -52,7 +52,10 @@ class KombuTransport:
         """Connects once, to the next URL of the list."""
         if self._closed:
             raise Unreachable(f"the broker at {self.label}: this transport was closed")
-        await self._worker.call(self._connect)
+        attempt = self._worker.call(self._connect)
+        if not await at_most(attempt, 3 * self._broker.confirm_timeout):
+            raise Unreachable(f"the broker at {self.label} gave no answer in time")
+        await attempt
 
     async def publish(self, messages: Sequence[tuple[str, bytes]], until: float) -> Sequence[Outcome]:
         """Hands over messages one by one; those that are not through in time are unknown."""
@@ -61,14 +64,14 @@ class KombuTransport:
         outcomes: list[Outcome | None] = [None] * len(messages)
         until = min(until, time.monotonic() + self._broker.confirm_timeout)
         done = self._worker.call(partial(self._publish, messages, until, outcomes))
-        await _at_most(done, until + self._broker.confirm_timeout)
+        await at_most(done, until + self._broker.confirm_timeout - time.monotonic())
         return [outcome or Outcome("unknown", "no answer in time") for outcome in outcomes]
 
     async def close(self) -> None:
         """Ends the connection and the thread."""
         if not self._closed:
             self._closed = True
-            await _at_most(self._worker.call(self._close), time.monotonic() + self._broker.confirm_timeout)
+            await at_most(self._worker.call(self._close), self._broker.confirm_timeout)
 
     def _connect(self) -> None:
         if self._connection is not None:
@@ -162,6 +165,20 @@ def open_broker(broker: Broker) -> KombuTransport:
     return KombuTransport(broker)
 
 
+def examine(broker: Broker, queues: Sequence[str]) -> BrokerFacts:
+    """What `doctor` can see: whether the first URL is answered. There are no queues that must exist."""
+    begun = time.monotonic()
+    url = ";".join(broker.urls) if broker.scheme == LISTED_TOGETHER else broker.urls[0]
+    try:
+        with _open(url, broker) as connection:
+            connection.connect()
+            connection.channel()
+    except Exception as error:  # noqa: BLE001 - each of kombu's brokers has errors of its own
+        problem = _understand(error, url)
+        return BrokerFacts(broker.label, problem=problem.message, fix=problem.hint or "")
+    return BrokerFacts(broker.label, (time.monotonic() - begun) * 1000)
+
+
 def _open(url: str, broker: Broker, *, with_password: bool = True) -> Any:
     seconds = broker.confirm_timeout
     bounds = {"socket_timeout": seconds, "socket_connect_timeout": seconds} if broker.scheme in REDIS else {}
@@ -210,11 +227,6 @@ def _understand(error: Exception, url: str) -> BeatdError:
 
 def _text(error: BaseException) -> str:
     return mask_text(str(error)) or type(error).__name__
-
-
-async def _at_most(done: Any, until: float) -> None:
-    """Waits for it, but not longer; its errors are its own."""
-    await asyncio.wait([done], timeout=max(0.0, until - time.monotonic()))
 
 
 def _nothing() -> None:

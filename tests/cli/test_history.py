@@ -1,5 +1,6 @@
 """`beatd history` on a real server: both streams as one, why nothing ran, and what another client wrote."""
 
+import csv
 import json
 import os
 import signal
@@ -12,6 +13,7 @@ from typing import Any
 
 import pytest
 
+from beatd.cli.history_rows import CSV
 from beatd.client.blocking import Client
 from beatd.core.fire import TaskIds
 from beatd.store.history import FEWEST, History
@@ -100,6 +102,19 @@ def test_one_asks_for_some_of_them(at_redis: Beatd, words: list[str], slots: lis
     done = at_redis("history", *words, "-o", "ndjson")
     assert [json.loads(line)["slot"][17:19] for line in done.lines] == slots
     assert done.code == 0
+
+
+def test_a_spreadsheet_gets_a_head_and_a_row_a_line(at_redis: Beatd, store: Store) -> None:
+    assert at_redis("history", "-o", "csv").out == ",".join(CSV) + "\n"
+    fired(store, "a", SLOT)
+    fired(store, 'b,"c"', SLOT + 1)
+    rows = list(csv.DictReader(at_redis("history", "-o", "csv").out.splitlines()))
+    objects = [json.loads(line) for line in at_redis("history", "-o", "ndjson").lines]
+    assert [(row["name"], row["slot"], row["task_id"]) for row in rows] == [
+        (found["name"], found["slot"], found["task_id"]) for found in objects
+    ]
+    assert all(found.keys() <= set(CSV) for found in objects)
+    assert at_redis("history", "--changes", "-o", "csv").code == 2
 
 
 def test_a_name_with_the_end_of_another_is_another(at_redis: Beatd, store: Store) -> None:

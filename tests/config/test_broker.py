@@ -105,6 +105,8 @@ def test_what_is_wrong_is_told_at_its_place(tmp_path: Path, value: object, expec
         ("amqp://h", "redis://h", False),
         ("redis://h;redis://i", "redis://h", False),
         ("redis://h", "unix:///h", False),
+        ("redis://h", "redis://CANARY two", False),
+        ("redis://h", "redis://[::1", False),
     ],
 )  # fmt: skip
 def test_the_very_same_database_is_no_other_broker(broker: str, redis: str, same: bool) -> None:

@@ -241,6 +241,16 @@ def test_all_problems_of_all_files_are_told_at_once_and_sound_entries_read(read:
     assert list(files.definitions) == ["ok"]
 
 
+def test_an_empty_set_of_lines_is_told_how_it_can_be_said(tmp_path: Path) -> None:
+    path = tmp_path / "rows.ndjson"
+    path.write_text("")
+    [problem] = read_entry_files([path], {}, owner="api", now_ms=0).problems
+    assert "apply a file with [] (JSON)" in (problem.hint or "")
+    path = tmp_path / "rows.json"
+    path.write_text("[]")
+    assert not read_entry_files([path], {}, owner="api", now_ms=0).errors
+
+
 BROKEN = [
     ("empty", "", ":1:1 E006 the file is empty"),
     ("blank", " \n\n", ":1:1 E006 the file is empty"),

@@ -63,6 +63,8 @@ def test_an_entry_with_a_queue_takes_nothing_of_another_address(tmp_path: Path) 
     assert sent(tmp_path, "task: app.a", SHORT) == ("routed", {"exchange": "routed", "priority": 3})
     assert sent(tmp_path, "task: app.a, queue: own", SHORT) == ("own", {"priority": 3})
     assert sent(tmp_path, "signature: {task: app.a, options: {queue: own}}", SHORT) == ("own", {"priority": 3})
+    chain = "{subtask_type: chain, kwargs: {tasks: [{task: app.a, options: {queue: own}}, {task: app.b}]}}"
+    assert sent(tmp_path, f"signature: {chain}", SHORT) == ("own", {"priority": 3})
 
 
 def test_the_task_may_come_from_the_defaults(tmp_path: Path) -> None:

@@ -1,14 +1,18 @@
 """Signatures as an entry holds them: what is accepted, and what is known of one without sending it."""
 
+import contextlib
 import json
 from typing import Any
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from beatd.core.entry import entry_from_definition, entry_from_spec
 from beatd.core.patch import patched
 from beatd.core.signature import DEEPEST, check_signature, queue_of, task_of
 from beatd.errors import EntryInvalid
+from tests.support.messages import messages_of
 
 A = {"task": "a", "args": [1], "options": {"queue": "first"}}
 B = {"task": "b"}
@@ -68,6 +72,10 @@ def test_a_signature_tells_the_task_and_the_queue_of_its_message(
         (group(A, group(B, 5)), "signature.kwargs.tasks[1].kwargs.tasks[1]: found a whole number"),
         ({"subtask_type": "group"}, "signature.kwargs.tasks: found nothing; a list of signatures is accepted"),
         (chord([A], None), "signature.kwargs.body: found nothing; a signature is accepted"),
+        (
+            {"subtask_type": "chord", "kwargs": {"header": [A], "body": B, "kwargs": [1]}},
+            "signature.kwargs.kwargs: found a list; an object is accepted",
+        ),
         (chord("a", B), "signature.kwargs.header: found a text; a list of signatures is accepted"),
         ({**A, "options": {"link": {"task": "x", "y": 1}}}, "signature.options.link[0]: unknown key 'y'"),
         ({**A, "options": {"link_error": [B, {}]}}, "signature.options.link_error[1].task is missing"),
@@ -78,6 +86,36 @@ def test_what_is_no_signature_is_refused_with_its_place(signature: Any, why: str
         check_signature("signature", signature)
 
     assert refused.value.message.startswith(why)
+
+
+@given(
+    st.recursive(
+        st.none() | st.integers() | st.text(max_size=3) | st.just({"task": "t"}),
+        lambda inner: (
+            st.lists(inner, max_size=3)
+            | st.fixed_dictionaries(
+                {}, optional=dict.fromkeys(("task", "args", "options", "tasks", "header", "body"), inner)
+            )
+            | st.builds(
+                lambda kind, kwargs: {"subtask_type": kind, "kwargs": kwargs},
+                st.sampled_from(["chain", "group", "chord", None]),
+                st.fixed_dictionaries({}, optional=dict.fromkeys(("tasks", "header", "body"), inner)) | inner,
+            )
+        ),
+        max_leaves=12,
+    )
+)
+def test_whatever_stands_there_is_a_signature_or_refused(value: Any) -> None:
+    for look in (task_of, queue_of):
+        with contextlib.suppress(EntryInvalid):
+            look(value)
+    try:
+        check_signature("signature", value)
+    except EntryInvalid:
+        return
+    assert isinstance(task_of(value), str)
+    with contextlib.suppress(EntryInvalid):  # a link of a group
+        messages_of(entry_from_spec("e", {"signature": value, "every": "5s"}))
 
 
 def test_signatures_inside_each_other_end_somewhere() -> None:

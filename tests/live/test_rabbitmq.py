@@ -268,6 +268,33 @@ async def _given(outcomes: Awaitable[Sequence[Outcome]]) -> Sequence[Outcome]:
     return await outcomes
 
 
+async def test_a_node_that_restarts_in_a_storm_loses_nothing_and_repeats_only_what_had_no_answer(
+    rabbit_server: RabbitServer, queue: Declare
+) -> None:
+    name, size = queue(), 3_000
+    waiting = dict(window(name, size))
+    repeated: set[str] = set()
+    async with connected(rabbit_server.url) as transport:
+        stop = asyncio.get_running_loop().run_in_executor(None, rabbit_server.restart)
+        while waiting:
+            if not transport.connected:
+                await stop
+                await transport.connect()
+            taken = list(waiting.items())[:256]
+            for (id_, _), outcome in zip(taken, await transport.publish(taken, soon()), strict=True):
+                if outcome.kind == "confirmed":
+                    del waiting[id_]
+                else:
+                    repeated.add(id_)
+        await stop
+        if not transport.connected:
+            await transport.connect()
+    arrived = [message.correlation_id for message in rabbit_server.take_all(name)]
+    assert set(arrived) == {task_id(n) for n in range(size)}
+    twice = {id_ for id_ in arrived if arrived.count(id_) > 1}
+    assert twice <= {task_id(int(id_.partition("-")[2])) for id_ in repeated}
+
+
 async def test_an_application_that_is_stopped_ends_the_connection(rabbit_server: RabbitServer, queue: Declare) -> None:
     name = queue()
     async with connected(rabbit_server.url) as transport:

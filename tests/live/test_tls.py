@@ -9,7 +9,7 @@ import pytest
 from beatd.errors import AccessDenied, BeatdError
 from tests.support.certificates import PAST, Authority
 from tests.support.scenes import StartRedis, beatd
-from tests.support.servers import RedisServer, free_port
+from tests.support.servers import RedisServer, free_port, require
 from tests.support.ways import refusals
 
 TIMEOUT_S: Final = 2.0
@@ -34,7 +34,7 @@ def start_tls(start_redis: StartRedis, authority: Authority) -> StartTls:
             given = {"tls_ca_cert_file": str(authority.ca), "tls_auth_clients": "no", **files, **options}
             return start_redis(tls_port=str(free_port()), **given)
         except RuntimeError as error:
-            pytest.skip(f"this server was built without TLS: {str(error)[:100]}")
+            return require(None, f"redis-server with TLS ({str(error)[:200]})")
 
     return start
 

@@ -44,7 +44,7 @@ class BrokerTrouble:
         queue = self._random.choice(QUEUES)
         self._note("queue missing", queue)
         self._broker.missing.add(queue)
-        await self._wait(most, 0.3, 1.0, 4.0)
+        await self._wait(most, 0.3, 1.0, 4.0, 8.0)
         self._note("queue declared", queue)
         self._broker.missing.discard(queue)
 

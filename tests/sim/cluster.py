@@ -89,6 +89,9 @@ class Scenario:
     writers: int = 0  # who edit the same entries with the client's own verbs
     part_rate: float = 0.1  # of writes, which the server reads in two parts
     broker: bool = False  # messages go to another broker than this Redis
+    broker_slowest: float | None = (
+        None  # of a way to the broker, so that some entries overtax it; None: as to the Redis
+    )
     broker_fault_every: float = 1e9
     broker_faults: tuple[str, ...] = ALL_BROKER_FAULTS
     serve_every: float = 1.5  # seconds between two requests that the faulty leader serves, on average
@@ -308,7 +311,8 @@ class World:
         self.server.observer = self.ledger
         self.broker: Broker | None = None
         if settings.broker:
-            self.broker = Broker(self.loop, random.Random(self.random.random()), settings.slowest)
+            slowest = settings.slowest if settings.broker_slowest is None else settings.broker_slowest
+            self.broker = Broker(self.loop, random.Random(self.random.random()), slowest)
             self.broker.fault_rate = settings.fault_rate
             self.broker.fault_happened = self._line_fault
             self.ledger.watch(self.broker, settings.ttl)
@@ -381,7 +385,12 @@ class World:
         """A call of somebody who is right beside the server."""
         words = call.command(sha=False, shebang=False)
         raw = [word if isinstance(word, bytes) else str(word).encode() for word in words]
+        intents = self.ledger.intents
+        if intents is not None:
+            intents.strange = True
         self.server.execute([b"EVAL", call.script.plain.encode(), *raw[2:]])
+        if intents is not None:
+            intents.strange = False
 
     def snapshot(self) -> "tuple[Any, Any]":
         """The dataset as it is, with its history."""
@@ -443,6 +452,7 @@ class World:
             self._bounded()
             broken = self.network.down or self.network.stalled or not any(i.alive for i in self.instances)
             broken = broken or (self.broker is not None and self.broker.broken)
+            broken = broken or self.scenario.broker_slowest is not None
             if calm < self.scenario.calm_after or broken:
                 self._waiting_since.clear()
                 continue
@@ -465,9 +475,10 @@ class World:
             if name in state["rev"]  # others are no entries: nobody can plan them
             if score < 0 or now - score > 500
         }
-        if not self.ledger.history.foreign_requests:
+        hindered = self.broker is not None and self.broker.hindered
+        if not self.ledger.history.foreign_requests and not hindered:
             waiting |= {(raw, value) for raw, value in state["req"].items() if value.startswith(b"open|")}
-        if self.ledger.intents is not None and self.broker is not None and not self.broker.hindered:
+        if self.ledger.intents is not None and not hindered:
             waiting |= {(OUTBOX, key) for key in self.ledger.intents.waiting()}
         self._waiting_since = {key: self._waiting_since.get(key, time) for key in sorted(waiting, key=repr)}
         for (name, score), since in self._waiting_since.items():
@@ -520,7 +531,8 @@ class World:
         kept = {} if before is None else before.definitions
         found = {name: kept[name] for name in r.sample(sorted(kept), len(kept) // 2)}
         for name in r.sample(self.file_names, self.scenario.file_entries):
-            entry = random_entry(r, name, now, next(self.versions), slow=self.scenario.quiet, file=True)
+            slow, broker = self.scenario.quiet, self.scenario.broker
+            entry = random_entry(r, name, now, next(self.versions), slow=slow, file=True, broker=broker)
             found.setdefault(name, entry.to_definition())
         self.files = EntrySet.of_definitions(found)
         self.all_files[self.files.hash] = self.files

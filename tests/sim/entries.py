@@ -19,8 +19,8 @@ class PlainTemplate:
     expires_ms: int | None
     size: int
     cause: object = None
+    attempts: int | None = None
     expires_on: None = None
-    attempts: None = None
 
     @property
     def queue(self) -> str:
@@ -41,7 +41,8 @@ def plain_template(queue: str, options: Mapping[str, Any], size: int) -> PlainTe
     """The template of all entries with this queue and these options."""
     expires = options.get("expires")
     cause = options.get("headers", {}).get("beatd_cause")
-    return PlainTemplate(queue, None if expires is None else int(expires * 1000), size, cause)
+    attempts = 1 if options.get("retry") is False else None
+    return PlainTemplate(queue, None if expires is None else int(expires * 1000), size, cause, attempts)
 
 
 def random_schedule(r: random.Random, now: int, *, slow: bool) -> dict[str, Any]:
@@ -68,8 +69,8 @@ def random_schedule(r: random.Random, now: int, *, slow: bool) -> dict[str, Any]
     return spec
 
 
-def random_policy(r: random.Random) -> dict[str, Any]:
-    """The keys that decide what becomes of late slots."""
+def random_policy(r: random.Random, *, broker: bool = False) -> dict[str, Any]:
+    """The keys that decide what becomes of late slots; ``broker``: and of messages that a broker does not take."""
     spec: dict[str, Any] = {"catchup": r.choice(["latest", "latest", "none", "all"])}
     if r.random() < 0.5:
         spec["grace"] = r.choice(["0s", "500ms", "2s"])
@@ -81,13 +82,19 @@ def random_policy(r: random.Random) -> dict[str, Any]:
         spec["options"] = {"expires": r.choice([0.5, 3.0])}
     if r.random() < 0.3:
         spec["queue"] = "batch"
+    if broker and r.random() < 0.25:
+        spec["guarantee"] = "at_most_once"
+    if broker and r.random() < 0.1:
+        spec.setdefault("options", {})["retry"] = False
     return spec
 
 
-def random_entry(r: random.Random, name: str, now: int, version: int, *, slow: bool, file: bool = False) -> Entry:
+def random_entry(
+    r: random.Random, name: str, now: int, version: int, *, slow: bool, file: bool = False, broker: bool = False
+) -> Entry:
     """An entry that can be read."""
     while True:
-        spec = {"task": "t", "args": [version], **random_schedule(r, now, slow=slow), **random_policy(r)}
+        spec = {"task": "t", "args": [version], **random_schedule(r, now, slow=slow), **random_policy(r, broker=broker)}
         if file:
             spec["owner"] = "file"
         else:
@@ -100,13 +107,13 @@ def random_entry(r: random.Random, name: str, now: int, version: int, *, slow: b
             continue
 
 
-def with_payload(r: random.Random, before: Entry, version: int) -> Entry:
+def with_payload(r: random.Random, before: Entry, version: int, *, broker: bool = False) -> Entry:
     """The same slots with another task, and at times other policies."""
     spec = json.loads(before.to_definition())
     spec["args"] = [version]
     if r.random() < 0.3:
         spec.pop("options", None)
-        spec.update(random_policy(r))
+        spec.update(random_policy(r, broker=broker))
     return entry_from_spec(before.name, spec)
 
 

@@ -1,7 +1,7 @@
 """What must be true of the outbox: each at least once, in order, and none that was taken back."""
 
 import json
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any, Final
 
 import beatd.core.outbox_room
@@ -27,6 +27,7 @@ class Intents:
 
     def __init__(self, book: Book, broker: Broker, heads: Heads, rows: Rows, trust: float) -> None:
         self.rolled_back_at = -10.0
+        self.strange = False  # whether a faulty leader is at work
         self.bounded = True  # there is no faulty leader, who knows no bounds
         self.disturbed_at: Callable[[], float] = lambda: 0.0
         self._book = book
@@ -57,7 +58,7 @@ class Intents:
         if len(after) > len(before) and self.bounded:
             self._bounded(script, before, after, now)
         if script in WITHDRAWING:
-            self._withdrawn(script, seen, now, _named(script, args), before, after)
+            self._withdrawn(script, seen, now, before.values(), after.values())
 
     def _decided(self, script: str, key: Key, draft: Draft, message: bytes) -> None:
         if script not in ("settle", "serve"):
@@ -67,7 +68,9 @@ class Intents:
         if found != (draft.name, draft.slot, draft.task_id, draft.queue) or draft.broker not in self._brokers():
             self._book.fail(f"the head of {key} says {draft}, and its message {message!r}")
         seq, _, place = key[0].partition("-")
-        self._sent.decided[key] = Decided(draft.name, draft.slot, draft.at_most_once, (int(seq), int(place)))
+        self._sent.decided[key] = Decided(
+            draft.name, draft.slot, draft.at_most_once, (int(seq), int(place)), self.strange
+        )
         self._messages.setdefault(key, set()).add(message)
 
     def _left(self, script: str, left: Mapping[Key, Draft], args: Words) -> None:
@@ -105,20 +108,14 @@ class Intents:
             if known and counts[1] > max(counts[0], room.MOST_OF_ONE_BAD_QUEUE):
                 self._book.fail(f"{queue} is missing and has {counts[1]} intents after {script}")
 
-    def _withdrawn(
-        self,
-        script: str,
-        seen: State,
-        now: State,
-        names: set[bytes],
-        before: Mapping[Key, Draft],
-        after: Mapping[Key, Draft],
-    ) -> None:
-        edited = {name for name in names if seen["rev"].get(name) != now["rev"].get(name)}
-        for key, draft in before.items():
-            if (key in after) == (draft.name.encode() in edited):
-                what = "left" if key in after else "taken"
-                self._book.fail(f"P4: {key} of {draft.name} was {what} by {script} of {sorted(edited)}")
+    def _withdrawn(self, script: str, seen: State, now: State, before: Iterable[Draft], after: Iterable[Draft]) -> None:
+        edited = {raw.decode(errors="replace") for raw, rev in seen["rev"].items() if now["rev"].get(raw) != rev}
+        kept = [draft.name for draft in after if draft.name in edited]
+        if kept:
+            self._book.fail(f"P4: messages of {kept} stay in the outbox after {script}")
+        others = {draft.name for draft in before} - {draft.name for draft in after} - edited
+        if others:
+            self._book.fail(f"P4: {script} of {edited} took back what is of {others}")
 
     # The wire
 
@@ -130,6 +127,9 @@ class Intents:
         if written.message not in self._messages.get(key, ()):
             self._book.fail(f"{written.message!r} was written for {key}, decided was {self._messages.get(key)}")
         decided = sent.decided.get(key)
+        sent.written[key] += 1
+        if decided is not None and decided.once and sent.written[key] > 1:
+            self._book.fail(f"{key} of {decided} was written {sent.written[key]} times")
         if key in sent.gone and decided is not None:
             script, when = sent.gone[key]
             late = self._broker.loop.time() - when
@@ -153,11 +153,11 @@ class Intents:
         if history is not self._book.history or key not in sent.decided:
             return  # of a history that is no more
         mine = sent.decided[key]
-        sent.arrived[key] += 1
-        if mine.once and sent.arrived[key] > 1:
-            self._book.fail(f"{key} of {mine} arrived {sent.arrived[key]} times")
+        sent.arrived.add(key)
         if first:
-            later = [other for other, theirs in sent.decided.items() if theirs.is_behind(mine) and sent.arrived[other]]
+            later = [
+                other for other, theirs in sent.decided.items() if theirs.is_behind(mine) and other in sent.arrived
+            ]
             if later:
                 sent.overtaken[key] = later[0]
 
@@ -200,9 +200,3 @@ def _pairs(args: Words) -> tuple[list[str], list[str]]:
     """Ids and task ids of a call of done."""
     n = int(args[6])
     return [w.decode() for w in args[7 : 7 + n]], [w.decode(errors="replace") for w in args[7 + n : 7 + 2 * n]]
-
-
-def _named(script: str, args: Words) -> set[bytes]:
-    """The entries of an edit that withdraws."""
-    head = 8 if script == "pause" else 4
-    return set(args[head : head + int(args[head - 1])])

@@ -121,7 +121,7 @@ class Client:
             if r.random() < 0.3:
                 await self._before_it_is_planned(name)
         elif what < 0.5:
-            entry = with_payload(r, before, next(self._world.versions))
+            entry = self._with_payload(before)
             await self._put([self._item(entry, KEEP)])
         elif what < 0.55:
             others = [self._new(other) for other in r.sample(self._names, min(3, len(self._names)))]
@@ -140,9 +140,7 @@ class Client:
         if r.random() < 0.6:
             await asyncio.sleep(r.choice([0.0, 0.0, 0.02, 0.3]))
             again = before if r.random() < 0.5 else None
-            await self._put(
-                [self._item(with_payload(r, again, next(self._world.versions))) if again else self._new(name)]
-            )
+            await self._put([self._item(self._with_payload(again)) if again else self._new(name)])
 
     async def _before_it_is_planned(self, name: str) -> None:
         """A leader that has just read the mark is about to plan it."""
@@ -175,7 +173,7 @@ class Client:
             await asyncio.sleep(r.choice([0.0, 0.02, 0.3, 2.0]))
             await r.choice([self._resume, self._resume, self._resume, self._pause])(names)
             if r.random() < 0.3:
-                await self._put([self._item(with_payload(r, before, next(self._world.versions)), KEEP)])
+                await self._put([self._item(self._with_payload(before), KEEP)])
         counted = {name: e.policy.max_runs for name, e in self._entries.items() if e.policy.max_runs is not None}
         if counted and r.random() < 0.7:
             chosen = r.choice(sorted(counted))
@@ -208,7 +206,14 @@ class Client:
     def _new(self, name: str) -> PutItem:
         world = self._world
         slow = world.scenario.quiet
-        return self._item(random_entry(self._random, name, world.now_ms(), next(world.versions), slow=slow))
+        broker = world.scenario.broker
+        return self._item(
+            random_entry(self._random, name, world.now_ms(), next(world.versions), slow=slow, broker=broker)
+        )
+
+    def _with_payload(self, before: Entry) -> Entry:
+        world = self._world
+        return with_payload(self._random, before, next(world.versions), broker=world.scenario.broker)
 
     def _item(self, entry: Entry, left: str | None = None) -> PutItem:
         self._entries[entry.name] = entry

@@ -1,7 +1,7 @@
 """The three kinds of connection to Redis: the daemon's, the commands', and the asynchronous client's."""
 
 import asyncio
-from collections.abc import Callable, Sequence
+from collections.abc import Awaitable, Callable, Sequence
 
 from beatd.errors import BeatdError
 from beatd.store.aio import AsyncLink
@@ -16,9 +16,9 @@ def refusals(url: str, seconds: float) -> list[BeatdError | None]:
     """What each of them says; None where it is let in."""
     found: list[BeatdError | None] = []
     connects: Sequence[Callable[[], None]] = (
-        lambda: asyncio.run(_by_daemon(url, seconds)),
+        lambda: asyncio.run(_settled(_by_daemon(url, seconds))),
         lambda: _by_command(url, seconds),
-        lambda: asyncio.run(_by_client(url, seconds)),
+        lambda: asyncio.run(_settled(_by_client(url, seconds))),
     )
     for connect in connects:
         try:
@@ -27,6 +27,15 @@ def refusals(url: str, seconds: float) -> list[BeatdError | None]:
         except BeatdError as error:
             found.append(error)
     return found
+
+
+async def _settled(call: Awaitable[None]) -> None:
+    """Its end, once the loop has closed what was open: a loop that is closed before that leaves warnings."""
+    try:
+        await call
+    finally:
+        for _ in range(10):
+            await asyncio.sleep(0)
 
 
 async def _by_daemon(url: str, seconds: float) -> None:
