@@ -34,7 +34,6 @@ from bench.daemon import (
 )
 from bench.server import cpu_seconds, running_server
 from tests.support.rabbit import PASSWORD, USER, VHOST, RabbitServer, rabbit_program
-from tests.support.servers import RedisServer
 
 ENTRIES: Final = 10_000
 ROUNDS: Final = int(os.environ.get("BEATD_BENCH_ROUNDS", "3"))
