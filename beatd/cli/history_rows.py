@@ -66,7 +66,7 @@ class Printer:
             "slot": instant(slot),
             "local": None if slot is None or not FIRST_MS <= slot <= LAST_MS else local_text(slot, self._zone),
             "name": line.name,
-            "what": "lifted" if seen.lifted(line) else line.what,
+            "what": seen.what(line),
             "reason": line.reason,
             "cause": line.cause or ("schedule" if line.what == "fired" else None),
             "count": line.count or None,
@@ -112,17 +112,17 @@ class Printer:
         slot = f"{row['slot']} to {row['last']}" if ranged else row["slot"] or "-"
         count = "-" if row["count"] is None else f"{row['count']:,}{'+' if row['at_least'] else ''}"
         said = "to skip" if row["foretold"] else row["what"]
-        skipped = row["what"] != "fired"
+        skipped = row["what"] not in ("fired", "waiting")
         why = f", {row['why']}" if row.get("why") else ""
-        what = printable(f"{said}: {row.get('text') or row['reason']}{why}") if skipped else _fired(row["cause"])
+        what = printable(f"{said}: {row.get('text') or row['reason']}{why}") if skipped else _fired(said, row["cause"])
         late = row["lateness_ms"]
         named = [_printable(row["name"] or "-")] if self._named else []
         local = [str(row["local"] or "-")] if self._local else []
         return [slot, *local, *named, what, count, "-" if late is None else lateness(late), row["task_id"] or "-"]
 
 
-def _fired(cause: str) -> str:
-    return "fired" if cause == "schedule" else printable(f"fired: {cause}")
+def _fired(said: str, cause: str) -> str:
+    return said if cause == "schedule" else printable(f"{said}: {cause}")
 
 
 def _printable(text: str) -> str:

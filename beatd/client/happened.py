@@ -3,14 +3,14 @@
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Any, Final, Literal
+from typing import Any, Final
 
 from beatd.client.state import Paused
 from beatd.core.change_log import Change, Told
 from beatd.core.entry import spec_from_definition
 from beatd.core.field_changes import FieldChange
 from beatd.core.fire import TaskIds
-from beatd.core.history import Hindsight, Line, task_id
+from beatd.core.history import ByNow, Hindsight, Line, task_id
 from beatd.core.instant import FIRST_MS, LAST_MS, aware_ms, utc_of
 from beatd.errors import BeatdError, EntryInvalid
 
@@ -23,15 +23,16 @@ _LONGEST: Final = 15  # digits of a number of ours
 class HistoryLine:
     """One fire or skip. Instants are aware, in UTC.
 
-    what: `fired`, `skipped`; `lifted`, of a pause that ended before the end it was given: other lines tell then of its
-    slots; or `unreadable`, with `text` saying what was found. at: when it was decided. slot: of a skip the first of its
+    what: `fired`, `skipped`; `waiting`, of what is decided and not yet with its broker; `lifted`, of a pause that ended
+    before the end it was given: other lines tell then of its slots; or `unreadable`, with `text` saying what was found.
+    at: when it was decided. slot: of a skip the first of its
     range, `last` the last one; of a fire both are its slot. reason: why it was skipped. cause: `schedule`, `trigger` or
     `backfill`, of a fire alone. count: how many slots lie in the range, None where nobody has counted; at_least: there
     may be more. foretold: some of its slots are still ahead. task_id: of the message of a fire. why: more than the
     reason says, of what was decided for another broker and not sent.
     """
 
-    what: Literal["fired", "skipped", "lifted", "unreadable"]
+    what: ByNow
     at: datetime
     name: str | None = None
     slot: datetime | None = None
@@ -83,7 +84,7 @@ class EntryChange:
 def history_line_of(line: Line, ids: TaskIds, seen: Hindsight) -> HistoryLine:
     """A line as it is kept, and what is known of it by now, for programs."""
     return HistoryLine(
-        what="lifted" if seen.lifted(line) else line.what,
+        what=seen.what(line),
         at=_certain(line.at),
         name=line.name,
         slot=_instant(line.slot),

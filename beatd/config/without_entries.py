@@ -12,23 +12,26 @@ _ODD_BREAK: Final = re.compile("\r(?!\n)|[\x85\u2028\u2029]")  # ends a line in 
 _HEAD: Final = re.compile(r"^schedules:[ ]*+(?:(?<=[ ])\#[^\r\n]*+)?(?:\r?\n|\Z)", re.MULTILINE)
 _NEXT: Final = re.compile(r"\n(?=[^ \t#\r\n])")
 _ANCHOR: Final = re.compile(r"[ \[{,]&\w")  # may be meant by what stands behind the entries
-_START: Final = re.compile(r"(?:(?:\#[^\r\n]*+)?\r?\n)*+---[ ]*+\r?\n")
+_START: Final = re.compile(r"(?>(?:(?:\#[^\r\n]*+)?\r?\n)*)---[ ]*+\r?\n")
 _DOCUMENT: Final = ("---", "...")
 
 
 @cache  # compiled where it is needed
 def _whole_lines() -> "re.Pattern[str]":
-    """Lines that are whole in themselves. An empty one at the very end is none: it would match for ever."""
-    quoted = r"""(?:"(?:[^"\\\r\n]++|\\[^\r\n])*+"|'(?:[^'\r\n]++|'')*+')"""
-    plain = r"""(?:[-:](?=\S)|[^\s\[\]{},"'#&*!|>%@`:?-])[^:#\r\n]*+(?:(?::(?!\s|\Z)|(?<![ \t])\#)[^:#\r\n]*+)*+"""
+    """Lines that are whole in themselves. An empty one at the very end is none: it would match for ever.
+
+    Atomic groups and not possessive ones where something inside may turn back: before Python 3.11.5 these miss matches.
+    """
+    quoted = r"""(?:"(?>(?:[^"\\\r\n]++|\\[^\r\n])*)"|'(?>(?:[^'\r\n]++|'')*)')"""
+    plain = r"""(?:[-:](?=\S)|[^\s\[\]{},"'#&*!|>%@`:?-])[^:#\r\n]*+(?>(?:(?::(?!\s|\Z)|(?<![ \t])\#)[^:#\r\n]*+)*)"""
     quoted_inside = rf"(?:(?<=[\[{{,])|(?<=[\[{{,:] )){quoted}(?=[ ]*+[,:\]}}])"
     flow = ""
     for _ in range(3):  # so many levels
-        flow = rf"""[\[{{](?:[^\[\]{{}}"'#&\r\n]++|{quoted_inside}{flow and "|"}{flow})*+[\]}}]"""
+        flow = rf"""[\[{{](?>(?:[^\[\]{{}}"'#&\r\n]++|{quoted_inside}{flow and "|"}{flow})*)[\]}}]"""
     key = rf"(?:(?:{plain}|{quoted}):(?=\s|\Z)[ ]*+)"
-    value = rf"(?:&[\w.-]++(?=\s)[ ]*+)?+(?:{plain}|{quoted}|{flow}|[|>][0-9+-]{{0,2}}|\*[\w.-]++)?+"
-    content = rf"(?!---|\.\.\.|%)[ ]*+(?:-[ ]++)*+{key}?+{value}"
-    return re.compile(rf"(?:(?!\Z){content}[ ]*+(?:(?<![^ \n])\#[^\r\n]*+)?+(?:\r?\n|\Z))*+")
+    value = rf"(?>(?:&[\w.-]++(?=\s)[ ]*+)?)(?>(?:{plain}|{quoted}|{flow}|[|>][0-9+-]{{0,2}}|\*[\w.-]++)?)"
+    content = rf"(?!---|\.\.\.|%)[ ]*+(?:-[ ]++)*+(?>{key}?){value}"
+    return re.compile(rf"(?>(?:(?!\Z){content}[ ]*+(?>(?:(?<![^ \n])\#[^\r\n]*+)?)(?:\r?\n|\Z))*)")
 
 
 def without_entries(text: str) -> str | None:

@@ -13,6 +13,7 @@ if TYPE_CHECKING:
 
 RECORD_SEPARATOR: Final = "\x1e"
 What = Literal["fired", "skipped", "unreadable"]
+ByNow = Literal[What, "lifted", "waiting"]
 ENDING: Final = frozenset({"pause", "resume", "remove"})
 _LONGEST: Final = 15  # digits of a number of ours
 
@@ -56,12 +57,20 @@ class Line:
 
 @dataclass(frozen=True, slots=True)
 class Hindsight:
-    """What became of ranges that were foretold. now: UTC ms by the clock of Redis. ends: of entries, when a pause was
-    lifted or replaced, or the entry removed.
+    """What became of lines since. now: UTC ms by the clock of Redis. ends: of entries, when a pause was lifted or
+    replaced, or the entry removed. waiting: entries and slots that are decided, and wait for another broker than our
+    Redis.
     """
 
     now: int = 0
     ends: Mapping[str, Sequence[int]] = field(default_factory=dict)
+    waiting: frozenset[tuple[str, int]] = frozenset()
+
+    def what(self, line: Line) -> ByNow:
+        """What a line says by now: a fire may still wait, and a range that was foretold may have been lifted."""
+        if line.what == "fired" and (line.name, line.slot) in self.waiting:
+            return "waiting"
+        return "lifted" if self.lifted(line) else line.what
 
     def lifted(self, line: Line) -> bool:
         """Whether the pause that foretold a range ended before it did: other rows tell then of its slots."""

@@ -196,12 +196,31 @@ def _degraded(o: Overview, files: Mapping[str, Any]) -> Iterator[str]:
     if not files["agree"]:
         yield "not all instances have the files that are stored, or can use theirs: see files"
     yield from _held(o)
+    yield from _broker(o)
     invalid, blocked = o.counts.states.get("invalid", 0), o.counts.states.get("blocked", 0)
     if invalid:
         yield f"{_entries(invalid)} invalid and will not fire: beatd ls tells why; mend with beatd set, or beatd rm"
     if blocked:
-        yield f"{_entries(blocked)} blocked: the queue is a key of another type; rename that key"
+        why = "the queue is a key of another type; rename that key"
+        if _leader_s(o, "broker"):
+            why = "the queue is missing at the broker, or refuses; start its worker, or declare it"
+        yield f"{_entries(blocked)} blocked: {why}"
     yield from o.spoilt
+
+
+def _leader_s(o: Overview, key: str) -> Mapping[str, Any]:
+    """What the leader says of itself under a key; nothing where that is no object."""
+    said = o.living.get(o.leader or "", {}).get(key)
+    return said if isinstance(said, Mapping) else {}
+
+
+def _broker(o: Overview) -> Iterator[str]:
+    """Another broker that takes no messages from the leader."""
+    broker = _leader_s(o, "broker")
+    if (down := number(broker.get("down_s"), 0)) > 0:
+        url = broker.get("url")
+        where = f" ({url})" if isinstance(url, str) else ""
+        yield f"the broker{where} has taken no messages for {down:,} s: what is due waits; the leader's log says why"
 
 
 def _held(o: Overview) -> Iterator[str]:

@@ -200,7 +200,7 @@ class Transport(Protocol):
 
     @property
     def fingerprint(self) -> str:
-        """8 hex digits that tell this broker from others."""
+        """What tells this broker from others (``Broker.fingerprint``)."""
 
     @property
     def connected(self) -> bool:

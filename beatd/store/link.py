@@ -144,15 +144,18 @@ class Link:
                 async with asyncio.timeout(self._address.timeout):
                     await self._connection.disconnect(nowait=True)
 
-    async def request(self, *commands: Command, within: float | None = None) -> list[Reply]:
-        """Sends commands in one write and returns their replies; raises the first error among them as ours.
+    async def request(
+        self, *commands: Command, within: float | None = None, may_fail: Command | None = None
+    ) -> list[Reply]:
+        """Sends commands in one write and returns their replies; raises the first error among them as ours. An error of
+        ``may_fail``, which is sent behind them, is among the replies.
 
         No answer within that time (seconds; the address's timeout by default) closes the link and raises Unreachable.
         """
         began = self._now()
-        replies = await self.ask(*commands, within=within)
+        replies = await self.ask(*commands, *([may_fail] if may_fail else ()), within=within)
         took = self._now() - began
-        for reply, command in zip(replies, commands, strict=True):
+        for reply, command in zip(replies, commands, strict=False):
             if isinstance(reply, Exception):
                 raise await self._refusal(reply, command) from reply
         if within is None:

@@ -138,10 +138,13 @@ class RedisTimetable:
         return FireReply([int(c) for c in digits], int(now), int(seq))
 
     async def check(self, bound: int, now: int) -> Check:
-        """Numbers that the leader compares once a second with what it believes; ``now`` is the clock as it knows it."""
+        """Numbers that the leader compares once a second with what it believes; ``now`` is the clock as it knows it.
+
+        All in one write: what is answered behind it came later.
+        """
         due, blocked = self.keys.key("due"), self.keys.key("blocked")
         hashes = [("HLEN", self.keys.key(kind)) for kind in ("rev", "def", "out", "file", "hold")]
-        staged, backlog, negative, oldest, astray, seq, time, asked, kept, *counts = await self.link.request(
+        staged, backlog, negative, oldest, astray, seq, time, asked, *counts, kept = await self.link.request(
             ("ZCOUNT", due, 0, bound),
             ("ZCOUNT", due, 0, now),
             ("ZCOUNT", due, "-inf", "(0"),
@@ -149,16 +152,15 @@ class RedisTimetable:
             ("ZRANGEBYSCORE", due, SCORE_END, "+inf", "LIMIT", 0, MOST_ASTRAY),
             ("HGET", self.keys.key("lease"), "seq"),
             ("TIME",),
-            # These two can't fail: another kind of key there must not stop the leader.
-            ("TYPE", self.keys.key("asked")),
-            ("TYPE", self.keys.key("ob")),
+            ("TYPE", self.keys.key("asked")),  # it can't fail: another kind of key there must not stop the leader
             *hashes,
             ("ZCARD", due),
             ("ZCARD", blocked),
+            may_fail=("HLEN", self.keys.key("ob")),
         )
         revisions, definitions, out, from_files, held, in_due, in_blocked = counts
         sizes = Sizes(revisions, definitions, in_due, out, in_blocked, from_files, held)
-        intents = (await self.link.request(("HLEN", self.keys.key("ob"))))[0] if kept == b"hash" else 0
+        intents = 0 if isinstance(kept, Exception) else int(kept)
         moment, clock = score(oldest[1]) if oldest else None, int(time[0]) * 1000 + int(time[1]) // 1000
         return Check(
             staged,

@@ -16,7 +16,9 @@ import pytest
 from beatd.cli.history_rows import CSV
 from beatd.client.blocking import Client
 from beatd.core.fire import TaskIds
+from beatd.core.intent import Draft
 from beatd.store.history import FEWEST, History
+from beatd.store.outbox import pack_head
 from tests.support.daemon import ROOT
 from tests.support.servers import RedisServer
 from tests.support.store import Store, put_item
@@ -380,3 +382,15 @@ def test_a_name_that_is_nearly_one_is_answered_with_that_one(at_redis: Beatd, st
     done = at_redis(*words)
     assert done.code == 4
     assert "did you mean 'hello'?" in done.err
+
+
+def test_what_waits_for_another_broker_is_not_told_as_sent(at_redis: Beatd, store: Store) -> None:
+    fired(store, "a", SLOT)
+    fired(store, "b", SLOT)
+    draft = Draft("a", SLOT, "id", "celery", None, None, at_most_once=False, broker="b")
+    store.do("HSET", store.key("ob"), "1-1", pack_head(draft, 1))
+    assert [row["what"] for row in at_redis("history", "-o", "json").json] == ["waiting", "fired"]
+    assert [line.split()[2] for line in at_redis("history").out.splitlines()] == ["WHAT", "waiting", "fired"]
+    store.do("DEL", store.key("ob"))
+    store.do("SET", store.key("ob"), "somebody else's")
+    assert [row["what"] for row in at_redis("history", "-o", "json").json] == ["fired", "fired"]

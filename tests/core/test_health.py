@@ -74,3 +74,16 @@ def test_a_candidate_that_could_not_lead_is_not_ready(amiss: dict[str, Any], tol
 def test_a_newer_format_is_told_as_such() -> None:
     text = "the stored format is 2, this instance speaks 1"
     assert ready(replace(STANDBY, hindrance=text, newer_format=True)).signs["format"] == (False, text)
+
+
+@pytest.mark.parametrize("down_for, well, told", [
+    (0.0, True, "amqp://mq/ takes messages"), (60.0, True, "no messages for 60 s: refused"),
+    (61.0, False, "no messages for 61 s: refused"),
+])  # fmt: skip
+def test_a_leader_whose_broker_is_down_for_more_than_a_minute_is_not_ready(
+    down_for: float, well: bool, told: str
+) -> None:
+    seen = replace(LEADER, broker="amqp://mq/", broker_down_for=down_for, broker_trouble="refused")
+    verdict = ready(seen)
+    assert (verdict.ok, verdict.signs["broker"].detail) == (well, told)
+    assert "broker" not in ready(replace(seen, leads=False)).signs

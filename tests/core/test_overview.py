@@ -144,3 +144,15 @@ def test_where_nobody_holds_a_name_or_the_record_is_spoilt_nothing_is_told(held:
 def test_what_a_standby_says_of_held_names_does_not_count() -> None:
     ours, theirs = record("h2", NOW - 50_000), record("h2", NOW - 50_000, held={"count": 1, "names": ["x"]})
     assert of_instances(a=ours, b=theirs)["degraded"] == []
+
+
+def test_a_broker_that_takes_no_messages_is_told_of_with_its_address() -> None:
+    down = {"url": "amqp://ann:***@mq/", "down_s": 75, "held": 3}
+    (told,) = of_instances(a=record("h2", NOW - 50_000, broker=down))["degraded"]
+    assert "amqp://ann:***@mq/" in told
+    assert "for 75 s" in told
+
+
+@pytest.mark.parametrize("broker", [None, {"url": "amqp://mq/", "down_s": 0, "held": 0}, 7, {"down_s": "x"}, []])
+def test_a_broker_that_takes_messages_or_a_spoilt_record_is_not(broker: Any) -> None:
+    assert of_instances(a=record("h2", NOW - 50_000, broker=broker))["degraded"] == []

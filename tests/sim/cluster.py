@@ -49,7 +49,7 @@ from tests.sim.redis import Server, copied
 
 BASE_S: Final = 1_763_650_740  # a minute's beginning: 60 s on, cron has a slot
 BACK_OFF_S: Final = 4.0  # what a queue refused for so long is tried again within as long
-INTENT_LATE_S: Final = 4.0  # the longest that a message may wait once all is calm
+INTENT_LATE_S: Final = 1.5  # the longest that a message may wait once all is calm
 ALL_BROKER_FAULTS: Final = (
     *("stop", "stop", "lose_queue", "lose_queue", "refuse", "cut", "cut", "block", "stall", "cut_off", "drop"),
 )
@@ -89,9 +89,7 @@ class Scenario:
     writers: int = 0  # who edit the same entries with the client's own verbs
     part_rate: float = 0.1  # of writes, which the server reads in two parts
     broker: bool = False  # messages go to another broker than this Redis
-    broker_slowest: float | None = (
-        None  # of a way to the broker, so that some entries overtax it; None: as to the Redis
-    )
+    broker_slowest: float | None = None  # of a way to the broker; with one, some entries ask too much of it
     broker_fault_every: float = 1e9
     broker_faults: tuple[str, ...] = ALL_BROKER_FAULTS
     serve_every: float = 1.5  # seconds between two requests that the faulty leader serves, on average
@@ -172,6 +170,8 @@ class SimEvents:
 
     def emit(self, event: str, **fields: object) -> None:
         self._world.note(self._name, event, fields)
+        if fields.get("reason") == "rollback" and not self._world.went_back and not self._world.scenario.faulty:
+            self._world.fail(f"{self._name} tells of a dataset that went back, and it did not")
         if event in ("leader_acquired", "leader_released", "lease_lost"):
             self._world.disturbed()
 
@@ -325,6 +325,7 @@ class World:
         self.versions = itertools.count(1)
         self.calm_since = 0.0
         self.set_back_at = -10.0
+        self.went_back = False  # the dataset did, or is another one
         self.settling = False  # nothing new goes wrong any more
         self._digest = hashlib.sha256()
         self.events: deque[tuple[float, str, str, object]] = deque(maxlen=4000)
@@ -399,6 +400,7 @@ class World:
     def restore(self, snapshot: "tuple[Any, Any]") -> None:
         """The dataset goes back."""
         self.server.data, self.ledger.history = copied(snapshot[0]), snapshot[1].copy()
+        self.went_back = True
         if self.ledger.intents is not None:
             self.ledger.intents.rolled_back_at = self.loop.time()
 

@@ -127,9 +127,6 @@ class Intents:
         if written.message not in self._messages.get(key, ()):
             self._book.fail(f"{written.message!r} was written for {key}, decided was {self._messages.get(key)}")
         decided = sent.decided.get(key)
-        sent.written[key] += 1
-        if decided is not None and decided.once and sent.written[key] > 1:
-            self._book.fail(f"{key} of {decided} was written {sent.written[key]} times")
         if key in sent.gone and decided is not None:
             script, when = sent.gone[key]
             late = self._broker.loop.time() - when
@@ -140,8 +137,12 @@ class Intents:
         head = read_head(self._heads().get(written.intent.encode()))
         steady = self._broker.loop.time() - self.rolled_back_at > LOOKED_UP_S
         stands = head is not None and head.draft.task_id == key[1]
-        if steady and head is not None and stands and head.draft.at_most_once and not head.draft.sent:
-            self._book.fail(f"{key} is to be sent at most once, and was written without a mark")
+        if head is not None and stands and head.draft.at_most_once:
+            sent.written[key] += head.draft.sent  # else the dataset went back to before it was marked
+            if sent.written[key] > 1:
+                self._book.fail(f"{key} is to be sent at most once, and was written {sent.written[key]} times")
+            if steady and not head.draft.sent:
+                self._book.fail(f"{key} is to be sent at most once, and was written without a mark")
         return self._book.history
 
     def took(self, written: Written, history: object) -> None:

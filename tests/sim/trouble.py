@@ -405,6 +405,7 @@ class Chaos:
             moved_from=world.ledger.history.moved_from, wiped=world.ledger.settled_of_files()
         )
         world.server.data.clear()
+        world.went_back = True
 
 
 async def meddle(world: World) -> None:
