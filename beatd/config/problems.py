@@ -4,6 +4,7 @@ import re
 from collections import Counter
 from collections.abc import Iterable, Iterator
 from dataclasses import asdict, dataclass
+from functools import lru_cache
 from typing import Any, Final, Literal
 
 from beatd.config.codes import CODES
@@ -83,6 +84,7 @@ def problem_at(file: str, line: int, column: int, code: str, message: str, hint:
     return Problem(file, line, column, code, _cut(message), None if hint is None else _cut(hint), excerpt)
 
 
+@lru_cache(maxsize=2)  # a file of one line has a remark on each of its entries
 def _masked_line(text: str) -> str:
     """A line of a file without secrets: the output of check ends up in the logs of other machines."""
     alone, among = _SECRET_VALUES
@@ -100,11 +102,20 @@ def _masked_value(found: "re.Match[str]") -> str:
 
 def _caret(text: str, masked: str, at: int) -> int:
     """Where a column of a line lies once that is masked; at the first masked character, if it is one of those."""
-    start = next((n for n, (a, b) in enumerate(zip(text, masked, strict=False)) if a != b), min(len(text), len(masked)))
+    start, same_behind = _alike(text, masked)
     behind = len(text) - at
     if at <= start:
         return at
-    return len(masked) - behind if text[at:] == masked[len(masked) - behind :] else start
+    return len(masked) - behind if behind <= same_behind else start
+
+
+@lru_cache(maxsize=2)  # as above
+def _alike(text: str, masked: str) -> tuple[int, int]:
+    """How many characters two texts have in common at their begin, and at their end."""
+    pairs = (zip(text, masked, strict=False), zip(reversed(text), reversed(masked), strict=False))
+    shorter = min(len(text), len(masked))
+    before, behind = (next((n for n, (a, b) in enumerate(each) if a != b), shorter) for each in pairs)
+    return before, behind
 
 
 def _cut(text: str) -> str:

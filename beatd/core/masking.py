@@ -26,8 +26,9 @@ _URLS: Final = (
 _USER: Final = re.compile(r"[\w.-]*")  # with other characters it may be a part of the password
 _SCHEME: Final = re.compile(r"[a-z][a-z0-9+.-]*://")
 
-# Loose, for URLs amid other words: a broken one loses too much rather than too little.
-_IN_TEXT: Final = re.compile(r"(?P<scheme>[A-Za-z][A-Za-z0-9+.-]*://)(?P<rest>[^\s\"'<>`]+)")
+# Loose, for URLs amid other words: a broken one loses too much rather than too little. It begins behind the scheme: one
+# that begins with it would read a long word again from each of its letters, for minutes.
+_IN_TEXT: Final = re.compile(r"://(?P<rest>[^\s\"'<>`]+)")
 _EXAMPLES: Final = frozenset({":password", "user:password", "[user:password"})  # of our own hints
 _NO_PORT: Final = re.compile(r":(?!port\b|[0-9]{0,5}(?:[^\w]|$))(?P<secret>[^/?#\]]+)$")
 _OPEN: Final = re.compile(  # parameters that tell nothing
@@ -65,7 +66,7 @@ def parts(url: str) -> "re.Match[str] | None":
 
 def mask_text(text: str) -> str:
     """A text whose URLs show no password, no lone user name, and no parameter that may be a secret."""
-    return _IN_TEXT.sub(_masked_run, text) if "://" in text else text
+    return _IN_TEXT.sub(_masked_run, text)
 
 
 def _masked_run(found: "re.Match[str]") -> str:
@@ -82,7 +83,7 @@ def _masked_run(found: "re.Match[str]") -> str:
         host, slash, path = place.partition("/")
         place = _NO_PORT.sub(f":{MASK}", host) + slash + path
     shown = "&".join(_parameter(word) for word in query.split("&"))
-    return f"{found['scheme']}{place}{question}{shown}"
+    return f"://{place}{question}{shown}"
 
 
 def _parameter(word: str) -> str:

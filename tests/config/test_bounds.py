@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 from beatd.config.load import load_files
+from beatd.config.problems import problem_at
 from beatd.config.source import LARGEST_FILE
 from beatd.config.yaml_tree import DEEPEST
 
@@ -97,3 +98,11 @@ def test_many_entries_are_read_with_little_memory_and_time(tmp_path: Path, numbe
     assert loaded.problems == []
     assert time.process_time() - before < number / 1_250  # 20,000 take 3 s on a free machine
     assert resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - memory < 30 * number  # kB
+
+
+def test_thousands_of_problems_in_one_long_line_with_a_secret_take_no_time() -> None:
+    line = "{" + "a: 1, " * 100_000 + "redis: redis://user:CANARY@host}"  # as of a file that a program has written
+    before = time.process_time()
+    found = [problem_at("f", 1, column, "E001", "m", None, line) for column in range(1, 4_000)]
+    assert time.process_time() - before < 10
+    assert not any("CANARY" in problem.excerpt for problem in found)
