@@ -157,7 +157,7 @@ def open_broker(broker: Broker) -> KombuTransport:
     """A transport for this broker, not connected yet. Raises ConfigInvalid where kombu lacks what it needs."""
     try:
         _open(broker.urls[0], broker, with_password=False).get_transport_cls()
-    except (ImportError, KeyError) as error:
+    except Exception as error:  # a transport whose library is missing may end in any error at its import
         raise ConfigInvalid(
             f"broker: kombu can't open {broker.scheme}:// here: {_text(error)}",
             hint=f"pip install 'kombu[{broker.scheme.partition('+')[0]}]' brings what it needs, if kombu knows it",
