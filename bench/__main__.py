@@ -19,6 +19,7 @@ BENCHES: Final = (
         "commands",
         "apply",
         "rabbit",
+        "outbox",
         "peers",
     ),
 )

@@ -27,12 +27,14 @@ HTTP: Final = ("--http", "127.0.0.1:0")  # served, as it is by default, but wher
 
 
 @contextmanager
-def running_daemon(server: RedisServer) -> Iterator[int]:
-    """A daemon that leads, by its pid; ended with the block."""
+def running_daemon(server: RedisServer, broker: str = "") -> Iterator[int]:
+    """A daemon that leads, by its pid; ended with the block. ``broker``: where the queues are, if not in that Redis."""
     pin(CLIENT_CORE)
     words = [sys.executable, "-m", "beatd", "run", "--redis", server.url, "--log-level", "warning", *HTTP]
     environment = {name: value for name, value in os.environ.items() if not name.startswith("BEATD_")}
     environment["PYTHONPATH"] = str(Path.cwd())
+    if broker:
+        environment["BEATD_BROKER_URL"] = broker
     with (
         (server.folder / "daemon.log").open("ab") as log,
         subprocess.Popen(words, cwd=server.folder, env=environment, stderr=log) as process,
