@@ -193,6 +193,20 @@ def test_a_missing_queue_is_told_at_once_blocks_its_entries_and_comes_back_with_
     assert lost.repeats == good.repeats == 0
 
 
+@pytest.mark.parametrize("asked", [("trigger",), ("backfill", "--from", "3h", "--yes")])
+def test_what_was_asked_for_and_waits_for_its_queue_is_told(
+    server: RedisServer, rabbit_server: RabbitServer, start_daemon: StartDaemon, queue: Declare, asked: tuple[str, ...]
+) -> None:
+    hourly = {"task": "t", "every": "1h"}
+    entries = {"lost": {**hourly, "queue": f"missing-{uuid.uuid4().hex[:8]}"}, "well": {**hourly, "queue": queue()}}
+    start_daemon(server.url, config=config(rabbit_server.url, entries)).wait_for("config_reloaded")
+    done = beatd(asked[0], "well", *asked[1:], "--redis", server.url)
+    assert (done.returncode, "for the broker" in done.stderr) == (0, False), done.stderr
+    done = beatd(asked[0], "lost", *asked[1:], "--redis", server.url)
+    assert done.returncode == 0, done.stderr
+    assert "for the broker (beatd outbox)" in done.stderr.splitlines()[-1]
+
+
 def test_a_node_that_restarts_in_a_storm_loses_nothing_and_repeats_have_the_same_id(
     server: RedisServer,
     client: redis.Redis,
