@@ -59,14 +59,14 @@ def _broker(given: argparse.Namespace, folder: Path) -> bool:
     away = be_without_broker(given.away, folder / "away")
     print(
         "| RabbitMQ away, s | missed slots fired: all / latest / none / deadline / expires | messages | repeats |"
-        " latest message, s: came / log | outbox at most | terms | problems |"
+        " latest message, s: came / log | outbox at most | other leaders | problems |"
     )
     print("|---|---|---|---|---|---|---|---|")
     print(away.row, flush=True)
     storm = storm_over_a_restart(given.storm, folder / "storm")
     print(
         "\n| due at once | of these left at the restart | away, s | came | repeats | last one, s |"
-        " others late at most, s | outbox at most | terms | problems |"
+        " others late at most, s | outbox at most | other leaders | problems |"
     )
     print("|---|---|---|---|---|---|---|---|---|---|")
     print(storm.row, flush=True)
