@@ -24,6 +24,7 @@ from beatd.core.masking import mask_text, mask_url
 from beatd.errors import AccessDenied, BeatdError, ConfigInvalid, Unreachable
 from beatd.transports._envelope import Envelope, open_envelope
 from beatd.transports._worker import Worker, at_most
+from beatd.uptime import uptime
 
 SCHEMES: Final = ("*",)
 LISTED_TOGETHER: Final = "sentinel"  # its URLs are the places to ask, and not one broker each
@@ -64,9 +65,9 @@ class KombuTransport:
         if not self.connected or self._closed:
             return [Outcome("unknown", "not connected")] * len(messages)
         outcomes: list[Outcome | None] = [None] * len(messages)
-        until = min(until, time.monotonic() + self._broker.confirm_timeout)
+        until = min(until, uptime() + self._broker.confirm_timeout)
         done = self._worker.call(partial(self._publish, messages, until, outcomes))
-        await at_most(done, until + self._broker.confirm_timeout - time.monotonic())
+        await at_most(done, until + self._broker.confirm_timeout - uptime())
         return [outcome or Outcome("unknown", "no answer in time") for outcome in outcomes]
 
     async def close(self) -> None:
@@ -93,7 +94,7 @@ class KombuTransport:
 
     def _publish(self, messages: Sequence[tuple[str, bytes]], until: float, outcomes: list[Outcome | None]) -> None:
         for place, (_, message) in enumerate(messages):
-            if self._channel is None or time.monotonic() >= until:
+            if self._channel is None or uptime() >= until:
                 return
             try:
                 outcomes[place] = self._send(open_envelope(message))
