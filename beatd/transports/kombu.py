@@ -97,9 +97,12 @@ class KombuTransport:
             if self._channel is None or uptime() >= until:
                 return
             try:
-                outcomes[place] = self._send(open_envelope(message))
+                envelope = open_envelope(message)
             except ValueError as error:
-                outcomes[place] = Outcome("refused", f"the message can't be sent: {error}")
+                outcomes[place] = Outcome("refused", f"the message can't be sent: {error}", hopeless=True)
+                continue
+            try:
+                outcomes[place] = self._send(envelope)
             except self._connection.connection_errors as error:
                 self._lose()
                 outcomes[place] = Outcome("unknown", f"the connection was lost: {_text(error)}")
