@@ -87,12 +87,13 @@ class Broker:
 
     @property
     def fingerprint(self) -> str:
-        """8 hex digits that tell this broker from others.
+        """What tells this broker from others: 8 hex digits for each place where it is reached, with ``+`` between them.
 
-        The order of its URLs, users, passwords and options don't count.
+        The order of its URLs, users, passwords and options don't count. Two with a place in common are one broker, of
+        which nodes have been added or taken away (``is_same_broker``).
         """
-        places = sorted({_canonical(place_of(url)) for url in self.urls})
-        return hashlib.sha256("\n".join(places).encode()).hexdigest()[:8]
+        places = {_canonical(place_of(url)) for url in self.urls}
+        return "+".join(sorted(hashlib.sha256(place.encode()).hexdigest()[:8] for place in places))
 
     def __str__(self) -> str:
         return self.label

@@ -13,7 +13,7 @@ class Draft(NamedTuple):
 
     ``queue``: where it goes, for people and for counting. ``dead_at``: after that it is not worth sending, None for
     ever. ``attempts``: after so many refusals by the broker it is given up, None for never. ``broker``: the one it was
-    decided for, as a short hash; it is sent to no other.
+    decided for, as its fingerprint; it is sent to no other.
     """
 
     name: str
@@ -42,6 +42,11 @@ class Intent(NamedTuple):
         """Its place among all intents."""
         seq, _, place = self.id.partition("-")
         return int(seq), int(place)
+
+
+def is_same_broker(one: str, other: str) -> bool:
+    """Whether two fingerprints (``Broker.fingerprint``) are of one broker: any node that both know makes them one."""
+    return one == other or not set(one.split("+")).isdisjoint(other.split("+"))
 
 
 OutcomeKind = Literal["confirmed", "returned", "refused", "unknown"]

@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 from typing import Final, NamedTuple
 
 from beatd.core.instant import instant_text
-from beatd.core.intent import Intent, Outcome
+from beatd.core.intent import Intent, Outcome, is_same_broker
 from beatd.core.outbox_room import Queues, Room
 
 MOST_IN_WINDOW: Final = 256
@@ -100,7 +100,7 @@ class Outbox:
         broker is known to have. What was to be sent at most once, and may have been, is ``dead``.
         """
         for intent in intents:
-            if intent.draft.broker != self.broker:
+            if not is_same_broker(intent.draft.broker, self.broker):
                 self.left_over[intent.id] = intent.draft.broker
             elif _key(intent) not in self._held:
                 if intent.draft.sent and _key(intent) not in confirmed:

@@ -43,7 +43,7 @@ def read_signature(where: str, value: object, depth: int = 0) -> Signature:
         if key not in KEYS and key not in _OLD_KEYS:
             raise _unknown(where, key)
     kind = value.get("subtask_type")
-    if kind is not None and kind not in CANVAS and kind not in PLAIN_TYPES:
+    if kind is not None and not (isinstance(kind, str) and (kind in CANVAS or kind in PLAIN_TYPES)):
         accepted = ", ".join((*CANVAS, *PLAIN_TYPES))
         raise EntryInvalid(f"{where}.subtask_type: found {shown(kind)}; accepted are {accepted}, or null for a task")
     canvas = str(kind) if kind in CANVAS else ""

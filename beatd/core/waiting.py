@@ -5,7 +5,7 @@ from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import NamedTuple
 
-from beatd.core.intent import Draft
+from beatd.core.intent import Draft, is_same_broker
 
 
 class Waiting(NamedTuple):
@@ -46,7 +46,7 @@ def summed_up(rows: Sequence[Waiting], broker: str | None, unreadable: int = 0) 
 
 def is_left_over(row: Waiting, broker: str) -> bool:
     """Whether a leader with this broker sends it nowhere."""
-    return row.draft.broker != broker
+    return not is_same_broker(row.draft.broker, broker)
 
 
 def chosen(

@@ -68,6 +68,11 @@ class OutboxService:
         """Whether all that was decided is with the broker, as far as is known."""
         return self._loaded and not len(self.box)
 
+    @property
+    def is_refused(self) -> bool:
+        """Whether all that is held is for queues that take no messages, and there is some."""
+        return self._loaded and self.box.queues.only_bad
+
     def is_bad(self, queue: str) -> bool:
         """Whether the entries of a queue stay blocked."""
         return self.box.queues.is_full_and_bad(queue)

@@ -23,6 +23,7 @@ from beatd.core.masking import mask_text, mask_url
 from beatd.errors import AccessDenied, BeatdError, ConfigInvalid, Unreachable
 from beatd.transports._envelope import Envelope, open_envelope
 from beatd.transports._worker import Worker, at_most
+from beatd.uptime import uptime
 
 SCHEMES: Final = ("*",)
 LISTED_TOGETHER: Final = "sentinel"  # its URLs are the places to ask, and not one broker each
@@ -62,9 +63,9 @@ class KombuTransport:
         if not self.connected or self._closed:
             return [Outcome("unknown", "not connected")] * len(messages)
         outcomes: list[Outcome | None] = [None] * len(messages)
-        until = min(until, time.monotonic() + self._broker.confirm_timeout)
+        until = min(until, uptime() + self._broker.confirm_timeout)
         done = self._worker.call(partial(self._publish, messages, until, outcomes))
-        await at_most(done, until + self._broker.confirm_timeout - time.monotonic())
+        await at_most(done, until + self._broker.confirm_timeout - uptime())
         return [outcome or Outcome("unknown", "no answer in time") for outcome in outcomes]
 
     async def close(self) -> None:
@@ -91,7 +92,7 @@ class KombuTransport:
 
     def _publish(self, messages: Sequence[tuple[str, bytes]], until: float, outcomes: list[Outcome | None]) -> None:
         for place, (_, message) in enumerate(messages):
-            if self._channel is None or time.monotonic() >= until:
+            if self._channel is None or uptime() >= until:
                 return
             try:
                 outcomes[place] = self._send(open_envelope(message))
@@ -157,7 +158,7 @@ def open_broker(broker: Broker) -> KombuTransport:
     """A transport for this broker, not connected yet. Raises ConfigInvalid where kombu lacks what it needs."""
     try:
         _open(broker.urls[0], broker, with_password=False).get_transport_cls()
-    except (ImportError, KeyError) as error:
+    except Exception as error:  # a transport whose library is missing may end in any error at its import
         raise ConfigInvalid(
             f"broker: kombu can't open {broker.scheme}:// here: {_text(error)}",
             hint=f"pip install 'kombu[{broker.scheme.partition('+')[0]}]' brings what it needs, if kombu knows it",

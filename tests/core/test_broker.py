@@ -3,6 +3,7 @@
 import pytest
 
 from beatd.core.broker import Broker, Place, place_of, split_urls
+from beatd.core.intent import is_same_broker
 from beatd.errors import ConfigInvalid
 
 
@@ -40,6 +41,17 @@ def test_another_host_port_or_virtual_host_is_another_broker(other: str) -> None
     fingerprint = Broker(("amqp://rabbit/a",)).fingerprint
     assert len(fingerprint) == 8
     assert fingerprint != Broker((other,)).fingerprint
+
+
+def test_a_broker_with_nodes_added_or_taken_away_is_the_same_one() -> None:
+    one, two, three = (
+        Broker(split_urls(urls)).fingerprint for urls in ("amqp://a", "amqp://b;amqp://a", "amqp://c;amqp://b")
+    )
+    assert is_same_broker(one, two)
+    assert is_same_broker(two, three)
+    assert not is_same_broker(one, three)
+    assert not is_same_broker(one, "")
+    assert is_same_broker("", "")
 
 
 def test_a_label_shows_every_url_and_no_secret() -> None:

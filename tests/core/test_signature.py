@@ -70,6 +70,7 @@ def test_a_signature_tells_the_task_and_the_queue_of_its_message(
         (chain(), "signature.kwargs.tasks: an empty list; one signature or more is accepted"),
         (chain(A, {"task": 1}), "signature.kwargs.tasks[1].task: found 1; a non-empty printable text is accepted"),
         (group(A, group(B, 5)), "signature.kwargs.tasks[1].kwargs.tasks[1]: found a whole number"),
+        ({"task": "a", "subtask_type": ["chain"]}, "signature.subtask_type: found a value of type list; accepted are"),
         ({"subtask_type": "group"}, "signature.kwargs.tasks: found nothing; a list of signatures is accepted"),
         (chord([A], None), "signature.kwargs.body: found nothing; a signature is accepted"),
         (

@@ -13,12 +13,13 @@ from beatd.core.broker import Broker, Declare
 from beatd.core.intent import Outcome
 from beatd.errors import AccessDenied, ConfigInvalid, Unreachable
 from beatd.transports import Transport, open_transport
+from beatd.uptime import uptime
 from tests.support.envelopes import envelope, task_id, window
 from tests.support.servers import RedisServer, free_port
 
 
 def soon() -> float:
-    return time.monotonic() + 10
+    return uptime() + 10
 
 
 def kinds(outcomes: Sequence[Outcome]) -> list[str]:
@@ -155,5 +156,5 @@ async def test_a_message_that_is_none_is_refused_alone(start_redis: Callable[...
 async def test_nothing_is_sent_after_the_given_instant(start_redis: Callable[..., RedisServer]) -> None:
     transport: Transport = open_transport(Broker((start_redis().url,)))
     await transport.connect()
-    assert kinds(await transport.publish(window("mail", 2), time.monotonic())) == ["unknown"] * 2
+    assert kinds(await transport.publish(window("mail", 2), uptime())) == ["unknown"] * 2
     await transport.close()

@@ -5,6 +5,8 @@ import signal
 import uuid
 from collections import Counter
 from collections.abc import Callable, Iterator
+from datetime import datetime, timedelta
+from itertools import pairwise
 from typing import Any, Final
 
 import pytest
@@ -157,8 +159,9 @@ def test_a_broker_that_was_away_at_due_time_gets_every_slot_that_the_policy_keep
         assert daemon.stop() == 0
     taken.take()
     taken.check(client)
-    slots = sorted(slot for name, slot in taken.ids if name == "e0")
-    assert len(slots) > 20  # of every 200 ms, none is missing
+    slots = sorted(datetime.fromisoformat(slot) for name, slot in taken.ids if name == "e0")
+    assert len(slots) > 15
+    assert {later - earlier for earlier, later in pairwise(slots)} == {timedelta(milliseconds=200)}  # none is missing
     assert not [row for row in rows(client, "skip") if "missed" in row.get("skips", "")]
 
 
@@ -328,6 +331,16 @@ def test_once_ends_when_the_broker_has_all_and_with_1_where_it_takes_nothing(
     gone = config(rabbit_server.url, {"due": {**FAST, "queue": f"missing-{uuid.uuid4().hex[:8]}"}})
     daemon = start_daemon(server.url, config=gone, lease_ttl="1s", arguments=("--once",))
     assert daemon.wait(30) == 1
+
+
+def test_once_ends_with_1_where_one_queue_takes_nothing_and_others_do(
+    server: RedisServer, client: redis.Redis, rabbit_server: RabbitServer, queue: Declare, start_daemon: StartDaemon
+) -> None:
+    gone = f"missing-{uuid.uuid4().hex[:8]}"
+    setup = config(rabbit_server.url, {"lost": {**FAST, "queue": gone}, "well": {**FAST, "queue": queue()}})
+    daemon = start_daemon(server.url, config=setup, lease_ttl="1s", arguments=("--once",))
+    assert daemon.wait(30) == 1
+    assert daemon.wait_for("stopped").fields["reason"] == "queues of the broker take no messages"
 
 
 def test_ctrl_c_in_the_middle_of_a_storm_leaves_the_rest_to_the_successor(

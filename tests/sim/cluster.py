@@ -49,7 +49,7 @@ from tests.sim.redis import Server, copied
 
 BASE_S: Final = 1_763_650_740  # a minute's beginning: 60 s on, cron has a slot
 BACK_OFF_S: Final = 4.0  # what a queue refused for so long is tried again within as long
-INTENT_LATE_S: Final = 4.0  # the longest that a message may wait once all is calm
+INTENT_LATE_S: Final = 1.5  # the longest that a message may wait once all is calm
 ALL_BROKER_FAULTS: Final = (
     *("stop", "stop", "lose_queue", "lose_queue", "refuse", "cut", "cut", "block", "stall", "cut_off", "drop"),
 )
@@ -204,7 +204,7 @@ class Instance:
         self.transport: SimTransport | None = None
         if world.broker is not None:
             self.transport = SimTransport(world.broker, self.process, clock.monotonic, self._trusted)
-            self.carrier = Carrier(self.transport, clock, events, vitals, random.Random(r.random()), clock.monotonic)
+            self.carrier = Carrier(self.transport, clock, events, vitals, random.Random(r.random()))
         self.elector = Elector(
             stores,
             timing,

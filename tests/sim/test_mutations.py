@@ -160,8 +160,8 @@ def _keep_window(patch: pytest.MonkeyPatch) -> None:
     patch.setattr(LEADER, "Session", session)
     real_planner = LEADER.Planner
 
-    def planner(of: Session, version: str) -> Planner:
-        made: Planner = real_planner(of, version)
+    def planner(of: Session, version: str, outbox: Any = None) -> Planner:
+        made: Planner = real_planner(of, version, outbox)
         before = kept.get("planner")
         if before is not None and before._s.window is of.window:
             made._generation, made._page_end = before._generation, before._page_end

@@ -9,8 +9,7 @@ import pytest
 import beatd.core.outbox_room
 from beatd.core.edit import put_item
 from beatd.core.entry import entry_from_spec
-from beatd.core.intent import MOST_INTENTS, MOST_OF_ONE_BAD_QUEUE, Intent, Outcome
-from beatd.daemon.carrier import Carrier
+from beatd.core.intent import MOST_INTENTS, MOST_OF_ONE_BAD_QUEUE, Intent
 from beatd.daemon.outbox import OutboxService
 from beatd.store.entries import Pause, pause_call, put_call
 from beatd.store.outbox import RedisOutbox
@@ -174,36 +173,41 @@ def test_what_died_in_the_outbox_has_a_row() -> None:
     assert len(stored(world)) <= 3
 
 
-# The rules, each taken away once: the ledger must notice.
+def after_a_step_back() -> tuple[World, str | None]:
+    """What was just confirmed comes back into the outbox, with a dataset that is a moment older: no batch is lost."""
+    world, _ = world_of(replace(PEACE, seconds=30.0), steady={"every": "2s"})
+    snapshots: list[Any] = []
+    before = world.ledger.noted
+
+    def noted(script: str, args: Any, reply: Any) -> None:
+        before(script, args, reply)
+        if script == "settle" and world.loop.time() > 10.0 and not snapshots:
+            world.loop.call_soon(lambda: snapshots.append(world.snapshot()), context=NOWHERE)
+        elif script == "done" and len(snapshots) == 1:
+            at(world, 0.0, lambda: world.restore(snapshots[0]))
+            snapshots.append(None)
+
+    world.ledger.noted = noted
+    failure = world.run().failure
+    assert len(snapshots) == 2
+    return world, failure
+
+
+def test_what_comes_back_into_the_outbox_with_an_older_dataset_leaves_it_again() -> None:
+    world, failure = after_a_step_back()
+    assert failure is None, failure
+    assert stored(world) == []
+
+
+def test_it_would_stay_if_the_leader_did_not_count_what_is_stored(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(OutboxService, "counted", lambda service, number: None)
+    world, failure = after_a_step_back()
+    assert failure is not None
+    assert len(stored(world)) == 1
 
 
 async def _all_stand(self: RedisOutbox, intents: Sequence[Intent]) -> list[bool]:
     return [True] * len(intents)
-
-
-async def _takes_out_first(self: Carrier, intents: Sequence[Intent], until: float) -> Sequence[Outcome]:
-    """As if all were through that was written."""
-    await _PUBLISH(self, intents, until)
-    return [Outcome("confirmed")] * len(intents)
-
-
-async def _never_loads(self: OutboxService) -> None:
-    self._loaded = True
-
-
-_PUBLISH = Carrier.publish
-RULES: dict[str, tuple[Any, str, Any]] = {
-    "only what the broker confirmed is done": (Carrier, "publish", _takes_out_first),
-    "a session begins with what is stored": (OutboxService, "_load", _never_loads),
-}
-
-
-@pytest.mark.parametrize("rule", RULES)
-def test_without_a_rule_the_ledger_notices(monkeypatch: pytest.MonkeyPatch, rule: str) -> None:
-    owner, name, instead = RULES[rule]
-    monkeypatch.setattr(owner, name, instead)
-    failures = (World(scenario(seed)).run().failure for seed in range(2, 500, 3))
-    assert next((failure for failure in failures if failure is not None), None) is not None
 
 
 def test_without_a_look_at_what_stands_what_was_taken_back_would_be_sent(monkeypatch: pytest.MonkeyPatch) -> None:
