@@ -106,7 +106,7 @@ def be_without_broker(seconds: float, folder: Path, *, around_s: float = 8.0) ->
         found, lines = stage.ledger.all(), stage.lines()
         problems = [*verdict_on(found, {}, 0).problems, *_bounded(most)]
         problems += [] if went_on else ["not every entry went on"]
-        problems += [text for name, spec in specs.items() for text in _judge(name, spec, lines, found, until)]
+        problems += [text for name, spec in specs.items() for text in judge(name, spec, lines, found, until)]
         late = [m.wall_ms - m.slot for m in found if m.slot < back]
         told = max(
             int(event.fields["late_ms"])
@@ -122,7 +122,7 @@ def be_without_broker(seconds: float, folder: Path, *, around_s: float = 8.0) ->
         return Broken(row, problems)
 
 
-def _judge(
+def judge(
     name: str, spec: Mapping[str, Any], lines: Sequence[Line], found: Sequence[Enqueued], until: int
 ) -> Iterator[str]:
     """What is wrong with an entry: slots of which nothing is known, that came against its policy, or did not."""
