@@ -21,8 +21,8 @@ from kombu.connection import Connection
 from beatd.core.broker import Broker
 from beatd.formats.celery import compile_template
 from beatd.transports import Transport, open_transport
-from beatd.uptime import uptime
 from beatd.transports._envelope import open_envelope
+from beatd.uptime import uptime
 from tests.support.rabbit import RabbitServer, rabbit_program
 
 QUEUE: Final = "bench"
