@@ -23,6 +23,7 @@ from beatd.core.waiting import chosen
 from beatd.errors import EntryInvalid, NoSlot, Refused, ScheduleInvalid
 
 WAIT_S: Final = 5.0
+CONFIRM_S: Final = 1.0  # a broker that takes messages has confirmed by then
 POLL_S: Final = 0.02
 LISTED: Final = 10  # slots of a backfill at its beginning
 
@@ -230,7 +231,11 @@ def _tell_waiting(client: Client, name: str) -> None:
     """With another broker `pushed` means decided: what the broker has not confirmed yet is told."""
     if not client.run(leaders_broker(client.keys)):
         return
-    rows = chosen(client.run(look(client.keys)).rows, (name,))
+    give_up = time.monotonic() + CONFIRM_S
+    while rows := [row for row in chosen(client.run(look(client.keys)).rows, (name,)) if row.draft.cause]:
+        if time.monotonic() > give_up:
+            break
+        time.sleep(POLL_S)
     if rows:
         many = "1 message of it waits" if len(rows) == 1 else f"{len(rows):,} messages of it wait"
         note(f"{many} for the broker (beatd outbox)")

@@ -75,7 +75,7 @@ class Template(Protocol):
 
     @property
     def queue(self) -> str:
-        """The queue as people name it, and as failures of one are counted."""
+        """Where the message goes, as people name it and as failures are counted: the queue, or exchange/routing_key."""
 
     @property
     def attempts(self) -> int | None:

@@ -59,10 +59,13 @@ class Outcome:
     confirmed: the broker has it. returned: no queue takes it (missing, or not bound). refused: the broker said no
     (negative confirm, too large, access refused). unknown: no answer; it may or may not have arrived, and is sent again
     with the same id. ``why`` is for people, '' when confirmed.
+
+    hopeless: it is the message itself, no attempt will do better; its queue is not to blame.
     """
 
     kind: OutcomeKind
     why: str = ""
+    hopeless: bool = False
 
 
 CONFIRMED: Final = Outcome("confirmed")

@@ -161,7 +161,7 @@ class Outbox:
         """What became of a window. ``jitter`` in [0, 1) spreads the retries.
 
         An intent that is given up, or through, is held no more; one without an answer, or refused, waits for its next
-        attempt, ever longer.
+        attempt, ever longer. One that no attempt can help is given up at once, lest those behind it wait for ever.
         """
         learned = Learned()
         for number, (intent, outcome) in enumerate(outcomes):
@@ -170,7 +170,7 @@ class Outbox:
                 if self.queues.prove(queue):
                     learned.well.append(queue)
                     self._wake_queue(queue, now)
-            elif outcome.kind != "unknown" and self.queues.blame(queue):
+            elif outcome.kind != "unknown" and not outcome.hopeless and self.queues.blame(queue):
                 learned.bad.append(Trouble(queue, outcome.kind, outcome.why))
             if held is None:  # withdrawn while it was on its way
                 continue
@@ -252,6 +252,8 @@ def _key(intent: Intent) -> Key:
 def _given_up(held: _Held, outcome: Outcome, now_ms: int) -> Given | None:
     """Whether this outcome is the last word on an intent."""
     draft = held.intent.draft
+    if outcome.hopeless:
+        return Given(held.intent, outcome.why)
     if outcome.kind == "unknown":
         held.unanswered += 1
     else:

@@ -139,6 +139,7 @@ EVENTS: Final[Mapping[str, Kind]] = {
             ),
             "count": (NUMBER, "slots; exact to 10,000"),
             "queue": (TEXT, "the key, or the queue of another broker, that refused"),
+            "error": (TEXT, "`undeliverable`: why"),
         },
         summed="entries_skipped",
     ),

@@ -240,9 +240,10 @@ class OutboxService:
         for start in range(0, len(given), MOST_FAILED):
             part = given[start : start + MOST_FAILED]
             await self._port.fail(self._s.term, [(intent, why) for intent, why in part])
-            for intent, _ in part:
-                queue, name = intent.draft.queue, intent.draft.name
-                self._s.events.emit("entry_skipped", entry=name, reason="undeliverable", count=1, queue=queue)
+            for intent, why in part:
+                name, queue = intent.draft.name, intent.draft.queue
+                said = {"reason": "undeliverable", "count": 1, "queue": queue, "error": why}
+                self._s.events.emit("entry_skipped", entry=name, **said)
             self._s.ticker_wakes.set()
 
     def _tell(self, learned: Learned, known: Sequence[Intent]) -> None:

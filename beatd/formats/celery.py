@@ -121,7 +121,7 @@ def compile_template(task: str, queue: str, options: Mapping[str, Any], *, origi
     moving = read.eta is not None or read.expires is not None
     return Template(
         queue_key=_queue_key(queue, read.priority),
-        queue=queue,
+        queue=f"{read.exchange}/{read.routing_key}" if read.exchange else queue,
         attempts=read.attempts,
         expires_ms=None if read.expires is None else read.expires.after_slot_ms,
         expires_on=read.expires.at(0) if isinstance(read.expires, FixedDate) else None,

@@ -8,7 +8,7 @@ import re
 import select
 import struct
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from functools import partial
 from typing import Any, Final
@@ -18,7 +18,7 @@ from amqp import spec
 from amqp.exceptions import AMQPError
 
 from beatd.core.broker import Broker
-from beatd.core.intent import CONFIRMED, Outcome
+from beatd.core.intent import CONFIRMED, Outcome, OutcomeKind
 from beatd.errors import Unreachable
 from beatd.transports import _examine
 from beatd.transports._declare import Queues
@@ -44,6 +44,8 @@ TOO_LARGE: Final = re.compile(r"message size ([0-9]+)\b.*\blarger than\D*([0-9]+
 MOST_CHANNELS: Final = 64
 MOST_LATE: Final = 2_000
 CLOSING_S: Final = 1.0
+CLOSINGS: Final[Mapping[int, OutcomeKind]] = {403: "refused", 404: "returned"}  # what a channel is closed for
+PRECONDITION_FAILED: Final = 406  # a message that the broker never takes: another user's id, a lifetime that is none
 REFUSED: Final = Outcome("refused", "the broker refused it (negative confirm): is its queue full?")
 
 
@@ -262,7 +264,7 @@ class AmqpTransport:
             lane = self._lane(connection, envelope.exchange)
             data = self._writer.frames(envelope, lane.number)
         except ValueError as error:
-            return Outcome("refused", f"the message can't be sent: {error}")
+            return Outcome("refused", f"the message can't be sent: {error}", hopeless=True)
         sent = Sent(id_, message, envelope.exchange, envelope.routing_key, _correlation(envelope), len(envelope.body))
         sent.waiting.append((window, place))
         return lane, sent, data
@@ -270,7 +272,8 @@ class AmqpTransport:
     def _refused(self, envelope: Envelope) -> Outcome | None:
         """What is known to become of it without sending it."""
         if self._largest is not None and len(envelope.body) > self._largest:
-            return Outcome("refused", f"its body has {len(envelope.body)} bytes; the broker takes {self._largest}")
+            why = f"its body has {len(envelope.body)} bytes; the broker takes {self._largest}"
+            return Outcome("refused", why, hopeless=True)
         return self._queues.missing(envelope.exchange, envelope.routing_key) if self._queues else None
 
     def _lane(self, connection: Connection, exchange: str) -> Lane:
@@ -362,13 +365,14 @@ class AmqpTransport:
         large = TOO_LARGE.search(text)
         if large:
             self._largest = int(large[2])
+        alone = len(lane.ledger) == 1
         for sent in lane.ledger:
             self._open.pop(sent.id, None)
-            if large:
-                mine = sent.size > int(large[2])
-                sent.learn(Outcome("refused" if mine else "unknown", text if mine else "another message was too large"))
+            if sent.size > int(large[2]) if large else alone and code == PRECONDITION_FAILED:
+                sent.learn(Outcome("refused", text, hopeless=True))
             else:
-                sent.learn(Outcome({404: "returned", 403: "refused"}.get(code, "unknown"), text))  # type: ignore[arg-type]
+                why = "another message was too large" if large else text
+                sent.learn(Outcome(CLOSINGS.get(code, "unknown"), why))
 
     def _finish(self) -> None:
         """Tells those who wait what is known, and those who have waited long enough."""

@@ -4,6 +4,7 @@ There are no confirms here: a message is confirmed when kombu has handed it over
 that have to exist either; ``declare: celery`` writes down the binding that Celery's own producers would.
 """
 
+import ssl
 import time
 from collections.abc import Callable, Sequence
 from contextlib import suppress
@@ -27,6 +28,7 @@ from beatd.uptime import uptime
 
 SCHEMES: Final = ("*",)
 LISTED_TOGETHER: Final = "sentinel"  # its URLs are the places to ask, and not one broker each
+TLS_REDIS: Final = "rediss"
 REDIS: Final = ("redis", "rediss", "sentinel", "redis+socket", "rediss+socket")
 LOGIN_ERRORS: Final = ("AuthenticationError", "AuthorizationError", "NoPermissionError", "AccessDenied")
 
@@ -95,9 +97,12 @@ class KombuTransport:
             if self._channel is None or uptime() >= until:
                 return
             try:
-                outcomes[place] = self._send(open_envelope(message))
+                envelope = open_envelope(message)
             except ValueError as error:
-                outcomes[place] = Outcome("refused", f"the message can't be sent: {error}")
+                outcomes[place] = Outcome("refused", f"the message can't be sent: {error}", hopeless=True)
+                continue
+            try:
+                outcomes[place] = self._send(envelope)
             except self._connection.connection_errors as error:
                 self._lose()
                 outcomes[place] = Outcome("unknown", f"the connection was lost: {_text(error)}")
@@ -185,7 +190,9 @@ def _open(url: str, broker: Broker, *, with_password: bool = True) -> Any:
     bounds = {"socket_timeout": seconds, "socket_connect_timeout": seconds} if broker.scheme in REDIS else {}
     options = {**bounds, **broker.transport_options}
     where = ";".join(_with_password(each, read=with_password) for each in url.split(";"))
-    return Connection(where, transport_options=options, connect_timeout=seconds)
+    # By itself kombu takes any certificate where the URL says nothing of TLS; what the URL says goes before this.
+    tls = {"ssl_cert_reqs": ssl.CERT_REQUIRED} if broker.scheme == TLS_REDIS else False
+    return Connection(where, transport_options=options, connect_timeout=seconds, ssl=tls)
 
 
 def _with_password(url: str, *, read: bool) -> str:
@@ -223,6 +230,9 @@ def _understand(error: Exception, url: str) -> BeatdError:
         return error
     if type(error).__name__ in LOGIN_ERRORS or "WRONGPASS" in str(error) or "NOAUTH" in str(error):
         return AccessDenied(f"{where} refuses the user or the password: {_text(error)}")
+    if "CERTIFICATE_VERIFY_FAILED" in str(error):
+        hint = "ssl_ca_certs names the authority to trust; the host of the URL must be one in the certificate"
+        return Unreachable(f"{where} shows a certificate that is not accepted: {_text(error)}", hint=hint)
     return Unreachable(f"{where}: {_text(error)}")
 
 

@@ -173,6 +173,17 @@ def test_spent_attempts_give_an_intent_up_and_say_why(box: Outbox) -> None:
     assert len(box) == 0
 
 
+def test_a_message_that_no_attempt_can_help_is_given_up_at_once_and_its_queue_is_not_to_blame(box: Outbox) -> None:
+    box.add([intent(1), intent(2), intent(3, "other")])
+    learned = learn(box, box.window(0.0), Outcome("refused", "it can't be said", hopeless=True))
+    assert [(given.intent.id, given.why) for given in learned.given_up] == [
+        ("1-1", "it can't be said"),
+        ("3-1", "it can't be said"),
+    ]
+    assert (learned.bad, box.queues.bad) == ([], frozenset())
+    assert ids(box.window(0.0)) == ["2-1"]  # the next one of its entry need not wait
+
+
 def test_an_answer_that_never_came_is_no_attempt(box: Outbox) -> None:
     box.add([intent(1, attempts=1)])
     assert learn(box, box.window(0.0), UNKNOWN).given_up == []

@@ -212,6 +212,8 @@ def test_an_exchange_counts_with_a_routing_key_and_the_queue_s_list_is_pushed_to
     assert messages.queue_key == "reports"
     found = message_of(messages)["properties"]["delivery_info"]
     assert found == {"exchange": exchange, "routing_key": routing_key}
+    # A missing exchange is counted by itself: the queue of that name is not to blame.
+    assert messages.template.queue == (f"{exchange}/{routing_key}" if exchange else "reports")
 
 
 def test_the_queue_may_be_named_in_the_options_as_celery_does() -> None:

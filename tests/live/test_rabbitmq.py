@@ -165,7 +165,7 @@ async def test_a_message_larger_than_the_broker_takes_is_refused_and_others_go_o
     try:
         async with connected(rabbit_server.url) as transport:
             (outcome,) = await transport.publish([("1-1", envelope(name, 1, text="x" * 30_000))], soon())
-            assert outcome.kind == "refused"
+            assert (outcome.kind, outcome.hopeless) == ("refused", True)
             assert "larger than" in outcome.why
             mixed = [("1-2", envelope(name, 2)), ("1-3", envelope(name, 3, text="x" * 40_000))]
             assert kinds(await transport.publish(mixed, soon())) == ["confirmed", "refused"]
@@ -189,6 +189,21 @@ async def test_what_amqp_cant_say_is_refused_alone(rabbit_server: RabbitServer, 
         given = [*bad, b"no envelope", b'{"body": 1}', envelope(name, 9)]
         outcomes = await transport.publish([(f"1-{n}", message) for n, message in enumerate(given)], soon())
         assert kinds(outcomes) == ["refused"] * 5 + ["confirmed"]
+        assert [outcome.hopeless for outcome in outcomes] == [True] * 5 + [False]
+
+
+async def test_a_message_that_the_broker_never_takes_is_found_once_it_goes_alone(
+    rabbit_server: RabbitServer, queue: Declare
+) -> None:
+    name = queue()
+    bad = ("1-1", envelope(name, 1, CC="no list"))
+    async with connected(rabbit_server.url) as transport:
+        beside = await transport.publish([bad, ("1-2", envelope(name, 2))], soon())
+        assert kinds(beside) == ["unknown", "unknown"]  # the broker does not say which of them it was
+        (alone,) = await transport.publish([bad], soon())
+        assert (alone.kind, alone.hopeless) == ("refused", True)
+        assert "PRECONDITION_FAILED" in alone.why
+        assert kinds(await transport.publish([("1-3", envelope(name, 3))], soon())) == ["confirmed"]
 
 
 async def test_nothing_is_written_after_the_given_instant(rabbit_server: RabbitServer, queue: Declare) -> None:

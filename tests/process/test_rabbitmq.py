@@ -193,6 +193,46 @@ def test_a_missing_queue_is_told_at_once_blocks_its_entries_and_comes_back_with_
     assert lost.repeats == good.repeats == 0
 
 
+@pytest.mark.parametrize("asked", [("trigger",), ("backfill", "--from", "3h", "--yes")])
+def test_what_was_asked_for_and_waits_for_its_queue_is_told(
+    server: RedisServer, rabbit_server: RabbitServer, start_daemon: StartDaemon, queue: Declare, asked: tuple[str, ...]
+) -> None:
+    hourly = {"task": "t", "every": "1h"}
+    entries = {"lost": {**hourly, "queue": f"missing-{uuid.uuid4().hex[:8]}"}, "well": {**hourly, "queue": queue()}}
+    start_daemon(server.url, config=config(rabbit_server.url, entries)).wait_for("config_reloaded")
+    done = beatd(asked[0], "well", *asked[1:], "--redis", server.url)
+    assert (done.returncode, "for the broker" in done.stderr) == (0, False), done.stderr
+    done = beatd(asked[0], "lost", *asked[1:], "--redis", server.url)
+    assert done.returncode == 0, done.stderr
+    assert "for the broker (beatd outbox)" in done.stderr.splitlines()[-1]
+
+
+def test_what_one_entry_does_wrong_holds_up_no_other_of_its_queue(
+    server: RedisServer, client: redis.Redis, rabbit_server: RabbitServer, queue: Declare, start_daemon: StartDaemon
+) -> None:
+    taken = Taken(rabbit_server, queue())
+    wrong = {
+        "unsayable": {**FAST, "every": "100ms", "options": {"headers": {"k" * 300: 1}}},
+        "not-taken": {**FAST, "options": {"headers": {"CC": "no list"}}},
+        "no-exchange": {**FAST, "every": "100ms", "options": {"exchange": "missing", "routing_key": "k"}},
+    }
+    entries = fast_entries(2, queue=taken._queue) | {name: {**e, "queue": taken._queue} for name, e in wrong.items()}
+    daemon = start_daemon(server.url, config=config(rabbit_server.url, entries))
+    daemon.wait_for("entry_skipped", reason="undeliverable", entry="unsayable", count=10)
+    daemon.wait_for("entry_skipped", reason="undeliverable", entry="not-taken")
+    daemon.wait_for("entry_skipped", reason="blocked", entry="no-exchange", queue="missing/k")
+    before = taken.take()
+    wait_until(lambda: taken.take() >= before + 20)
+    assert client.zmscore(f"{T}:blocked", ["e0", "e1"]) == [None, None]
+    assert "can't be sent" in daemon.events("entry_skipped", entry="unsayable")[0].fields["error"]
+    daemon.write(
+        config(rabbit_server.url, fast_entries(2, queue=taken._queue) | {"unsayable": {**FAST, "queue": taken._queue}})
+    )
+    daemon.send(signal.SIGHUP)
+    wait_until(lambda: taken.take() > 0 and any(name == "unsayable" for name, _ in taken.ids))
+    assert daemon.stop() == 0
+
+
 def test_a_node_that_restarts_in_a_storm_loses_nothing_and_repeats_have_the_same_id(
     server: RedisServer,
     client: redis.Redis,
