@@ -22,7 +22,7 @@ from beatd.daemon.session import Session
 from beatd.daemon.together import wait_for_event
 from beatd.errors import OutboxFull, Refused
 
-MOST_WINDOWS: Final = 2  # one is being published while the next is looked up, or the last taken out
+MOST_WINDOWS: Final = 4  # side by side: a broker takes tens of ms to confirm, for it syncs its disk first
 DRAIN_S: Final = 1.0  # so long a session that ends waits for what is being published
 LONGEST_SLEEP_S: Final = 1.0
 UNTRUSTED_S: Final = 0.05  # between two looks whether the lease was renewed
