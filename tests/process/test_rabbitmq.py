@@ -309,8 +309,8 @@ def test_another_broker_s_messages_are_told_of_and_sent_nowhere_else(
     first = start_daemon(server.url, config=config(rabbit_server.url, entries))
     first.wait_for("message_returned")
     assert first.stop() == 0
-    left = held(client)
-    assert left > 0
+    left = client.hgetall(f"{T}:ob")
+    assert left
     lost = Taken(rabbit_server, queue(missing))
     with Proxy(rabbit_server.port) as proxy:  # another port: another broker, as far as anybody can tell
         second = start_daemon(server.url, config=config(by(proxy, rabbit_server), entries))
@@ -318,13 +318,14 @@ def test_another_broker_s_messages_are_told_of_and_sent_nowhere_else(
         assert "another broker" in told.line
         second.wait_for("entry_fired", entry="lost", count=2)
         assert second.stop() == 0
-    assert held(client) == left
+    # What the second one decided in its last moment may wait for its own broker.
+    assert left.items() <= client.hgetall(f"{T}:ob").items()
     third = start_daemon(server.url, config={"schedules": entries})  # and with our Redis as the broker
     third.wait_for("backlog", reason="outbox")
     assert third.stop() == 0
-    assert held(client) == left
+    assert left.items() <= client.hgetall(f"{T}:ob").items()
     fourth = start_daemon(server.url, config=config(rabbit_server.url, entries))  # back where they belong
-    wait_until(lambda: emptied(client))
+    wait_until(lambda: left.keys().isdisjoint(client.hkeys(f"{T}:ob")))
     assert fourth.stop() == 0
     lost.take()
     lost.take()
