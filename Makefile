@@ -49,7 +49,7 @@ sim: .venv/.test  ## Live through many simulated worlds (SEEDS=20000 FIRST=0): d
 soak: .venv/.test  ## Kill, stop and cut off a fleet for ten minutes, then count (LASTING=60 RUNS="1 2 3")
 	$(BIN)/python -m tests.process.soak --seconds $(LASTING) --seeds $(RUNS)
 
-endure: .venv/.test  ## Redis away for minutes, rolling restarts, twenty minutes of load (PARTS="rolling load")
+endure: .venv/.test  ## Redis or RabbitMQ away for minutes, rolling restarts, twenty minutes of load (PARTS="rolling load")
 	$(BIN)/python -m tests.endurance $(PARTS)
 
 demo: .venv/.test  ## Watch a leader die and its standby go on, with a real worker

@@ -6,18 +6,14 @@ machine's clock when a consumer has them. RabbitMQ, Redis, the daemon and this p
 
 import os
 import statistics
-import threading
-import time
-from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from collections.abc import Iterator, Sequence
+from contextlib import closing, contextmanager
 from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
 from functools import partial
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any, Final
-
-import amqp
 
 from beatd.client.blocking import Client
 from bench.daemon import (
@@ -33,7 +29,9 @@ from bench.daemon import (
     worst_lag_ms,
 )
 from bench.server import cpu_seconds, running_server
-from tests.support.rabbit import PASSWORD, USER, VHOST, RabbitServer, rabbit_program
+from tests.support.ledger import Enqueued
+from tests.support.rabbit import RabbitServer, rabbit_program
+from tests.support.rabbit_ledger import RabbitLedger
 
 ENTRIES: Final = 10_000
 ROUNDS: Final = int(os.environ.get("BEATD_BENCH_ROUNDS", "3"))
@@ -59,39 +57,6 @@ class Carried:
     memory_mb: float
     lag_ms: int
     lease_kept: bool
-
-    @property
-    def rate(self) -> float:
-        """Messages confirmed a second."""
-        return self.entries / self.confirmed_s
-
-
-class Arrivals:
-    """Takes a queue's messages as they come; ``late`` holds the slot, and by how many ms it came after it."""
-
-    def __init__(self, server: RabbitServer, queue: str) -> None:
-        self.late: list[tuple[int, int]] = []
-        self._where = f"127.0.0.1:{server.port}"
-        self._queue = queue
-        self._closing = False
-        self._thread = threading.Thread(target=self._run, daemon=True)
-        self._thread.start()
-
-    def close(self) -> None:
-        """Ends it."""
-        self._closing = True
-        self._thread.join(10)
-
-    def _run(self) -> None:
-        with amqp.Connection(self._where, USER, PASSWORD, virtual_host=VHOST) as connection:
-            connection.channel().basic_consume(self._queue, no_ack=True, callback=self._came)
-            while not self._closing:
-                with suppress(TimeoutError):
-                    connection.drain_events(timeout=0.2)
-
-    def _came(self, message: amqp.Message) -> None:
-        slot = round(datetime.fromisoformat(message.headers["beatd_slot"]).timestamp() * 1000)
-        self.late.append((slot, time.time_ns() // 1_000_000 - slot))
 
 
 def measure(entries: int = ENTRIES, rounds: int = ROUNDS) -> dict[str, Any]:
@@ -122,7 +87,7 @@ def _storm(rabbit: RabbitServer, entries: int) -> Carried:
         running_daemon(server, rabbit.url) as pid,
         Client(server.url, "default") as client,
         server.client() as redis,
-        _arrivals(rabbit) as arrivals,
+        closing(RabbitLedger(rabbit, [BESIDE])) as ledger,
     ):
         led = epoch(server)
         put(client, [f"beat-{i}" for i in range(BEATS)], {"every": "1s", "task": "t", "queue": BESIDE})
@@ -150,8 +115,8 @@ def _storm(rabbit: RabbitServer, entries: int) -> Carried:
         redis_cpu_s=redis_cpu,
         broker_cpu_s=broker,
         on_queue=on_queue,
-        quiet_late_ms=_late(arrivals, slot - QUIET_S * 1000, slot),
-        storm_late_ms=_late(arrivals, slot, max(ended, slot + 1000)),
+        quiet_late_ms=_late(ledger.all(), slot - QUIET_S * 1000, slot),
+        storm_late_ms=_late(ledger.all(), slot, max(ended, slot + 1000)),
         memory_mb=round(memory, 1),
         lag_ms=lag,
         lease_kept=kept,
@@ -163,18 +128,9 @@ def _is_through(redis: Any, slot: int) -> bool:
     return bool(redis.zcount(KEYS.key("due"), "-inf", slot) == 0 and redis.hlen(KEYS.key("ob")) <= BEATS)
 
 
-def _late(arrivals: Arrivals, since: int, until: int) -> tuple[float, float]:
-    found = [late for slot, late in arrivals.late if since <= slot < until] or [0]
+def _late(arrived: Sequence[Enqueued], since: int, until: int) -> tuple[float, float]:
+    found = [m.wall_ms - m.slot for m in arrived if since <= m.slot < until] or [0]
     return statistics.median(found), max(found)
-
-
-@contextmanager
-def _arrivals(rabbit: RabbitServer) -> Iterator[Arrivals]:
-    found = Arrivals(rabbit, BESIDE)
-    try:
-        yield found
-    finally:
-        found.close()
 
 
 @contextmanager

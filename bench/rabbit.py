@@ -22,6 +22,7 @@ from beatd.core.broker import Broker
 from beatd.formats.celery import compile_template
 from beatd.transports import Transport, open_transport
 from beatd.transports._envelope import open_envelope
+from beatd.uptime import uptime
 from tests.support.rabbit import RabbitServer, rabbit_program
 
 QUEUE: Final = "bench"
@@ -74,7 +75,7 @@ async def _in_windows(server: RabbitServer, given: Messages, size: int, windows:
 
 
 async def _publish(transport: Transport, part: Messages) -> None:
-    outcomes = await transport.publish(part, time.monotonic() + 5)
+    outcomes = await transport.publish(part, uptime() + 5)
     bad = [outcome for outcome in outcomes if outcome.kind != "confirmed"]
     assert not bad, bad[0]
 

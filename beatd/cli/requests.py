@@ -14,13 +14,16 @@ from beatd.cli.slots import slot_table
 from beatd.cli.stored import open_client, who_edits
 from beatd.client import requests
 from beatd.client.blocking import Client
+from beatd.client.outbox import leaders_broker, look
 from beatd.core.duration import parse_duration
 from beatd.core.instant import read_moment
 from beatd.core.requests import GREATEST_MOST, USUAL_MOST, Request
 from beatd.core.schedules import Schedule
+from beatd.core.waiting import chosen
 from beatd.errors import EntryInvalid, NoSlot, Refused, ScheduleInvalid
 
 WAIT_S: Final = 5.0
+CONFIRM_S: Final = 1.0  # a broker that takes messages has confirmed by then
 POLL_S: Final = 0.02
 LISTED: Final = 10  # slots of a backfill at its beginning
 
@@ -211,6 +214,7 @@ def _tell(client: Client, name: str, found: Request | None) -> None:
         click.echo(f"{name}: pushed{'' if found.pushed == 1 else f' {found.pushed:,}'}", err=True)
         if found.why:
             note(found.why)
+        _tell_waiting(client, name)
         return
     leading = client.run(requests.leading(client.keys))
     if not leading.leads:
@@ -221,6 +225,20 @@ def _tell(client: Client, name: str, found: Request | None) -> None:
     else:
         note(f"not pushed yet by {leading.host}: is its queue usable? (beatd doctor)")
     click.get_current_context().exit(1)
+
+
+def _tell_waiting(client: Client, name: str) -> None:
+    """With another broker `pushed` means decided: what the broker has not confirmed yet is told."""
+    if not client.run(leaders_broker(client.keys)):
+        return
+    give_up = time.monotonic() + CONFIRM_S
+    while rows := [row for row in chosen(client.run(look(client.keys)).rows, (name,)) if row.draft.cause]:
+        if time.monotonic() > give_up:
+            break
+        time.sleep(POLL_S)
+    if rows:
+        many = "1 message of it waits" if len(rows) == 1 else f"{len(rows):,} messages of it wait"
+        note(f"{many} for the broker (beatd outbox)")
 
 
 def _shown(request_id: str, name: str, found: Request | None) -> dict[str, Any]:

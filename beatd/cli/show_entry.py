@@ -19,6 +19,7 @@ from beatd.cli.why import why_idle
 from beatd.client.blocking import Client
 from beatd.client.details import Details, details
 from beatd.client.hindsight import look_back
+from beatd.client.outbox import leaders_broker
 from beatd.core.duration import format_duration
 from beatd.core.entry import Entry
 from beatd.core.fire import TaskIds
@@ -231,8 +232,18 @@ def _print_message(client: Client, found: Details, it: Shown, output: str) -> No
             {"key": template.queue_key, "slot": instant(slot), "task_id": task_id, "message": decoded, "body": body},
             output,
         )
-    note(f"it is that of the slot {instant(slot)}, pushed to the list {json.dumps(template.queue_key)}")
+    note(f"it is that of the slot {instant(slot)}, {_way(client, text, template.queue_key)}")
     note(f"delivery_tag is fresh with every push; origin is the process that sends, here {origin}")
+
+
+def _way(client: Client, text: str, key: str) -> str:
+    """Where the message goes: a list of our Redis, or the exchange or queue of the leader's broker."""
+    if not client.run(leaders_broker(client.keys)):
+        return f"pushed to the list {json.dumps(key)}"
+    place = json.loads(text)["properties"]["delivery_info"]
+    exchange, routing_key = json.dumps(place["exchange"]), json.dumps(place["routing_key"])
+    to = f"to the exchange {exchange} with the routing key {routing_key}"
+    return f"sent to the broker, {to if place['exchange'] else f'to the queue {routing_key}'}"
 
 
 def _message_slot(found: Details, it: Shown, entry: Entry) -> int:

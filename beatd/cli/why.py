@@ -2,6 +2,7 @@
 
 from beatd.cli.show import distance, instant
 from beatd.cli.stored import pause_of
+from beatd.core.overview import QUEUE_TAKES_NONE
 from beatd.store.entries import Row
 
 
@@ -15,7 +16,7 @@ def why_idle(row: Row, now: int) -> str:
         return f"is paused{_pause(row, now, from_then)}"
     reasons = {
         "invalid": f": {row.why_invalid() or 'its definition can not be read'}",
-        "blocked": ": its queue is a key of another type, which takes no message",
+        "blocked": f": {QUEUE_TAKES_NONE}",
         "finished": ": its schedule has no slot after that, or its runs are used up",
     }
     return f"is {state}{from_then}{reasons.get(state, '')}"

@@ -5,6 +5,7 @@ from typing import Any, NamedTuple
 
 from beatd.client.steps import Steps, ask
 from beatd.core.waiting import Waiting
+from beatd.errors import BeatdError
 from beatd.store.entries import MOST_ITEMS
 from beatd.store.keys import Keys
 from beatd.store.outbox import broker_of, drop_call, waiting_of
@@ -31,6 +32,17 @@ def look(keys: Keys) -> Steps[Kept]:
     rows, unreadable = waiting_of(heads)
     now = int(time[0]) * 1000 + int(time[1]) // 1000
     return Kept(rows, unreadable, broker_of(_pairs(lease), _pairs(instances), now), now)
+
+
+def leaders_broker(keys: Keys) -> Steps[str | None]:
+    """The short hash of the leader's broker, '' where it sends to our Redis; None where no leader says so, or where
+    that can't be read.
+    """
+    found = yield from ask(("HGETALL", keys.key("lease")), ("HGETALL", keys.key("inst")), ("TIME",), tolerant=True)
+    if any(isinstance(reply, BeatdError) for reply in found):
+        return None
+    lease, instances, time = found
+    return broker_of(_pairs(lease), _pairs(instances), int(time[0]) * 1000 + int(time[1]) // 1000)
 
 
 def drop(keys: Keys, rows: Sequence[Waiting], why: str, who: str) -> Steps[list[Waiting]]:

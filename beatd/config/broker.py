@@ -5,7 +5,8 @@ from dataclasses import asdict, fields
 from typing import Any, Final
 from urllib.parse import parse_qs, urlsplit
 
-from beatd.config.keys import SCHEMES, nearest
+from beatd.config.keys import nearest
+from beatd.config.schemes import is_known, known_schemes
 from beatd.core.broker import DEFAULT_PORTS, Broker, family_of, place_of, split_urls
 from beatd.core.duration import parse_duration
 from beatd.core.masking import MASK, mask_url
@@ -58,9 +59,10 @@ def _urls(found: Any, path: tuple[str, ...]) -> tuple[str, ...]:
     urls = split_urls(found)
     for url in urls:
         scheme = url.partition("://")[0]
-        if scheme not in SCHEMES:
-            near = nearest(scheme, SCHEMES)
-            hint = f"did you mean {near}://?" if near else f"there are {', '.join(SCHEMES)}"
+        if not is_known(scheme):
+            known = known_schemes()
+            near = nearest(scheme, known)
+            hint = f"did you mean {near}://?" if near else f"there are {', '.join(known)}"
             raise BrokerInvalid(f"found {mask_url(url)}; no broker is reached by {scheme}://", hint=hint, path=path)
     return urls
 

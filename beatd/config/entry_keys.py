@@ -15,6 +15,8 @@ from beatd.errors import EntryInvalid
 _NO_OWNER: Final = "take it out: a daemon owns the entries of its files, and apply those of its --owner LABEL"
 OPTIONS_OF_KIND: Final = {kind.key: kind.options for kind in KINDS.values()}
 
+ADDRESS: Final = ("queue", "exchange", "exchange_type", "routing_key")
+
 
 class Unknown(NamedTuple):
     """A key that no entry of this version has, and its value."""
@@ -50,22 +52,35 @@ class Keys:
     unknown: dict[str, Unknown] = field(default_factory=dict)
 
     def over(self, defaults: "Keys") -> "Keys":
-        """These keys, and the defaults for what they don't say. Options merge one level deep."""
+        """These keys, and the defaults for what they don't say. Options merge one level deep; a queue of one's own is
+        another address, and takes nothing from that of the defaults.
+        """
         own = _with_queue(self.values)
         kept = _defaults_for(own, defaults.values)
-        options = {**kept.get("options", {}), **own["options"]} if isinstance(own.get("options"), dict) else None
-        if options is not None and "queue" in own and "queue" not in own["options"]:
-            options.pop("queue", None)
-        elif "queue" in own and "options" not in own and "queue" in kept.get("options", {}):
-            options = {name: value for name, value in kept["options"].items() if name != "queue"}
-        values = {**kept, **own, **({} if options is None else {"options": options})}
-        return Keys(values, {**defaults.nodes, **self.nodes}, self.broken, self.unknown)
+        if "queue" in own or "queue" in options_of(own):
+            kept = without_address(kept)
+        if isinstance(own.get("options"), dict):
+            kept = {**kept, "options": {**options_of(kept), **own["options"]}}
+            own = {key: value for key, value in own.items() if key != "options"}
+        return Keys({**kept, **own}, {**defaults.nodes, **self.nodes}, self.broken, self.unknown)
+
+
+def options_of(values: Mapping[str, Any]) -> Mapping[str, Any]:
+    """The options among the keys of an entry."""
+    found = values.get("options")
+    return found if isinstance(found, dict) else {}
+
+
+def without_address(values: Mapping[str, Any]) -> dict[str, Any]:
+    """The keys of an entry without those that say where its messages go."""
+    options = {name: value for name, value in options_of(values).items() if name not in ADDRESS}
+    kept = {key: value for key, value in values.items() if key not in {"queue", "options"}}
+    return {**kept, "options": options} if options else kept
 
 
 def _with_queue(own: Mapping[str, Any]) -> Mapping[str, Any]:
     """The keys with the queue that a signature among them names, where nothing else does: it is the entry's own."""
-    options = own.get("options")
-    if "signature" not in own or "queue" in own or (isinstance(options, dict) and "queue" in options):
+    if "signature" not in own or "queue" in own or "queue" in options_of(own):
         return own
     try:
         check_signature("signature", own["signature"])
@@ -80,8 +95,6 @@ def _defaults_for(own: Mapping[str, Any], defaults: Mapping[str, Any]) -> dict[s
     kinds = [kind for kind in KINDS if kind in own] or [kind for kind in KINDS if kind in defaults]
     foreign = {key for kind in KINDS if kind not in kinds for key in (kind, *OPTIONS_OF_KIND[kind])}
     foreign -= {key for kind in kinds for key in (kind, *OPTIONS_OF_KIND[kind])}
-    if isinstance(own.get("options"), dict) and "queue" in own["options"] and "queue" not in own:
-        foreign.add("queue")
     if "signature" in own:
         foreign |= {"task", "args", "kwargs"}
     elif "task" in own:

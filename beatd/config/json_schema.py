@@ -4,10 +4,12 @@ It knows a value's form and not its meaning: that a cron expression can fire, th
 is the loader's to say.
 """
 
+import re
 from collections.abc import Iterable
 from typing import Any
 
 from beatd.config.keys import ENTRY, FREE_PREFIX, NAME, OPTIONS, SCHEDULE_WORDS, SIGNATURE, TOP, Key
+from beatd.config.schemes import known_schemes
 
 DRAFT = "https://json-schema.org/draft/2020-12/schema"
 
@@ -24,6 +26,7 @@ def json_schema() -> dict[str, Any]:
         "$defs": {
             "options": _options(),
             "signature": SIGNATURE,
+            "broker_url": _broker_url(known_schemes()),
             "defaults": _closed(ENTRY),
             "entry": _closed(ENTRY),
             "schedules": {
@@ -33,6 +36,10 @@ def json_schema() -> dict[str, Any]:
             },
         },
     }
+
+
+def _broker_url(schemes: Iterable[str]) -> dict[str, Any]:
+    return {"type": "string", "pattern": rf"^\s*({'|'.join(map(re.escape, schemes))})://"}
 
 
 def _closed(keys: Iterable[Key]) -> dict[str, Any]:

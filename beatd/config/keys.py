@@ -5,7 +5,6 @@ entries) or the setting's reader (settings.py); tests hold both to the same answ
 """
 
 import difflib
-import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any, Final
@@ -248,26 +247,7 @@ HTTP: Final = _either(
     {"const": False},
 )
 REDIS: Final = _either({"type": "string", "pattern": r"^(rediss?(\+sentinel)?|unix)://."}, nullable=True)
-# Those of Celery and kombu; what is not among them is nearly always a slip.
-SCHEMES: Final = (
-    *("amqp", "amqps", "pyamqp", "redis", "rediss", "redis+socket", "rediss+socket", "sentinel", "sqs", "filesystem"),
-    *(
-        "memory",
-        "sqla",
-        "sqlalchemy",
-        "mongodb",
-        "kafka",
-        "confluentkafka",
-        "qpid",
-        "zookeeper",
-        "consul",
-        "etcd",
-        "pyro",
-        "gcpubsub",
-    ),
-    *("azurestoragequeues", "azureservicebus"),
-)
-_URL: Final = {"type": "string", "pattern": rf"^\s*({'|'.join(map(re.escape, SCHEMES))})://"}
+_URL: Final = ref("broker_url").schema
 URLS: Final = _either(_URL, {"type": "array", "items": _URL, "minItems": 1})
 BROKER_KEYS: Final = (
     Key("url", URLS, "amqp://user:password@host/vhost; several nodes of one broker as a list, or with ; between."),

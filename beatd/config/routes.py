@@ -8,7 +8,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Final, NamedTuple
 
-from beatd.config.entry_keys import Keys
+from beatd.config.entry_keys import Keys, options_of, without_address
 from beatd.config.keys import ROUTE, by_name, hint_for
 from beatd.config.nodes import Mapping as MappingNode
 from beatd.config.nodes import Node, Scalar, Unusable
@@ -76,7 +76,7 @@ def _task(keys: Keys) -> str | None:
 
 
 def _has_address(keys: Keys) -> bool:
-    named = [_options(keys), _first_options(keys.values.get("signature"))]
+    named = [options_of(keys.values), _first_options(keys.values.get("signature"))]
     return "queue" in keys.values or any(name in each for name in _WHERE for each in named)
 
 
@@ -90,14 +90,7 @@ def _first_options(signature: Any) -> Mapping[str, Any]:
 
 
 def _without_address(keys: Keys) -> Keys:
-    options = {name: value for name, value in _options(keys).items() if name not in _WHERE}
-    values = {key: value for key, value in keys.values.items() if key not in {"queue", "options"}}
-    return Keys({**values, "options": options} if options else values, keys.nodes, keys.broken, keys.unknown)
-
-
-def _options(keys: Keys) -> dict[str, Any]:
-    found = keys.values.get("options")
-    return found if isinstance(found, dict) else {}
+    return Keys(without_address(keys.values), keys.nodes, keys.broken, keys.unknown)
 
 
 def read_routes(

@@ -32,6 +32,11 @@ class Queues:
         """Those that refused a message, and took none since."""
         return frozenset(self._bad)
 
+    @property
+    def only_bad(self) -> bool:
+        """Whether something is held, and all of it for queues that refused a message."""
+        return bool(self._counts) and self._bad.issuperset(self._counts)
+
     def hold(self, queue: str, count: int, size: int) -> None:
         """So much more is held of a queue, or less."""
         self.count += count

@@ -16,6 +16,7 @@ OLD_COUNT_MS: Final = 10_000  # counts older than this are told with their age
 SLOW_LOOP_MS: Final = 1_000
 OF_INSTANCE: Final = "instance"
 OK, DEGRADED, NO_LEADER = 0, 1, 2
+QUEUE_TAKES_NONE: Final = "its queue takes no messages: missing at the broker, or in Redis a key of another type"
 _T = TypeVar("_T")
 
 

@@ -2,8 +2,7 @@
 
 import asyncio
 import random
-import time
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from typing import Final
 
 from beatd.core.intent import CONFIRMED, Intent, Outcome
@@ -34,7 +33,6 @@ class Carrier:
         events: EventSink,
         vitals: Vitals,
         random_source: random.Random,
-        transport_clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self.changed = asyncio.Event()
         self.connections = 0
@@ -42,7 +40,6 @@ class Carrier:
         self.progress_at = clock.monotonic()  # when a connection was made, or a message confirmed, last
         self._transport = transport
         self._clock = clock
-        self._transport_clock = transport_clock
         self._vitals = vitals
         vitals.broker, vitals.broker_fingerprint = transport.label, transport.fingerprint
         self._trouble = Trouble(events, random_source, clock.monotonic, words=WORDS, backoff=BACKOFF_S)
@@ -98,7 +95,7 @@ class Carrier:
             await wait_for_event(self._look, LOOK_S)
 
     async def publish(self, intents: Sequence[Intent], until: float) -> Sequence[Outcome]:
-        """What became of each; nothing is written after ``until``, an instant of our monotonic clock."""
+        """What became of each; nothing is written after ``until``, an instant of the clock."""
         task = asyncio.create_task(self._published(intents, until))
         self._publishing.add(task)
         task.add_done_callback(self._publishing.discard)
@@ -123,7 +120,6 @@ class Carrier:
         await self._transport.close()
 
     async def _published(self, intents: Sequence[Intent], until: float) -> Sequence[Outcome]:
-        until += self._transport_clock() - self._clock.monotonic()  # ours goes on while the machine is suspended
         outcomes = await self._transport.publish([(intent.id, intent.message) for intent in intents], until)
         self._vitals.publishes.update(outcome.kind for outcome in outcomes)
         through = [intent for intent, outcome in zip(intents, outcomes, strict=True) if outcome == CONFIRMED]

@@ -7,27 +7,20 @@ earlier than we asked: that bounds the offset from above. Only a sample outside 
 set; an answer that was long under way (this process was stopped, say) has wide bounds and tells little.
 """
 
-import time
 from collections import deque
 from collections.abc import Callable
 from typing import Final
+
+from beatd.uptime import uptime
 
 SAMPLES: Final = 16
 STEP_MS: Final = 1_000
 
 
-_CLOCK: Final[int] = getattr(time, "CLOCK_BOOTTIME", time.CLOCK_MONOTONIC)
-
-
-def _boot_time() -> float:
-    """Seconds that go on while the machine is suspended, where there is such a clock."""
-    return time.clock_gettime(_CLOCK)
-
-
 class ServerClock:
     """Fits ports.Clock. ``stepped`` counts jumps of the server of over a second; ``step_ms`` is the last one."""
 
-    def __init__(self, monotonic: Callable[[], float] = _boot_time) -> None:
+    def __init__(self, monotonic: Callable[[], float] = uptime) -> None:
         self.stepped = 0
         self.step_ms = 0
         self._monotonic = monotonic

@@ -3,6 +3,7 @@
 import asyncio
 import contextlib
 import itertools
+import math
 import os
 import random
 import signal
@@ -319,7 +320,8 @@ def _told_end(parts: Parts, ended: "asyncio.Future[signal.Signals]") -> int:
         parts.events.emit("stopped", signal=ended.result().name)
         return 130 if ended.result() == signal.SIGINT else 0
     calm = parts.leader.calm.is_set()
-    parts.events.emit("stopped", reason="all that was due is fired" if calm else "could not lead and fire")
+    failed = "queues of the broker take no messages" if parts.leader.refused else "could not lead and fire"
+    parts.events.emit("stopped", reason="all that was due is fired" if calm else failed)
     return 0 if calm else 1
 
 
@@ -353,11 +355,15 @@ async def _tend(keeper: Keeper | None, events: EventSink) -> None:
 
 async def _until_calm(parts: Parts, timing: LeaseTiming) -> None:
     """Until all is fired that is due; at most two TTL without the lease, without a session that works, or without
-    anything that another broker takes.
+    anything that another broker takes. Queues that take nothing are waited for as long, whatever others take.
     """
     leader, clock, vitals = parts.leader, parts.clock, parts.vitals
-    give_up = clock.monotonic() + 2 * timing.ttl
+    give_up, refused_at = clock.monotonic() + 2 * timing.ttl, math.inf
     while not await wait_for_event(leader.calm, CALM_S):
+        if leader.refused:
+            refused_at = min(refused_at, clock.monotonic())
+            if clock.monotonic() > refused_at + 2 * timing.ttl:
+                return
         stuck = parts.carrier is not None and parts.carrier.stuck_s() > 2 * timing.ttl
         if parts.elector.term is not None and vitals.failing_s() < 2 * timing.ttl and not stuck:
             give_up = clock.monotonic() + 2 * timing.ttl

@@ -47,6 +47,7 @@ class Leader:
         carrier: Carrier | None = None,
     ) -> None:
         self.calm = asyncio.Event()  # once in a term all is fired that was due when it began
+        self.refused = False  # as at the last look, but for what queues of the broker refuse
         self._patience = patience
         self._files_were_settled = files.settled  # at the last look
         self._stores = stores
@@ -126,7 +127,9 @@ class Leader:
         fired = fired and (served or not check.asked)
         if self._files_were_settled and not check.unplanned:
             self._recovery = session.recovery = None  # what the files had is planned; what they get now is new
-        if fired and not check.unplanned and self._files_were_settled and self._all_sent():
+        decided = fired and not check.unplanned and self._files_were_settled
+        self.refused = decided and self._outbox is not None and self._outbox.is_refused
+        if decided and self._all_sent():
             self.calm.set()
         self._files_were_settled = self._files.settled
 

@@ -22,7 +22,7 @@ from beatd.daemon.session import Session
 from beatd.daemon.together import wait_for_event
 from beatd.errors import OutboxFull, Refused
 
-MOST_WINDOWS: Final = 2  # one is being published while the next is looked up, or the last taken out
+MOST_WINDOWS: Final = 4  # side by side: a broker takes tens of ms to confirm, for it syncs its disk first
 DRAIN_S: Final = 1.0  # so long a session that ends waits for what is being published
 LONGEST_SLEEP_S: Final = 1.0
 UNTRUSTED_S: Final = 0.05  # between two looks whether the lease was renewed
@@ -67,6 +67,11 @@ class OutboxService:
     def is_empty(self) -> bool:
         """Whether all that was decided is with the broker, as far as is known."""
         return self._loaded and not len(self.box)
+
+    @property
+    def is_refused(self) -> bool:
+        """Whether all that is held is for queues that take no messages, and there is some."""
+        return self._loaded and self.box.queues.only_bad
 
     def is_bad(self, queue: str) -> bool:
         """Whether the entries of a queue stay blocked."""

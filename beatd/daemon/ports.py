@@ -216,9 +216,9 @@ class Transport(Protocol):
     async def publish(self, messages: Sequence[tuple[str, bytes]], until: float) -> Sequence[Outcome]:
         """Hands over messages (id, envelope) in this order; what became of each, in the same order.
 
-        Nothing is written after the monotonic instant ``until``: what was not, comes back unknown. Never raises; ends
-        within a confirm timeout after the last write. A message that is still without an answer is not written again
-        on the same connection: the answer to the first one counts.
+        Nothing is written after the instant ``until`` of ``beatd.uptime``: what was not, comes back unknown. Never
+        raises; ends within a confirm timeout after the last write. A message that is still without an answer is not
+        written again on the same connection: the answer to the first one counts.
         """
 
     async def close(self) -> None:

@@ -11,7 +11,7 @@ from itertools import chain, islice
 from typing import Any, Final, TypeVar
 
 from beatd.core.census import STATES, LeftOut, Pausing, Sizes, Tally
-from beatd.core.overview import OF_INSTANCE, Counts, Overview, Refusal
+from beatd.core.overview import OF_INSTANCE, QUEUE_TAKES_NONE, Counts, Overview, Refusal
 from beatd.core.waiting import Outboxed, summed_up
 from beatd.store.blocking import BlockingLink
 from beatd.store.history import History
@@ -161,8 +161,7 @@ def _invalid(name: str, found: Any) -> Refusal:
 
 def _blocked(link: BlockingLink) -> list[Refusal]:
     flat = link.request(("ZRANGE", link.keys.key("blocked"), 0, REFUSALS - 1, "WITHSCORES"))[0]
-    why = "its queue is a key of another type"
-    return [Refusal(abs(score(raw) or 0), _text(name), "blocked", why) for name, raw in _pairs(flat)]
+    return [Refusal(abs(score(raw) or 0), _text(name), "blocked", QUEUE_TAKES_NONE) for name, raw in _pairs(flat)]
 
 
 def _skipped(link: BlockingLink) -> list[Refusal]:

@@ -15,6 +15,7 @@ from beatd.core.doctor.brokers import BrokerFacts
 from beatd.core.intent import Outcome
 from beatd.errors import ConfigInvalid
 
+ANY: Final = "*"
 NOT_INSTALLED: Final = "pip install 'beatd[amqp]'"
 
 
@@ -57,7 +58,7 @@ def open_transport(broker: Broker) -> Transport:
     Raises ConfigInvalid, also where kombu is not installed.
     """
     kinds = find_transports()
-    kind = kinds.get(broker.scheme) or kinds.get("*")
+    kind = kinds.get(broker.scheme) or kinds.get(ANY)
     if kind is None:
         raise ConfigInvalid(f"broker: {broker.label}: no transport for {broker.scheme}://")
     return kind.open_broker(broker)
@@ -66,7 +67,7 @@ def open_transport(broker: Broker) -> Transport:
 def examine_broker(broker: Broker, queues: Sequence[str]) -> BrokerFacts:
     """What `doctor` can see of a broker; it takes up to a confirm timeout a URL. Raises ConfigInvalid."""
     found = find_transports()
-    kind = found.get(broker.scheme) or found.get("*")
+    kind = found.get(broker.scheme) or found.get(ANY)
     examine = getattr(kind, "examine", None)
     return cast(BrokerFacts, examine(broker, queues)) if examine else BrokerFacts(broker.label)
 
@@ -86,6 +87,14 @@ def find_transports() -> Mapping[str, Kind]:
                 raise TypeError(f"{module.name} and another transport are both for {scheme}://")
             found[scheme] = cast(Kind, candidate)
     return found
+
+
+def own_schemes() -> Sequence[str]:
+    """The schemes that transports name; none where a library is missing, for opening one tells that better."""
+    try:
+        return tuple(scheme for scheme in find_transports() if scheme != ANY)
+    except ConfigInvalid:
+        return ()
 
 
 def _imported(name: str) -> object:

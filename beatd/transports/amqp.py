@@ -28,6 +28,7 @@ from beatd.transports._ledger import Ledger, Sent, Window
 from beatd.transports._login import connection_options, read_logins, understand
 from beatd.transports._wire import Connection, Frame
 from beatd.transports._worker import Worker, at_most, settle
+from beatd.uptime import uptime
 
 SCHEMES: Final = ("amqp", "amqps", "pyamqp")
 examine: Final = _examine.examine
@@ -61,12 +62,13 @@ class Lane:
 class AmqpTransport:
     """See ``beatd.daemon.ports.Transport``. What begins with an underscore and is no coroutine runs on the thread."""
 
-    def __init__(self, broker: Broker) -> None:
+    def __init__(self, broker: Broker, clock: Callable[[], float] = uptime) -> None:
         self.on_change: Callable[[], None] = _nothing
         self.label, self.fingerprint = broker.label, broker.fingerprint
         self.connected = False
         self.blocked = ""
         self._broker = broker
+        self._uptime = clock  # of trust; our own deadlines need not count the time asleep
         self._logins = read_logins(broker)
         self._attempts = 0
         self._connection: Connection | None = None
@@ -225,7 +227,7 @@ class AmqpTransport:
                     window.learn(place, found)
                 elif found is not None:
                     ready.append(found)
-        if time.monotonic() >= until:
+        if self._uptime() >= until:
             return self._give_up(window, "it was too late to send it")
         parts = []
         for lane, sent, data in ready:
@@ -299,18 +301,18 @@ class AmqpTransport:
     def _write(self, connection: Connection, data: bytes, until: float) -> None:
         """Writes it all, reading answers meanwhile: a broker that can't get rid of them reads nothing either."""
         sock, rest = connection.transport.sock, memoryview(data)
-        until = min(until, time.monotonic() + self._broker.confirm_timeout)
+        deadline = time.monotonic() + self._broker.confirm_timeout
         poll = select.poll()
         poll.register(sock, select.POLLIN | select.POLLOUT)
         while rest:
-            left = until - time.monotonic()
+            left = min(until - self._uptime(), deadline - time.monotonic())
             if left <= 0:
                 raise TimeoutError("the broker reads nothing")
             sock.settimeout(left)
             for _, ready in poll.poll(left * 1000):
                 if ready & (select.POLLIN | select.POLLHUP | select.POLLERR):
                     connection.receive()
-                elif ready & select.POLLOUT:
+                elif ready & select.POLLOUT and self._uptime() < until:  # the machine may have slept since
                     rest = rest[sock.send(rest[: 1 << 18]) :]
         self._wrote_at = time.monotonic()
 

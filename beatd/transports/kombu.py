@@ -4,6 +4,7 @@ There are no confirms here: a message is confirmed when kombu has handed it over
 that have to exist either; ``declare: celery`` writes down the binding that Celery's own producers would.
 """
 
+import ssl
 import time
 from collections.abc import Callable, Sequence
 from contextlib import suppress
@@ -23,9 +24,11 @@ from beatd.core.masking import mask_text, mask_url
 from beatd.errors import AccessDenied, BeatdError, ConfigInvalid, Unreachable
 from beatd.transports._envelope import Envelope, open_envelope
 from beatd.transports._worker import Worker, at_most
+from beatd.uptime import uptime
 
 SCHEMES: Final = ("*",)
 LISTED_TOGETHER: Final = "sentinel"  # its URLs are the places to ask, and not one broker each
+TLS_REDIS: Final = "rediss"
 REDIS: Final = ("redis", "rediss", "sentinel", "redis+socket", "rediss+socket")
 LOGIN_ERRORS: Final = ("AuthenticationError", "AuthorizationError", "NoPermissionError", "AccessDenied")
 
@@ -62,9 +65,9 @@ class KombuTransport:
         if not self.connected or self._closed:
             return [Outcome("unknown", "not connected")] * len(messages)
         outcomes: list[Outcome | None] = [None] * len(messages)
-        until = min(until, time.monotonic() + self._broker.confirm_timeout)
+        until = min(until, uptime() + self._broker.confirm_timeout)
         done = self._worker.call(partial(self._publish, messages, until, outcomes))
-        await at_most(done, until + self._broker.confirm_timeout - time.monotonic())
+        await at_most(done, until + self._broker.confirm_timeout - uptime())
         return [outcome or Outcome("unknown", "no answer in time") for outcome in outcomes]
 
     async def close(self) -> None:
@@ -91,7 +94,7 @@ class KombuTransport:
 
     def _publish(self, messages: Sequence[tuple[str, bytes]], until: float, outcomes: list[Outcome | None]) -> None:
         for place, (_, message) in enumerate(messages):
-            if self._channel is None or time.monotonic() >= until:
+            if self._channel is None or uptime() >= until:
                 return
             try:
                 envelope = open_envelope(message)
@@ -160,7 +163,7 @@ def open_broker(broker: Broker) -> KombuTransport:
     """A transport for this broker, not connected yet. Raises ConfigInvalid where kombu lacks what it needs."""
     try:
         _open(broker.urls[0], broker, with_password=False).get_transport_cls()
-    except (ImportError, KeyError) as error:
+    except Exception as error:  # a transport whose library is missing may end in any error at its import
         raise ConfigInvalid(
             f"broker: kombu can't open {broker.scheme}:// here: {_text(error)}",
             hint=f"pip install 'kombu[{broker.scheme.partition('+')[0]}]' brings what it needs, if kombu knows it",
@@ -187,7 +190,9 @@ def _open(url: str, broker: Broker, *, with_password: bool = True) -> Any:
     bounds = {"socket_timeout": seconds, "socket_connect_timeout": seconds} if broker.scheme in REDIS else {}
     options = {**bounds, **broker.transport_options}
     where = ";".join(_with_password(each, read=with_password) for each in url.split(";"))
-    return Connection(where, transport_options=options, connect_timeout=seconds)
+    # By itself kombu takes any certificate where the URL says nothing of TLS; what the URL says goes before this.
+    tls = {"ssl_cert_reqs": ssl.CERT_REQUIRED} if broker.scheme == TLS_REDIS else False
+    return Connection(where, transport_options=options, connect_timeout=seconds, ssl=tls)
 
 
 def _with_password(url: str, *, read: bool) -> str:
@@ -225,6 +230,9 @@ def _understand(error: Exception, url: str) -> BeatdError:
         return error
     if type(error).__name__ in LOGIN_ERRORS or "WRONGPASS" in str(error) or "NOAUTH" in str(error):
         return AccessDenied(f"{where} refuses the user or the password: {_text(error)}")
+    if "CERTIFICATE_VERIFY_FAILED" in str(error):
+        hint = "ssl_ca_certs names the authority to trust; the host of the URL must be one in the certificate"
+        return Unreachable(f"{where} shows a certificate that is not accepted: {_text(error)}", hint=hint)
     return Unreachable(f"{where}: {_text(error)}")
 
 

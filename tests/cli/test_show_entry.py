@@ -212,6 +212,24 @@ def test_the_message_is_the_one_that_would_be_pushed(at_redis: Beatd, store: Sto
     assert decoded["task_id"] == task_id
 
 
+@pytest.mark.parametrize(
+    "options, says",
+    [
+        ({}, 'to the queue "mail"'),
+        ({"exchange": "ex", "routing_key": "rk"}, 'to the exchange "ex" with the'),
+    ],
+)
+def test_with_another_broker_the_message_is_not_said_to_go_to_a_list(
+    at_redis: Beatd, store: Store, options: dict[str, str], says: str
+) -> None:
+    given = [f"--option={name}={value}" for name, value in options.items()]
+    assert at_redis("set", "digest", "--task", "t", "--every", "1h", "--queue", "mail", "--yes", *given).code == 0
+    store.do("HSET", store.key("lease"), "host", "web-1:1", "owner", "x", "until", 4_000_000_000_000)
+    leader = {"role": "leader", "broker": {"fingerprint": "b27d4f59"}}
+    store.do("HSET", store.key("inst"), "web-1:1", json.dumps(leader))
+    assert f"sent to the broker, {says}" in at_redis("show", "digest", "--message").err
+
+
 def test_a_name_that_is_missing_ends_with_4_and_the_nearest_one(at_redis: Beatd, digest: None) -> None:
     done = at_redis("show", "digets")
     assert (done.code, done.out) == (4, "")

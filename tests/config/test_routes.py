@@ -46,7 +46,7 @@ TOPICS = {"exchange": "topics", "routing_key": "topics"}
         ("task: app.topic", "topics", {**TOPICS, "priority": 5}),
         ("task: app.topic, options: {priority: 2}", "topics", {**TOPICS, "priority": 2}),
         ("task: app.video.thumb, options: {priority: 3}", "fast", {"priority": 3}),
-        ("task: app.video.thumb, options: {queue: own, exchange: ''}", "own", {**BASE, "priority": 1, "exchange": ""}),
+        ("task: app.video.thumb, options: {queue: own, exchange: ''}", "own", {"priority": 1, "exchange": ""}),
         ("signature: {task: app.video.cut}", "video", {"priority": 5}),
     ],
 )  # fmt: skip
@@ -65,6 +65,29 @@ def test_an_entry_with_a_queue_takes_nothing_of_another_address(tmp_path: Path) 
     assert sent(tmp_path, "signature: {task: app.a, options: {queue: own}}", SHORT) == ("own", {"priority": 3})
     chain = "{subtask_type: chain, kwargs: {tasks: [{task: app.a, options: {queue: own}}, {task: app.b}]}}"
     assert sent(tmp_path, f"signature: {chain}", SHORT) == ("own", {"priority": 3})
+
+
+DEFAULTS = """
+defaults: {queue: base, options: {priority: 5, exchange: base, exchange_type: topic, routing_key: base}}
+schedules:
+"""
+
+
+@pytest.mark.parametrize(
+    "entry, queue, options",
+    [
+        ("task: t", "base", {**BASE, "exchange_type": "topic"}),
+        ("task: t, queue: own", "own", {"priority": 5}),
+        ("task: t, options: {queue: own}", "own", {"priority": 5}),
+        ("task: t, queue: own, options: {priority: 2, routing_key: a}", "own", {"priority": 2, "routing_key": "a"}),
+        ("signature: {task: t, options: {queue: own}}", "own", {"priority": 5}),
+        ("task: t, options: {routing_key: a}", "base", {**BASE, "exchange_type": "topic", "routing_key": "a"}),
+    ],
+)
+def test_a_queue_of_its_own_replaces_the_whole_address_of_the_defaults(
+    tmp_path: Path, entry: str, queue: str, options: dict[str, Any]
+) -> None:
+    assert sent(tmp_path, entry, DEFAULTS) == (queue, options)
 
 
 def test_the_task_may_come_from_the_defaults(tmp_path: Path) -> None:

@@ -59,7 +59,7 @@ class House:
         self.transport = Memory()
         clock = ServerClock(lambda: self.seconds)
         self.vitals = Vitals(clock)
-        self.carrier = Carrier(self.transport, clock, self, self.vitals, random.Random(1), lambda: self.seconds + 7)
+        self.carrier = Carrier(self.transport, clock, self, self.vitals, random.Random(1))
 
     def emit(self, event: str, **fields: object) -> None:
         self.events.append(event)
@@ -127,9 +127,9 @@ async def test_a_window_is_seen_to_its_end_though_nobody_waits_for_it(house: Hou
     assert house.vitals.publishes["confirmed"] == 1
 
 
-async def test_trust_is_told_in_the_time_of_the_transport(house: House) -> None:
+async def test_trust_is_told_as_it_is(house: House) -> None:
     await house.carrier.publish([INTENT], 105.0)
-    assert house.transport.until == [112.0]
+    assert house.transport.until == [105.0]
 
 
 async def test_it_is_stuck_when_something_is_held_and_nothing_gets_through(house: House) -> None:

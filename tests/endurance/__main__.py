@@ -1,4 +1,4 @@
-"""``python -m tests.endurance [outage|rolling|load ...]``: runs them and prints the report in Markdown."""
+"""``python -m tests.endurance [outage|rolling|broker|load ...]``: runs them and prints the report in Markdown."""
 
 import argparse
 import sys
@@ -7,6 +7,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Final
 
+from tests.endurance.broker import be_without_broker, storm_over_a_restart, without_a_queue
 from tests.endurance.load import be_loaded
 from tests.endurance.outage import be_away
 from tests.endurance.picture import picture
@@ -54,9 +55,37 @@ def _load(given: argparse.Namespace, folder: Path) -> bool:
     return not found.problems and found.grown[0] < MOST_GROWTH_MB and found.grown[1] < MOST_GROWN_DESCRIPTORS
 
 
+def _broker(given: argparse.Namespace, folder: Path) -> bool:
+    away = be_without_broker(given.away, folder / "away")
+    print(
+        "| RabbitMQ away, s | missed slots fired: all / latest / none / deadline / expires | messages | repeats |"
+        " latest message, s: came / log | outbox at most | other leaders | problems |"
+    )
+    print("|---|---|---|---|---|---|---|---|")
+    print(away.row, flush=True)
+    storm = storm_over_a_restart(given.storm, folder / "storm")
+    print(
+        "\n| due at once | of these left at the restart | away, s | came | repeats | last one, s |"
+        " others late at most, s | outbox at most | other leaders | problems |"
+    )
+    print("|---|---|---|---|---|---|---|---|---|---|")
+    print(storm.row, flush=True)
+    missing = without_a_queue(given.missing, folder / "missing")
+    print(
+        "\n| queue missing, s | held of it at most | blocked | others late at most, ms |"
+        " all entries went on after, s | repeats | problems |"
+    )
+    print("|---|---|---|---|---|---|---|")
+    print(missing.row)
+    problems = [*away.problems, *storm.problems, *missing.problems]
+    _tell(problems)
+    return not problems
+
+
 PARTS: Final[dict[str, Callable[[argparse.Namespace, Path], bool]]] = {
     "outage": _outage,
     "rolling": _rolling,
+    "broker": _broker,
     "load": _load,
 }
 
@@ -72,6 +101,11 @@ def main() -> int:
     parser.add_argument("parts", nargs="*", metavar="PART", help=", ".join(PARTS))
     parser.add_argument("--outage", type=float, default=300, help="seconds without Redis")
     parser.add_argument("--rounds", type=int, default=10, help="restarts of each of the three instances")
+    parser.add_argument("--away", type=float, default=60, help="seconds without RabbitMQ")
+    parser.add_argument(
+        "--storm", type=int, default=10_000, help="entries that are due at once while RabbitMQ restarts"
+    )
+    parser.add_argument("--missing", type=float, default=20, help="seconds in which a queue is missing")
     parser.add_argument("--load", type=float, default=1200, help="seconds of load")
     parser.add_argument("--entries", type=int, default=2000, help="each fires every second")
     parser.add_argument("--picture", action="store_true", help=f"write {PICTURE.name} in docs/")

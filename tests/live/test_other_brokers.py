@@ -12,13 +12,15 @@ from kombu.connection import Connection
 from beatd.core.broker import Broker, Declare
 from beatd.core.intent import Outcome
 from beatd.errors import AccessDenied, ConfigInvalid, Unreachable
-from beatd.transports import Transport, open_transport
+from beatd.transports import Transport, examine_broker, open_transport
+from beatd.uptime import uptime
+from tests.support.certificates import Authority
 from tests.support.envelopes import envelope, task_id, window
 from tests.support.servers import RedisServer, free_port
 
 
 def soon() -> float:
-    return time.monotonic() + 10
+    return uptime() + 10
 
 
 def kinds(outcomes: Sequence[Outcome]) -> list[str]:
@@ -44,6 +46,23 @@ async def test_a_second_redis_gets_the_very_message(start_redis: Callable[..., R
     for message in (found, wanted):
         del message["properties"]["delivery_tag"]
     assert found == wanted
+
+
+async def test_the_certificate_of_a_second_redis_is_checked_unless_the_url_says_not_to(
+    start_redis: Callable[..., RedisServer], tmp_path: Path
+) -> None:
+    authority, stranger = Authority(tmp_path / "ca"), Authority(tmp_path / "stranger")
+    issued, port = authority.issue("server"), free_port()
+    files = {"tls_cert_file": str(issued.certificate), "tls_key_file": str(issued.key)}
+    start_redis(tls_port=str(port), tls_ca_cert_file=str(authority.ca), tls_auth_clients="no", **files)
+    url = f"rediss://localhost:{port}/0"
+    for untrusted in (url, f"{url}?ssl_ca_certs={stranger.ca}"):
+        with pytest.raises(Unreachable, match="shows a certificate that is not accepted"):
+            await handed_over(Broker((untrusted,)), window("mail", 1))
+        facts = examine_broker(Broker((untrusted,)), [])
+        assert "ssl_ca_certs" in facts.fix
+    for trusted in (f"{url}?ssl_ca_certs={authority.ca}", f"{url}?ssl_cert_reqs=none"):
+        assert kinds(await handed_over(Broker((trusted,)), window("mail", 1))) == ["confirmed"]
 
 
 async def test_declared_as_celery_would_a_queue_has_its_binding(start_redis: Callable[..., RedisServer]) -> None:
@@ -155,5 +174,5 @@ async def test_a_message_that_is_none_is_refused_alone(start_redis: Callable[...
 async def test_nothing_is_sent_after_the_given_instant(start_redis: Callable[..., RedisServer]) -> None:
     transport: Transport = open_transport(Broker((start_redis().url,)))
     await transport.connect()
-    assert kinds(await transport.publish(window("mail", 2), time.monotonic())) == ["unknown"] * 2
+    assert kinds(await transport.publish(window("mail", 2), uptime())) == ["unknown"] * 2
     await transport.close()

@@ -14,6 +14,8 @@ from beatd.core.broker import Broker, split_urls
 from beatd.core.intent import Outcome
 from beatd.errors import AccessDenied, Unreachable
 from beatd.transports import Transport, open_transport
+from beatd.transports.amqp import AmqpTransport
+from beatd.uptime import uptime
 from tests.support.certificates import Authority
 from tests.support.envelopes import envelope, task_id, window
 from tests.support.rabbit import READER, VHOST, RabbitServer, rabbit_program
@@ -24,7 +26,7 @@ Declare = Callable[..., str]
 
 
 def soon() -> float:
-    return time.monotonic() + WITHIN
+    return uptime() + WITHIN
 
 
 @pytest.fixture
@@ -207,9 +209,21 @@ async def test_a_message_that_the_broker_never_takes_is_found_once_it_goes_alone
 async def test_nothing_is_written_after_the_given_instant(rabbit_server: RabbitServer, queue: Declare) -> None:
     name = queue()
     async with connected(rabbit_server.url) as transport:
-        assert kinds(await transport.publish(window(name, 3), time.monotonic())) == ["unknown"] * 3
+        assert kinds(await transport.publish(window(name, 3), uptime())) == ["unknown"] * 3
         assert kinds(await transport.publish(window(name, 3), soon())) == ["confirmed"] * 3
     assert len(rabbit_server.take_all(name)) == 3
+
+
+async def test_a_machine_that_slept_past_trust_writes_nothing(rabbit_server: RabbitServer, queue: Declare) -> None:
+    name, asleep = queue(), 0.0
+    transport = AmqpTransport(Broker((rabbit_server.url,)), lambda: uptime() + asleep)
+    await transport.connect()
+    trusted = uptime() + WITHIN
+    assert kinds(await transport.publish(window(name, 2), trusted)) == ["confirmed"] * 2
+    asleep = 60.0
+    assert kinds(await transport.publish(window(name, 3, 2), trusted)) == ["unknown"] * 3
+    await transport.close()
+    assert len(rabbit_server.take_all(name)) == 2
 
 
 async def test_a_frozen_broker_runs_into_the_deadline_and_gets_nothing_twice(

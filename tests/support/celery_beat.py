@@ -97,6 +97,14 @@ def handed_over_by_celery_beat(entry: Entry, options: Mapping[str, Any], *, task
         return producer.caught
 
 
+def published_by_celery_beat(
+    entry: Entry, options: Mapping[str, Any], broker: str, *, task_id: str, slot_ms: int
+) -> None:
+    """Celery beat sends the same to a broker, over kombu's own connection to it."""
+    with _app(broker, slot_ms) as app:
+        _send(app, entry, options, task_id)
+
+
 def _app(broker: str, slot_ms: int) -> "_CeleryAt":
     app = _CeleryAt("golden", broker=broker, set_as_current=False)
     app.instant = datetime.fromtimestamp(slot_ms / 1_000, UTC)

@@ -1,5 +1,6 @@
 """A real Celery worker for tests: a child process that is ready when it has answered, stopped by pid."""
 
+import json
 import os
 import signal
 import subprocess
@@ -8,7 +9,7 @@ import time
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from pathlib import Path
-from typing import Final
+from typing import Any, Final
 
 import celery.exceptions
 from celery import Celery
@@ -23,13 +24,25 @@ PING: Final = "celery.accumulate"
 class CeleryWorker:
     """A worker of the application in ``folder`` (``tasks.py`` with an ``app``), on one or more queues.
 
-    ``app`` is a client of the same broker: it reads results, ``app.AsyncResult(id).get()``.
+    ``app`` is a client of the same broker: it reads results, ``app.AsyncResult(id).get()``. ``results``: where they
+    are, if not there. ``arguments``: of queues that the worker declares in its own way.
     """
 
-    def __init__(self, url: str, log: Path, *, queues: Sequence[str] = ("celery",), folder: Path = EXAMPLE) -> None:
+    def __init__(
+        self,
+        url: str,
+        log: Path,
+        *,
+        queues: Sequence[str] = ("celery",),
+        folder: Path = EXAMPLE,
+        results: str = "",
+        arguments: Mapping[str, Mapping[str, Any]] | None = None,
+    ) -> None:
         self.url = url
+        self._results = results or url
+        self._arguments = arguments or {}
         self.queues = tuple(queues)
-        self.app = Celery("tests", broker=url, backend=url, set_as_current=False)
+        self.app = Celery("tests", broker=url, backend=self._results, set_as_current=False)
         self._folder = folder
         self._log = log
         self._process: subprocess.Popen[bytes] | None = None
@@ -90,7 +103,13 @@ class CeleryWorker:
         ]
 
     def _environment(self) -> Mapping[str, str]:
-        return {**os.environ, "CELERY_BROKER_URL": self.url, "PYTHONUNBUFFERED": "1"}
+        return {
+            **os.environ,
+            "CELERY_BROKER_URL": self.url,
+            "RESULTS_URL": self._results,
+            "QUEUE_ARGUMENTS": json.dumps(self._arguments),
+            "PYTHONUNBUFFERED": "1",
+        }
 
     def _wait_until_ready(self, process: subprocess.Popen[bytes]) -> None:
         ping = self.app.send_task(PING, ("ready",), queue=self.queues[0], priority=9)

@@ -6,9 +6,14 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+import jsonschema
 import pytest
+from kombu.transport import TRANSPORT_ALIASES
 
 import beatd.transports
+from beatd.config.broker import read_broker
+from beatd.config.json_schema import json_schema
+from beatd.config.schemes import OF_KOMBU
 from beatd.core.broker import Broker, split_urls
 from beatd.errors import ConfigInvalid
 from beatd.transports import find_transports, open_transport
@@ -36,6 +41,27 @@ def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
 def test_a_new_transport_is_one_new_file(folder: Path) -> None:
     (folder / "pigeon.py").write_text(THROW_AWAY)
     assert open_transport(Broker(("pigeon://loft",))) == ("a pigeon for", "pigeon://loft")  # type: ignore[comparison-overlap]
+
+
+def test_the_url_of_a_new_transport_is_accepted_without_another_word(folder: Path) -> None:
+    with pytest.raises(ConfigInvalid, match="no broker is reached by pigeon://"):
+        read_broker("pigeon://loft")
+    (folder / "pigeon.py").write_text(THROW_AWAY)
+    importlib.invalidate_caches()
+    assert read_broker("pigeon://loft") == Broker(("pigeon://loft",))
+    assert jsonschema.Draft202012Validator(json_schema()).is_valid({"broker": "pigeon://loft"})
+
+
+def test_the_schemes_are_those_that_kombu_knows() -> None:
+    """Without what it has under a second name or no more, with Redis by a socket."""
+    left_out, besides = {"SLMQ", "slmq", "SQS", "librabbitmq"}, {"redis+socket", "rediss+socket"}
+    assert set(OF_KOMBU) == set(TRANSPORT_ALIASES) - left_out | besides
+
+
+@pytest.mark.parametrize("url", ["amqp://rabbit", "sqs://", "redis://other"])
+def test_a_url_that_kombu_knows_is_read_without_kombu(url: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(beatd.transports, "find_transports", None)  # not asked
+    assert read_broker(url) == Broker((url,))
 
 
 def test_a_file_that_is_no_transport_is_found(folder: Path) -> None:

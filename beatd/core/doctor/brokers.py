@@ -41,7 +41,7 @@ class BrokerFacts:
 def broker_findings(facts: BrokerFacts, declare: str) -> Iterator[Finding]:
     """One about the connection, and where that stands one about sending and one or more about queues."""
     if facts.problem:
-        yield fail("broker", facts.problem, facts.fix or "docs/troubleshooting.md has what beatd says, and what to do")
+        yield fail("broker", facts.problem, facts.fix or "docs/brokers.md has what is said of a broker, and what to do")
         return
     named = f"{facts.label}{f', {facts.product}' if facts.product else ''}: connected in {facts.ms:.0f} ms"
     if facts.ms > SLOW_MS:

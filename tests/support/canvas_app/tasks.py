@@ -6,17 +6,21 @@ from typing import Any
 
 import redis
 from celery import Celery
+from kombu.entity import Exchange, Queue
 
 URL = os.environ["CELERY_BROKER_URL"]
+STORE = os.environ["RESULTS_URL"]
+ARGUMENTS: dict[str, dict[str, Any]] = json.loads(os.environ.get("QUEUE_ARGUMENTS", "{}"))
 SEEN = "seen"
 
-app = Celery("tasks", broker=URL, backend=URL)
+app = Celery("tasks", broker=URL, backend=STORE)
 app.conf.update(
     accept_content=["json", "yaml", "msgpack"],
     worker_prefetch_multiplier=1,
     broker_connection_retry_on_startup=True,
+    task_queues=[Queue(name, Exchange(name), name, queue_arguments=given) for name, given in ARGUMENTS.items()] or None,
 )
-store = redis.Redis.from_url(URL)
+store = redis.Redis.from_url(STORE)
 
 
 def note(task: Any, result: Any) -> Any:
