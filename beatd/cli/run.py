@@ -105,15 +105,24 @@ def _started(
 
     if settings.redis:
         logs.notice(f"Redis: {mask_url(settings.redis)}, namespace {settings.namespace}")
+        _tell_broker(settings, settings.redis, logs)
         file = settings.origins["redis"].file
         return _run(start(settings.redis, file if file and Path(file).is_file() else None))  # a pipe is read once
     keeper = Keeper(settings.folder)
     try:
         server = keeper.start()
         logs.notice(server.notice())
+        _tell_broker(settings, server.url, logs)
         return _run(start(server.url, keeper=keeper))
     finally:
         keeper.stop()
+
+
+def _tell_broker(settings: Settings, url: str, logs: Logs) -> None:
+    """Where the messages go, if not to the Redis that holds the entries."""
+    broker = settings.broker_beside(url)
+    if broker is not None:
+        logs.notice(f"broker: {broker.label}")
 
 
 def _listen(settings: Settings, logs: Logs, *, once: bool, allow_remote: bool) -> socket.socket | None:

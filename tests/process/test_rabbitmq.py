@@ -309,6 +309,7 @@ def test_another_broker_s_messages_are_told_of_and_sent_nowhere_else(
     first = start_daemon(server.url, config=config(rabbit_server.url, entries))
     first.wait_for("message_returned")
     assert first.stop() == 0
+    first.wait_for_line("broker: amqp://")
     left = client.hgetall(f"{T}:ob")
     assert left
     lost = Taken(rabbit_server, queue(missing))
