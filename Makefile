@@ -7,8 +7,8 @@
 PYTHON ?=
 # More words for pytest: make test ARGS="-k duration -x"
 ARGS ?=
-# How tests run: two files at a time; make test ABREAST= takes one after another.
-ABREAST ?= -n 2 --dist loadfile
+# How tests run: three files at a time, for most of them wait; make test ABREAST= takes one after another.
+ABREAST ?= -n 3 --dist loadfile
 
 BIN := .venv/bin
 VENV := PYTHON="$(PYTHON)" sh scripts/venv.sh

@@ -42,6 +42,7 @@ def test_under_load_and_edits_with_changing_leaders_every_slot_fires_once(tmp_pa
     assert loaded.leaders >= 2
 
 
+@pytest.mark.nightly  # `make endure` has it at full length
 def test_what_rabbitmq_missed_is_made_good_by_policy_and_every_slot_has_a_row(tmp_path: Path) -> None:
     require(rabbit_program(), "rabbitmq-server")
     broken = be_without_broker(4, tmp_path, around_s=3)

@@ -99,6 +99,7 @@ def test_six_hours_without_a_broker_leave_memory_and_outbox_as_small_as_they_wer
     assert len(broker.arrivals) == len({(a.name, a.slot) for a in broker.arrivals})
 
 
+@pytest.mark.nightly
 def test_a_missing_queue_holds_its_share_and_blocks_its_entries_while_others_go_on() -> None:
     specs: dict[str, dict[str, Any]] = {f"lost-{n}": {"every": "1s", "queue": "gone"} for n in range(150)}
     specs["good"] = {"every": "1s"}

@@ -129,6 +129,7 @@ def test_a_rule_of_the_outbox_taken_away_is_noticed(mutation: Mutation, monkeypa
     assert first_red(mutation, monkeypatch) is not None
 
 
+@pytest.mark.nightly
 @pytest.mark.parametrize(
     "worlds", [_standing_still, _going_back, _dying, _missing], ids=lambda found: str(found.__name__)
 )
