@@ -13,6 +13,7 @@ from tests.support.rabbit import RabbitServer, rabbit_program
 from tests.support.servers import RedisServer, redis_binary, require
 
 MARKED_FOLDERS = ("live", "process", "sim")
+LONG_FOLDERS = {"sim": 0, "process": 1, "live": 2}
 OWN_PROCESS = {"complete", "follow", "terminal", "typist"}  # fixtures that run the command in a process of its own
 
 # A shared machine is slow at times, and a found example must be found again.
@@ -31,6 +32,8 @@ def pytest_configure() -> None:
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """The folders live, process and sim mark their tests; so does a fixture that runs the command apart."""
     here = Path(__file__).parent
+    # What takes longest begins first, so that no worker is left alone with it at the end.
+    items.sort(key=lambda item: LONG_FOLDERS.get(item.path.relative_to(here).parts[0], len(LONG_FOLDERS)))
     for item in items:
         folder = item.path.relative_to(here).parts[0]
         if folder in MARKED_FOLDERS:

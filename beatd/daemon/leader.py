@@ -139,6 +139,7 @@ class Leader:
             changes = await self._stores.open_changes()
             try:
                 session = Session(term, timetable, self._clock, self._definitions, self._events, self._complaints)
+                position = await _last_row(changes)  # first of all: what is edited or asked for from now on is told
                 check = led(await timetable.check(-1, self._clock.now_ms()))
                 self._compare_batches(term, check)
                 session.sizes = check.sizes
@@ -149,7 +150,7 @@ class Leader:
                 self._files_were_settled = False
                 try:
                     self._session_now = session
-                    await self._serve(session, changes, trouble)
+                    await self._serve(session, changes, position, trouble)
                 finally:
                     self._session_now = None
                     self._remember(session)
@@ -161,8 +162,7 @@ class Leader:
     def _all_sent(self) -> bool:
         return self._carrier is None or (self._outbox is not None and self._outbox.is_empty)
 
-    async def _serve(self, session: Session, changes: ChangePort, trouble: Trouble) -> None:
-        position = await _last_row(changes)  # before anything is read: what is edited from now on is told
+    async def _serve(self, session: Session, changes: ChangePort, position: str, trouble: Trouble) -> None:
         outbox = self._outbox = await self._open_outbox(session)
         planner = Planner(session, self._version, outbox)
         ticker = Ticker(session, new_tag=self._new_tag, prolonged=self._elector.prolonged, outbox=outbox)
