@@ -496,7 +496,7 @@ class World:
             for session in instance.sessions:
                 window = session.window
                 buckets = sum(len(bucket.items) for bucket in window._buckets.values())
-                # It is swept when something is staged: what a batch has taken since had its share of what may lie there.
+                # Swept when something is staged: what a batch has taken since had its share of what may lie there.
                 if buckets > 50 + 3 * (len(window) + MOST_ENTRIES) or len(window) > 50 + entries:
                     self.fail(f"I13: {instance.name} holds {buckets} for {len(window)} staged")
 
