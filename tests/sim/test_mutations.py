@@ -421,7 +421,19 @@ def first_red(mutation: Mutation, patch: pytest.MonkeyPatch, most: int) -> int |
     return None
 
 
-@pytest.mark.parametrize("mutation", QUICK, ids=str)
+LONGEST = (
+    "what an edit is based on was stored at one moment",
+    "a put never plans before the last fire",
+    "serve compares epoch and owner",
+    "a request is served by the definition that stands",
+)  # of those that are quick, by how many worlds it takes until one is red
+
+
+def _weighed(mutation: Mutation) -> Any:
+    return pytest.param(mutation, marks=pytest.mark.nightly) if mutation.name in LONGEST else mutation
+
+
+@pytest.mark.parametrize("mutation", [_weighed(each) for each in QUICK], ids=str)
 def test_a_rule_taken_away_is_noticed(mutation: Mutation, monkeypatch: pytest.MonkeyPatch) -> None:
     assert first_red(mutation, monkeypatch, MOST_SEEDS) is not None
 
