@@ -113,7 +113,7 @@ class Window:
 
     def stage(self, item: Staged) -> None:
         """Takes an entry in; what was staged under its name before is dropped."""
-        self.drop(item.name)
+        self._forget(item.name)
         self._staged[item.name] = item
         self.size += item.compiled.size
         bucket = self._buckets.get(item.moment)
@@ -122,11 +122,15 @@ class Window:
         item.moment = bucket.moment  # one number for all of them: replies bring one each
         bucket.items.append(item)
         bucket.live += 1
-        if self._passed_over > MOST_PASSED_OVER + 2 * len(self._staged):
-            self._sweep()
+        self._sweep()
 
     def drop(self, name: str) -> None:
-        """Forgets an entry, if it is staged. It stays in its bucket and is passed over later."""
+        """Forgets an entry, if it is staged."""
+        self._forget(name)
+        self._sweep()
+
+    def _forget(self, name: str) -> None:
+        """It stays in its bucket, and is passed over or swept out later."""
         item = self._staged.pop(name, None)
         if item is not None:
             self.size -= item.compiled.size
@@ -160,6 +164,7 @@ class Window:
             if moment is None or moment > now:
                 break
             taken.extend(self._take(moment, at_most - len(taken)))
+        self._sweep()
         return taken
 
     def take_fresh(self, since: int, now: int, at_most: int) -> list[Staged]:
@@ -175,6 +180,7 @@ class Window:
             taken.extend(self._take(moment, at_most - len(taken)))
             if len(taken) == at_most:
                 break
+        self._sweep()
         return taken
 
     def staged_at(self, moment: int) -> int:
@@ -188,11 +194,14 @@ class Window:
             item = items.pop()
             self._passed_over -= 1
             if self._staged.get(item.name) is item:
-                self.drop(item.name)
+                self._forget(item.name)
                 at_most -= 1
                 yield item
 
     def _sweep(self) -> None:
+        """Keeps what is passed over below a share of what is staged, whichever of the two has changed."""
+        if self._passed_over <= MOST_PASSED_OVER + 2 * len(self._staged):
+            return
         for bucket in list(self._buckets.values()):
             if bucket.live < len(bucket.items):
                 bucket.items = [self._staged[name] for name in self._live(bucket)]

@@ -156,6 +156,19 @@ def test_nothing_is_left_behind_by_what_was_taken() -> None:
     assert (len(window._buckets), len(window._slices), len(window._moments)) == (0, 0, 0)
 
 
+def test_little_is_left_behind_when_most_of_what_was_staged_has_gone() -> None:
+    window = Window()
+    for moment in (0, 1_000, 2_000):
+        for number in range(200):
+            window.stage(staged(f"e{number}", moment + number))
+    window.take_due(2_000 + 99, 100)
+    for number in range(100, 195):
+        window.drop(f"e{number}")
+    held = sum(len(bucket.items) for bucket in window._buckets.values())
+    assert len(window) == 5
+    assert held <= MOST_PASSED_OVER + 3 * len(window)
+
+
 def test_what_is_staged_anew_for_hours_while_nothing_is_taken_leaves_little_behind() -> None:
     window = Window()
     window.stage(staged("steady", 0))

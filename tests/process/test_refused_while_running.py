@@ -82,7 +82,7 @@ def test_rights_that_are_for_people_only_stop_no_fire(
     to_come = max(0.0, leads + 5.5 - time.monotonic())  # until a round of upkeep is over, whose rights are denied too
     ledger.check(ENTRIES, now_ms(client) + round(to_come * 1000))
     assert daemon.stop() == 0
-    assert not [text for text in told(daemon) if "may not" in text]
+    assert not [text for text in told(daemon) if "was not answered" not in text]  # a busy machine may be late
 
 
 def test_without_memory_fires_wait_and_entries_can_be_removed(

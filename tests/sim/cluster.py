@@ -21,7 +21,6 @@ import beatd.daemon.leader
 import beatd.daemon.outbox
 import beatd.daemon.planner
 import beatd.daemon.ticker
-from beatd.core.batch import MOST_ENTRIES
 from beatd.core.entry_set import EntrySet
 from beatd.core.fire import FireItem
 from beatd.core.registration import Registered
@@ -496,8 +495,7 @@ class World:
             for session in instance.sessions:
                 window = session.window
                 buckets = sum(len(bucket.items) for bucket in window._buckets.values())
-                # Swept when something is staged: what a batch has taken since had its share of what may lie there.
-                if buckets > 50 + 3 * (len(window) + MOST_ENTRIES) or len(window) > 50 + entries:
+                if buckets > 50 + 3 * len(window) or len(window) > 50 + entries:
                     self.fail(f"I13: {instance.name} holds {buckets} for {len(window)} staged")
 
     def _right_files(self) -> None:

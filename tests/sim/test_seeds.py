@@ -5,7 +5,7 @@ import os
 
 from tests.sim.cluster import Outcome, run_seed
 
-SEEDS = 80
+SEEDS = 120
 
 
 def test_nothing_is_lost_doubled_early_or_stuck_in_the_first_seeds() -> None:
@@ -16,8 +16,7 @@ def test_nothing_is_lost_doubled_early_or_stuck_in_the_first_seeds() -> None:
     assert sum(outcome.fires for outcome in outcomes) > 50 * SEEDS
     assert sum(outcome.served for outcome in outcomes) > 10 * SEEDS
     met = {edit for outcome in outcomes for edit in outcome.met}
-    # Between a read and its plan; an entry that is re-created there is met by one seed of sixty, so not always here.
-    assert met >= {"edited", "paused", "held", "resumed", "reset"}
+    assert met >= {"edited", "re-created", "paused", "held", "resumed", "reset"}, "between a read and its plan"
 
 
 def test_a_seed_runs_exactly_the_same_again() -> None:
